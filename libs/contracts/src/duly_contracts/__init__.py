@@ -1,0 +1,1 @@
+"""Generated protobuf stubs, the topic registry and the event envelope."""

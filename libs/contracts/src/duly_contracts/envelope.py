@@ -1,0 +1,111 @@
+"""The event envelope: CloudEvents 1.0 attributes in Kafka headers, one protobuf message as the value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+
+Headers = list[tuple[str, bytes]]
+
+CONTENT_TYPE = "application/protobuf"
+_REQUIRED = ("ce_id", "ce_type", "ce_source", "ce_time", "ce_tenantid")
+
+
+class EnvelopeInvalid(ValueError):
+    """The headers of a record are not a CloudEvents envelope of ours."""
+
+    code = "envelope_invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What is known of an event without decoding its value.
+
+    time: business time of the event (aware UTC), part of the event, never a wall clock of the reader.
+    business_date: the tenant's business date when the fact was recorded; None where the sender has none.
+    backfill: history that moves state and views but causes neither scores nor treatments.
+    """
+
+    id: str
+    type: str
+    source: str
+    subject: str
+    time: datetime
+    tenant: str
+    business_date: date | None = None
+    source_version: str = ""
+    ingested_at: str = ""
+    correlation_id: str = ""
+    causation_id: str = ""
+    traceparent: str = ""
+    backfill: bool = False
+
+    def to_headers(self) -> Headers:
+        """Kafka headers; empty attributes are left out, the order is fixed."""
+        attributes = {
+            "ce_specversion": "1.0",
+            "ce_id": self.id,
+            "ce_type": self.type,
+            "ce_source": self.source,
+            "ce_subject": self.subject,
+            "ce_time": format_instant(self.time),
+            "ce_tenantid": self.tenant,
+            "ce_businessdate": self.business_date.isoformat() if self.business_date else "",
+            "ce_sourceversion": self.source_version,
+            "ce_ingestedat": self.ingested_at,
+            "ce_correlationid": self.correlation_id,
+            "ce_causationid": self.causation_id,
+            "ce_backfill": "true" if self.backfill else "",
+            "content-type": CONTENT_TYPE,
+            "traceparent": self.traceparent,
+        }
+        return [(name, value.encode()) for name, value in attributes.items() if value]
+
+    @staticmethod
+    def from_headers(headers: Iterable[tuple[str, bytes]]) -> Envelope:
+        """The envelope in a record's headers. Raises EnvelopeInvalid, naming what is missing or malformed."""
+        try:
+            values = {name: value.decode() for name, value in headers}
+            missing = [name for name in _REQUIRED if not values.get(name)]
+            if missing:
+                raise EnvelopeInvalid(f"header {', '.join(missing)} missing")
+            business_date = values.get("ce_businessdate", "")
+            return Envelope(
+                id=values["ce_id"],
+                type=values["ce_type"],
+                source=values["ce_source"],
+                subject=values.get("ce_subject", ""),
+                time=parse_instant(values["ce_time"]),
+                tenant=values["ce_tenantid"],
+                business_date=date.fromisoformat(business_date) if business_date else None,
+                source_version=values.get("ce_sourceversion", ""),
+                ingested_at=values.get("ce_ingestedat", ""),
+                correlation_id=values.get("ce_correlationid", ""),
+                causation_id=values.get("ce_causationid", ""),
+                traceparent=values.get("traceparent", ""),
+                backfill=values.get("ce_backfill", "") == "true",
+            )
+        except (UnicodeDecodeError, ValueError, AttributeError) as error:
+            if isinstance(error, EnvelopeInvalid):
+                raise
+            raise EnvelopeInvalid(f"header value malformed: {error}") from error
+
+    def with_traceparent(self, traceparent: str) -> Envelope:
+        """The same envelope inside another span."""
+        return replace(self, traceparent=traceparent)
+
+
+def format_instant(instant: datetime) -> str:
+    """RFC 3339 in UTC with microseconds only where there are any. Raises ValueError for a naive datetime."""
+    if instant.tzinfo is None:
+        raise ValueError("instant without a time zone")
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def parse_instant(text: str) -> datetime:
+    """An aware UTC instant. Raises ValueError for text without an offset."""
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError(f"instant {text!r} without a time zone")
+    return instant.astimezone(UTC)

@@ -1,0 +1,27 @@
+"""Deterministic event ids: the same cause always gives the same id, so a replay collides instead of doubling."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid5
+
+_NAMESPACE = UUID("6f1d3a52-6f0e-5b3e-9a55-0d9f0c2d7b10")
+
+
+def fact_id(tenant: str, system: str, entity: str, external_id: str, source_version: str, fact: str) -> str:
+    """Id of a source fact, from what the source itself says of it."""
+    return _uuid5("fact", tenant, system, entity, external_id, source_version, fact)
+
+
+def derived_id(cause_id: str, event_type: str, key: bytes, ordinal: int = 0) -> str:
+    """Id of an event that follows from another one; `ordinal` tells siblings of one type apart."""
+    return _uuid5("derived", cause_id, event_type, key.decode(), str(ordinal))
+
+
+def named_id(kind: str, *parts: str) -> str:
+    """Id of a thing that is not an event: a case, a treatment, a contact, an attempt."""
+    return _uuid5(kind, *parts)
+
+
+def _uuid5(*parts: str) -> str:
+    # Length prefixes keep ("a|b", "c") and ("a", "b|c") apart.
+    return str(uuid5(_NAMESPACE, "".join(f"{len(part)}:{part}" for part in parts)))

@@ -1,0 +1,1 @@
+"""Kafka, PostgreSQL, MLflow and an SMTP inbox from pip-installed parts, on loopback."""

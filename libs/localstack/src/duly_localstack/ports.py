@@ -1,0 +1,43 @@
+"""Free TCP ports on loopback."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+
+from duly_localstack.errors import StackError
+
+LOOPBACK = "127.0.0.1"
+
+
+def require_free_ports(ports: Mapping[str, int]) -> None:
+    """Raise one `StackError` that names every port of `ports` (name -> number) which something already uses."""
+    busy = {name: port for name, port in ports.items() if not is_free(port)}
+    if busy:
+        listed = ", ".join(f"{port} ({name})" for name, port in busy.items())
+        word = "port is" if len(busy) == 1 else "ports are"
+        raise StackError(
+            f"{len(busy)} needed {word} already in use on {LOOPBACK}: {listed}. "
+            "Stop what listens there (perhaps another stack: `duly down`), "
+            "or choose another block with `--port-base`, e.g. 28000."
+        )
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this port of 127.0.0.1 now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a port in TIME_WAIT is free
+        try:
+            probe.bind((LOOPBACK, port))
+            probe.listen(1)
+        except OSError:
+            return False
+    return True
+
+
+def free_port() -> int:
+    """A port that was free a moment ago, for tests; below the kernel's range it is not, so use it soon."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,1 @@
+"""The pure risk fold: state, features, hazard curves and scores."""

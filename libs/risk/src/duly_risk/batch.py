@@ -1,0 +1,83 @@
+"""A batch of events through the step, with one model call: what the stream shell, a replay and a test run alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from duly_risk.facts import Position, RiskEvent
+from duly_risk.model import HazardModel
+from duly_risk.rows import CurveRows, plan_rows
+from duly_risk.score import ScoreUpdated
+from duly_risk.state import DebtorState, Standing
+from duly_risk.step import Folded, conclude, fold
+
+ScoreIdOf = Callable[[bytes, RiskEvent], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One event for one debtor. A tick becomes one item per debtor of its slice, all at the tick's position."""
+
+    key: bytes
+    debtor_id: str
+    event: RiskEvent
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """states: after the batch, for every key of its items. folded: one per item. scores: (index of the item, score)."""
+
+    states: dict[bytes, DebtorState]
+    folded: tuple[Folded, ...]
+    scores: tuple[tuple[int, ScoreUpdated], ...]
+
+
+def apply_batch(
+    states: Mapping[bytes, DebtorState], items: Sequence[Item], model: HazardModel, score_id_of: ScoreIdOf
+) -> BatchResult:
+    """Fold all items in order, predict once, conclude in order. A key absent from `states` starts empty.
+
+    Where a batch ends has no influence: the same items cut differently give the same states and scores, byte for byte.
+    """
+    after: dict[bytes, DebtorState] = {}
+    folded: list[Folded] = []
+    plans: list[tuple[int, CurveRows]] = []
+    for index, item in enumerate(items):
+        state = after.get(item.key) or states.get(item.key) or DebtorState()
+        step = fold(state, item.event, item.position)
+        after[item.key] = step.state
+        folded.append(step)
+        if step.rescore:
+            plans.append((index, plan_rows(step.state, model.info.frame)))
+    scores: list[tuple[int, ScoreUpdated]] = []
+    standings: dict[bytes, Standing] = {}
+    for (index, rows), hazards in zip(plans, _predict(model, [rows for _, rows in plans]), strict=True):
+        item, state = items[index], folded[index].state
+        if item.key in standings:
+            state = replace(state, standing=standings[item.key])
+        scored, score = conclude(
+            state,
+            rows,
+            hazards,
+            model.info,
+            score_id=score_id_of(item.key, item.event),
+            debtor_id=item.debtor_id,
+            on_tick=item.event.is_tick,
+        )
+        standings[item.key] = scored.standing
+        scores.append((index, score))
+    for key, standing in standings.items():
+        after[key] = replace(after[key], standing=standing)
+    return BatchResult(after, tuple(folded), tuple(scores))
+
+
+def _predict(model: HazardModel, plans: Sequence[CurveRows]) -> list[np.ndarray[tuple[int], np.dtype[np.float32]]]:
+    matrices = [rows.matrix for rows in plans]
+    cuts = np.cumsum([len(matrix) for matrix in matrices])
+    if not matrices or cuts[-1] == 0:
+        return [np.empty(0, dtype=np.float32) for _ in matrices]
+    return np.split(model.predict(np.concatenate(matrices)), cuts[:-1])

@@ -1,0 +1,64 @@
+"""What the fold needs to know of a model: who it is, the constants frozen at its fit, and one call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.float32]
+Hazards = NDArray[np.float32]
+
+
+class Role(StrEnum):
+    CHAMPION = "CHAMPION"
+    CHALLENGER = "CHALLENGER"
+    SHADOW = "SHADOW"
+    FALLBACK = "FALLBACK"
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureFrame:
+    """Constants frozen at fit that features are measured against.
+
+    amount_median_minor: the tenant's median invoice by currency, in minor units; other currencies use
+    `other_median_minor`, or have no amount features (NaN) where that is None.
+    The four means pull a debtor's own rates and means towards the tenant's while little is known of the debtor;
+    None = no pull, and NaN without history.
+    """
+
+    amount_median_minor: Mapping[str, float] = field(default_factory=dict)
+    other_median_minor: float | None = None
+    late_rate: float | None = None
+    any_late_rate: float | None = None
+    delay_mean: float | None = None
+    days_to_pay_mean: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """schema_sha256: `features.schema_sha256()` of the code that fitted the model; another hash must be refused."""
+
+    name: str
+    version: str
+    role: Role
+    schema_sha256: str
+    frame: FeatureFrame
+
+
+class HazardModel(Protocol):
+    """P(paid on day d | open before d), one row per invoice and day."""
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    def predict(self, rows: Rows) -> Hazards:
+        """rows: (n, len(features.NAMES)) float32, C order, NaN = missing, n >= 1. Returns (n,) float32 in [0, 1].
+
+        A row alone and the same row in a batch must give equal bytes.
+        """
+        ...

@@ -1,0 +1,145 @@
+"""A debtor's score state: open invoices and the newest 64 closed ones in full, everything older as counts.
+
+Nothing in here is a running sum that a reversal would have to undo: delays, rates and balances are derived from the
+kept records (plus the archive's histogram) when they are asked for, so the same set of facts gives the same answers in any order.
+Dicts are never changed in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from duly_risk.facts import Position
+from duly_risk.score import Band
+
+FORMAT_VERSION = 1
+CLOSED_KEPT = 64
+# A dispute over everything that is open.
+WHOLE = 2**63 - 1
+
+
+class Closing(StrEnum):
+    """How an invoice left the open book. Only PAID is an event of the model; the others are censored."""
+
+    PAID = "PAID"
+    CREDITED = "CREDITED"
+    VOIDED = "VOIDED"
+    WRITTEN_OFF = "WRITTEN_OFF"
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    allocation_id: str
+    source_id: str = ""
+    amount_minor: int = 0
+    discount_minor: int = 0
+    on_day: int = 0
+    credit_note: bool = False
+    applied: bool = False
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOff:
+    write_off_id: str
+    amount_minor: int
+    on_day: int
+    loss: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Invoice:
+    """known: False while only allocations, disputes or write-offs of it have come."""
+
+    invoice_id: str
+    known: bool = False
+    issue_day: int = 0
+    due_day: int = 0
+    total_minor: int = 0
+    currency: str = ""
+    source_version: str = ""
+    voided: bool = False
+    voided_day: int = 0
+    disputed_minor: int = 0
+    dispute_day: int = 0
+    dispute_version: str = ""
+    dispute_resolved: bool = False
+    allocations: tuple[Allocation, ...] = ()
+    write_offs: tuple[WriteOff, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reversal:
+    reversal_id: str
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A payment or a credit note. archived_minor: allocated to invoices that have left the blob."""
+
+    source_id: str
+    credit_note: bool = False
+    known: bool = False
+    amount_minor: int = 0
+    currency: str = ""
+    day: int = 0
+    voided: bool = False
+    reversals: tuple[Reversal, ...] = ()
+    archived_minor: int = 0
+
+    @property
+    def reversed_minor(self) -> int:
+        return self.amount_minor if self.voided else sum(reversal.amount_minor for reversal in self.reversals)
+
+    @property
+    def stands(self) -> bool:
+        """False once all of it was taken back: its allocations no longer count."""
+        if self.voided:
+            return False
+        return not self.reversals or (self.known and self.reversed_minor < self.amount_minor)
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Invoices that closed long ago, as counts. delays: paid ones by delay, clipped to -60..120 days."""
+
+    invoices: int = 0
+    delays: Mapping[int, int] = field(default_factory=dict)
+    days_to_pay_sum: int = 0
+    first_issue_day: int = 0
+    last_issue_day: int = 0
+    last_paid_day: int = 0
+    billed: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # currency -> (minor units, invoices)
+    invoice_digests: bytes = b""
+    unapplied: Mapping[str, int] = field(default_factory=dict)
+    late_facts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What scoring said last; only `conclude` writes it, no feature reads it."""
+
+    band: Band = Band.NONE
+    ticks_below: tuple[int, int, int] = (0, 0, 0)
+    stepped_down_day: int = 0
+    last_score_id: str = ""
+    model_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DebtorState:
+    """See the module. business_day and tick_day are days since 1970-01-01, 0 = none yet."""
+
+    applied: Position | None = None
+    business_day: int = 0
+    tick_day: int = 0
+    facts_applied: int = 0
+    invoices: Mapping[str, Invoice] = field(default_factory=dict)
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    archive: Archive = field(default_factory=Archive)
+    recent_facts: bytes = b""
+    standing: Standing = field(default_factory=Standing)
+    degraded_event_ids: tuple[str, ...] = ()

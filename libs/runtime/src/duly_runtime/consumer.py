@@ -1,0 +1,238 @@
+"""The consumer loop of every service but scoring: poll, one transaction per partition batch, then the offset.
+
+Effects, inbox rows and the position commit together, so a crash anywhere repeats a batch without effect. The database
+position is the truth; the group's offset is a courtesy to lag monitors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from duly_contracts.envelope import Envelope, EnvelopeInvalid
+from duly_contracts.events import EventUndecodable, EventUnknown, decode
+from google.protobuf.message import Message
+
+from duly_runtime.clock import Clock
+from duly_runtime.database import TRANSIENT_ERRORS, Connection, Database, UnitOfWork
+from duly_runtime.dlq import Unusable, dead_letter
+from duly_runtime.log import Consumer, EventLog, Record, TopicPartition
+from duly_runtime.logging import get_logger
+from duly_runtime.metrics import DLQ_RECORDS, INBOX_DUPLICATES, STREAM_BATCH, STREAM_EVENTS, Metrics
+from duly_runtime.tracing import consumer_span
+
+_log = get_logger(__name__)
+_BACKOFF_SECONDS_MAX = 60.0
+_UNUSABLE_IN_A_ROW_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedEvent:
+    """One decoded record."""
+
+    record: Record
+    envelope: Envelope
+    message: Message
+
+
+EventHandler = Callable[[ReceivedEvent, UnitOfWork], None]
+UnusableHandler = Callable[[Record, str, UnitOfWork], None]
+
+
+class TooManyUnusable(RuntimeError):
+    """So many records in a row are unusable that this version, not the data, must be at fault."""
+
+    code = "too_many_unusable"
+
+
+class _Overtaken(RuntimeError):
+    """Another consumer has moved this partition's position: what was polled here is not ours any more."""
+
+
+@dataclass(slots=True)
+class _Paused:
+    resume_at: float
+    attempts: int
+
+
+class ConsumerLoop:
+    """Hands each event to the handler of its message type, exactly once in effect.
+
+    Three fates of a record: done; transient fault -> the partition pauses and comes back; unusable -> dead letter and
+    `on_unusable` in one transaction. Events without a handler only move the position.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        service: str,
+        log: EventLog,
+        topics: Sequence[str],
+        database: Database,
+        handlers: Mapping[type[Message], EventHandler],
+        clock: Clock,
+        metrics: Metrics,
+        on_unusable: UnusableHandler | None = None,
+    ) -> None:
+        self.name = name
+        self._service = service
+        self._database = database
+        self._handlers = handlers
+        self._clock = clock
+        self._metrics = metrics
+        self._on_unusable = on_unusable
+        self._paused: dict[TopicPartition, _Paused] = {}
+        self._unusable_in_a_row = 0
+        self.applied: dict[TopicPartition, int] = self._stored_positions()
+        self._consumer: Consumer = log.consumer(name, topics, self._position)
+
+    def step(self, wait_seconds: float) -> bool:
+        self._resume_due()
+        batches = self._consumer.poll(wait_seconds)
+        done: dict[TopicPartition, int] = {}
+        for partition, records in batches.items():
+            started = self._clock.monotonic()
+            if self._apply(partition, records):
+                done[partition] = records[-1].offset + 1
+                self._metrics.observe(STREAM_BATCH, self._clock.monotonic() - started, topic=partition.topic)
+        if done:
+            self._consumer.commit(done)
+        return bool(batches)
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def _apply(self, partition: TopicPartition, records: list[Record]) -> bool:
+        """The whole batch in one transaction; if that fails for a record's sake, record by record."""
+        try:
+            self._apply_together(partition, records)
+        except _Overtaken:
+            self._reposition(partition)
+            return False
+        except TRANSIENT_ERRORS as error:
+            self._back_off(partition, records[0].offset, error)
+            return False
+        except Exception:
+            for record in records:
+                if not self._apply_alone(partition, record):
+                    return False
+        self._paused.pop(partition, None)
+        return True
+
+    def _apply_together(self, partition: TopicPartition, records: list[Record]) -> None:
+        with self._database.unit_of_work() as uow:
+            self._advance(uow.connection, partition, records[0].offset, records[-1].offset + 1)
+            events = [_decode(record) for record in records]
+            fresh = self._claim(uow.connection, events)
+            for event in events:
+                if event.envelope.id in fresh:
+                    fresh.discard(event.envelope.id)
+                    self._handle(event, uow)
+        self.applied[partition] = records[-1].offset + 1
+        self._unusable_in_a_row = 0
+
+    def _apply_alone(self, partition: TopicPartition, record: Record) -> bool:
+        try:
+            self._apply_together(partition, [record])
+        except _Overtaken:
+            self._reposition(partition)
+            return False
+        except TRANSIENT_ERRORS as error:
+            self._back_off(partition, record.offset, error)
+            return False
+        except Exception as error:
+            self._put_aside(partition, record, error)
+        return True
+
+    def _put_aside(self, partition: TopicPartition, record: Record, error: Exception) -> None:
+        """Dead letter, mark and position in one transaction. The run length bounds what a bad deploy can drain."""
+        reason = getattr(error, "code", type(error).__name__)
+        _log.warning(
+            "runtime.record_unusable",
+            topic=record.topic, partition=record.partition, offset=record.offset, reason=reason, exc_info=error,
+        )
+        self._unusable_in_a_row += 1
+        if self._unusable_in_a_row > _UNUSABLE_IN_A_ROW_MAX:
+            raise TooManyUnusable(f"{self._unusable_in_a_row} records in a row on {record.topic}") from error
+        with self._database.unit_of_work() as uow:
+            self._advance(uow.connection, partition, record.offset, record.offset + 1)
+            dead_letter(uow, record, self._service, reason, str(error))
+            if self._on_unusable is not None:
+                self._on_unusable(record, reason, uow)
+        self.applied[partition] = record.offset + 1
+        self._metrics.count(DLQ_RECORDS, topic=record.topic, reason=reason)
+
+    def _handle(self, event: ReceivedEvent, uow: UnitOfWork) -> None:
+        handler = self._handlers.get(type(event.message))
+        if handler is not None:
+            with consumer_span(event.envelope.type, event.envelope.traceparent, event.envelope.id):
+                handler(event, uow)
+        outcome = "handled" if handler else "ignored"
+        self._metrics.count(STREAM_EVENTS, topic=event.record.topic, outcome=outcome)
+
+    def _claim(self, connection: Connection, events: list[ReceivedEvent]) -> set[str]:
+        rows = [(self.name, e.envelope.id, e.record.topic, e.record.partition, e.record.offset) for e in events]
+        ids, topics, partitions, offsets = (
+            [row[i] for row in rows] for i in (1, 2, 3, 4)
+        )
+        fresh = connection.execute(
+            'insert into inbox (consumer, event_id, topic, "partition", "offset")'
+            " select %s, * from unnest(%s::text[], %s::text[], %s::int[], %s::bigint[])"
+            " on conflict do nothing returning event_id",
+            (self.name, ids, topics, partitions, offsets),
+        ).fetchall()
+        if len(fresh) < len(events):
+            self._metrics.count(INBOX_DUPLICATES, len(events) - len(fresh), topic=events[0].record.topic)
+        return {row["event_id"] for row in fresh}
+
+    def _advance(self, connection: Connection, partition: TopicPartition, first: int, after: int) -> None:
+        moved = connection.execute(
+            'insert into consumer_position (consumer, topic, "partition", next_offset) values (%s, %s, %s, %s)'
+            ' on conflict (consumer, topic, "partition") do update set next_offset = excluded.next_offset'
+            " where consumer_position.next_offset <= %s returning 1 as moved",
+            (self.name, partition.topic, partition.partition, after, first),
+        ).fetchone()
+        if moved is None:
+            raise _Overtaken(f"{partition} has moved past {first}")
+
+    def _position(self, partition: TopicPartition) -> int | None:
+        with self._database.reading() as connection:
+            row = connection.execute(
+                'select next_offset from consumer_position where consumer = %s and topic = %s and "partition" = %s',
+                (self.name, partition.topic, partition.partition),
+            ).fetchone()
+        return None if row is None else int(row["next_offset"])
+
+    def _stored_positions(self) -> dict[TopicPartition, int]:
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                'select topic, "partition", next_offset from consumer_position where consumer = %s', (self.name,)
+            ).fetchall()
+        return {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+
+    def _reposition(self, partition: TopicPartition) -> None:
+        self._consumer.pause_from(partition, self._position(partition) or 0)
+        self._consumer.resume(partition)
+
+    def _back_off(self, partition: TopicPartition, offset: int, error: Exception) -> None:
+        attempts = self._paused[partition].attempts + 1 if partition in self._paused else 1
+        delay = min(_BACKOFF_SECONDS_MAX, 0.25 * 2**attempts)
+        _log.warning("runtime.partition_paused", topic=partition.topic, partition=partition.partition,
+                     error=str(error), delay_seconds=delay)
+        self._consumer.pause_from(partition, offset)
+        self._paused[partition] = _Paused(self._clock.monotonic() + delay, attempts)
+
+    def _resume_due(self) -> None:
+        now = self._clock.monotonic()
+        for partition, paused in self._paused.items():
+            if paused.resume_at <= now:
+                paused.resume_at = float("inf")
+                self._consumer.resume(partition)
+
+
+def _decode(record: Record) -> ReceivedEvent:
+    try:
+        envelope = Envelope.from_headers(record.headers)
+        return ReceivedEvent(record, envelope, decode(envelope.type, record.value))
+    except (EnvelopeInvalid, EventUnknown, EventUndecodable) as error:
+        raise Unusable(error.code, str(error)) from error

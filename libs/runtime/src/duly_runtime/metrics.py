@@ -1,0 +1,89 @@
+"""The typed catalogue of metrics. Labels are bounded; never a debtor, contact or invoice id.
+
+A `Metrics` object belongs to one service process; nothing is registered at import.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSpec:
+    """One metric: its kind (`counter`, `gauge`, `histogram`), name, help and bounded labels."""
+
+    kind: str
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+STREAM_EVENTS = MetricSpec("counter", "duly_stream_events_total", "Records by outcome", ("topic", "outcome"))
+STREAM_BATCH = MetricSpec("histogram", "duly_stream_batch_seconds", "One batch from poll to commit", ("topic",))
+DLQ_RECORDS = MetricSpec("counter", "duly_dlq_records_total", "Records put aside", ("topic", "reason"))
+OUTBOX_UNSENT = MetricSpec("gauge", "duly_outbox_unsent_rows", "Outbox rows not yet acknowledged by the log")
+OUTBOX_OLDEST = MetricSpec("gauge", "duly_outbox_oldest_unsent_seconds", "Age of the oldest unsent outbox row")
+INBOX_DUPLICATES = MetricSpec("counter", "duly_inbox_duplicates_total", "Events seen before", ("topic",))
+LOOP_STEPS = MetricSpec("counter", "duly_loop_steps_total", "Steps of a process loop", ("loop", "outcome"))
+INGRESS_DELIVERIES = MetricSpec("counter", "duly_ingress_deliveries_total", "Deliveries by answer", ("answer",))
+INGRESS_SECONDS = MetricSpec("histogram", "duly_ingress_answer_seconds", "Delivery received to answered")
+QUARANTINE_EVENTS = MetricSpec("counter", "duly_quarantine_events_total", "Facts put aside", ("reason",))
+STATE_DEBTORS = MetricSpec("gauge", "duly_state_debtors", "Debtors in the state store")
+STATE_BLOB_BYTES = MetricSpec("histogram", "duly_state_blob_bytes", "Size of a written state blob")
+DEGRADED_DEBTORS = MetricSpec("gauge", "duly_state_degraded_debtors", "Debtors with unusable events")
+MODEL_INFO = MetricSpec("gauge", "duly_model_info", "1 for the model that serves", ("version", "role"))
+MODEL_PREDICT = MetricSpec("histogram", "duly_model_predict_seconds", "One model call")
+TREATMENTS = MetricSpec("counter", "duly_outreach_treatments_total", "Treatments decided", ("action",))
+GATE_DECISIONS = MetricSpec("counter", "duly_gate_decisions_total", "Gate answers", ("phase", "answer"))
+GATEWAY_CONTACTS = MetricSpec("counter", "duly_gateway_contacts_total", "Contacts by final state", ("state",))
+GATEWAY_ATTEMPTS = MetricSpec(
+    "counter", "duly_gateway_attempts_total", "Hand-overs to a provider", ("channel", "provider", "outcome")
+)
+GATEWAY_UNKNOWN = MetricSpec("gauge", "duly_gateway_unknown_attempts", "Attempts whose outcome is not known")
+RPC_SECONDS = MetricSpec("histogram", "duly_rpc_seconds", "One call answered", ("method", "code"))
+PROJECTED_EVENTS = MetricSpec("counter", "duly_insights_projected_events_total", "Events projected", ("topic",))
+
+CATALOGUE: tuple[MetricSpec, ...] = tuple(
+    value for value in list(globals().values()) if isinstance(value, MetricSpec)
+)
+
+
+class Metrics:
+    """The metrics of one process, made on first use in its own registry."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        self._made: dict[str, Counter | Gauge | Histogram] = {}
+
+    def count(self, spec: MetricSpec, amount: float = 1, **labels: str) -> None:
+        metric = self._metric(spec)
+        assert isinstance(metric, Counter)
+        (metric.labels(**labels) if spec.labels else metric).inc(amount)
+
+    def set(self, spec: MetricSpec, value: float, **labels: str) -> None:
+        metric = self._metric(spec)
+        assert isinstance(metric, Gauge)
+        (metric.labels(**labels) if spec.labels else metric).set(value)
+
+    def observe(self, spec: MetricSpec, value: float, **labels: str) -> None:
+        metric = self._metric(spec)
+        assert isinstance(metric, Histogram)
+        (metric.labels(**labels) if spec.labels else metric).observe(value)
+
+    def _metric(self, spec: MetricSpec) -> Counter | Gauge | Histogram:
+        if spec.name not in self._made:
+            self._made[spec.name] = self._make(spec)
+        return self._made[spec.name]
+
+    def _make(self, spec: MetricSpec) -> Counter | Gauge | Histogram:
+        match spec.kind:
+            case "counter":
+                return Counter(spec.name, spec.help, spec.labels, registry=self.registry)
+            case "gauge":
+                return Gauge(spec.name, spec.help, spec.labels, registry=self.registry)
+            case _:
+                return Histogram(spec.name, spec.help, spec.labels, registry=self.registry, buckets=_LATENCY_BUCKETS)

@@ -1,0 +1,1 @@
+"""The last legal gate, the channels and the API edge."""

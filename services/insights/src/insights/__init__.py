@@ -1,0 +1,1 @@
+"""Read models: timeline, aging and open balance."""

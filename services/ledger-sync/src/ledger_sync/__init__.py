@@ -1,0 +1,1 @@
+"""Turns deliveries from source systems into canonical ledger events."""

@@ -1,0 +1,1 @@
+"""Reacts to score changes and decides treatments."""

@@ -1,0 +1,1 @@
+"""Keeps one risk state per debtor and scores it with every fact."""

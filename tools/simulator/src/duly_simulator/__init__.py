@@ -1,0 +1,1 @@
+"""A synthetic ERP and its debtors, speaking only the public edges."""

@@ -1,0 +1,1 @@
+"""Fits, evaluates and registers the risk model."""
