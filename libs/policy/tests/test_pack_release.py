@@ -98,7 +98,7 @@ def test_a_pack_with_faults_is_not_loaded():
 
 
 def test_the_rule_version_is_the_one_of_the_debtor_local_date(ask):
-    """At 02:00 UTC on 1 September it is still 31 August in New York, so the older version holds; ten hours later not."""
+    """At 02:00 UTC on 1 September it is still 31 August in New York, so the older version holds."""
     older = {**RULE, "effective": {"from": date(2020, 1, 1), "to": date(2026, 9, 1)}, "params": {"states": ["drift"]}}
     newer = {**RULE, "effective": {"from": date(2026, 9, 1)}, "params": {"states": ["care"]}}
     packs = replace(load_packs("duly-default"), rules=parse_rules(_pack(older, newer)))

@@ -219,6 +219,7 @@ def allocation(row: RowReader, currency: str) -> rec.Allocation:
 
 
 def write_off(row: RowReader, currency: str) -> rec.WriteOff:
+    row.required("reason")
     return rec.WriteOff(
         write_off_id=row.required("write_off_id"),
         invoice_id=row.required("invoice_id"),

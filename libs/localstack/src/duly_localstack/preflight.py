@@ -37,7 +37,7 @@ def check_platform(system: str = sys.platform, machine: str | None = None) -> No
     if (system, machine) not in PLATFORMS:
         raise StackError(
             f"The local stack runs on Linux and macOS, not on {system} {machine}. "
-            "Use the Docker stack, or set KAFKA_BOOTSTRAP_SERVERS, DATABASE_URL and MLFLOW_TRACKING_URI to servers of yours."
+            "Use the Docker stack, or set KAFKA_BOOTSTRAP_SERVERS, DATABASE_URL and MLFLOW_TRACKING_URI to yours."
         )
 
 
@@ -47,6 +47,7 @@ def check_disk(folder: Path, free_bytes_min: int = FREE_BYTES_MIN) -> None:
     free = shutil.disk_usage(existing).free
     if free < free_bytes_min:
         raise StackError(
-            f"Only {free / 1024**3:.1f} GiB are free below {folder}, and the local stack needs {free_bytes_min / 1024**3:.1f} GiB. "
+            f"Only {free / 1024**3:.1f} GiB are free below {folder}; "
+            f"the local stack needs {free_bytes_min / 1024**3:.1f} GiB. "
             "Free some space, or choose another state folder with DULY_STATE."
         )

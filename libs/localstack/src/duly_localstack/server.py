@@ -59,7 +59,7 @@ class LocalServer(ABC):
         return self._child.pid if self._child is not None and self._child.poll() is None else None
 
     def start(self) -> None:
-        """Start and wait until it answers; nothing if it runs. Raises StackError, with the last log lines if it dies.
+        """Start, wait until it answers; nothing if it runs. Raises StackError, with the last log lines if it dies."""
         if self.pid is not None:
             return
         self._forget()

@@ -143,7 +143,7 @@ class Supervisor:
             self._adopt(child)
 
     def stop(self, name: str) -> None:
-        """Stop one child: its stop signal, after the grace SIGKILL, also to what is left below it. Nothing if unknown."""
+        """Stop one child: its stop signal, after the grace SIGKILL, and what is left below it. Nothing if unknown."""
         with self._lock:
             child = self._children.pop(name, None)
         if child is not None and not child.reaped:  # outside the lock: others go on being watched meanwhile
@@ -244,9 +244,7 @@ class Supervisor:
         child.restarted_at.append(now)
         try:
             child.process = spawn(spec.argv, log_file=spec.log_file, env=spec.env, cwd=spec.cwd)
-        except (
-            StackError
-        ):  # no memory, disk full, program gone: counts as a restart, and the next waits longer
+        except StackError:  # no memory, disk full, program gone: counts as a restart, and the next waits longer
             self._note_exit(child)
             return
         child.due_at, child.reaped = None, False

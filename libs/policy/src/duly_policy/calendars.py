@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 
 SATURDAY = 5
 SUNDAY = 6
@@ -66,13 +67,18 @@ class Calendar:
     holidays: tuple[Holiday, ...]
 
     def holiday_on(self, day: date) -> str | None:
-        """The holiday's name. Neighbouring years are asked too: a substitute day may fall into the year before."""
-        for holiday in self.holidays:
-            if day < holiday.effective_from:
-                continue
-            if any(day in holiday.rule.on(year) for year in (day.year, day.year + 1, day.year - 1)):
-                return holiday.name
+        """The holiday's name. A substitute day may fall into a neighbouring year, so its turn is looked at too."""
+        near_turn = {1: (day.year, day.year - 1), 12: (day.year, day.year + 1)}
+        for year in near_turn.get(day.month, (day.year,)):
+            for holiday in self.holidays:
+                if holiday.effective_from <= day and day in _days(holiday.rule, year):
+                    return holiday.name
         return None
+
+
+@lru_cache(maxsize=4096)
+def _days(rule: HolidayRule, year: int) -> tuple[date, ...]:
+    return rule.on(year)
 
 
 def easter_sunday(year: int) -> date:

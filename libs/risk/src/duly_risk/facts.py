@@ -125,8 +125,8 @@ Fact = (
 class RiskEvent:
     """One record of `ledger-events` for one debtor.
 
-    name: short event name (`payment.received`). business_day: the tenant's day when ledger-sync recorded it, 0 = unknown.
-    backfill: history; it folds but is never scored.
+    name: short event name (`payment.received`). business_day: the tenant's day when ledger-sync recorded it,
+    0 = unknown. backfill: history; it folds but is never scored.
     """
 
     event_id: str

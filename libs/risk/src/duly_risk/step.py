@@ -6,10 +6,12 @@ Scoring and training run these same functions. For one event::
     if folded.rescore:
         rows = plan_rows(folded.state, model.info.frame)
         hazards = model.predict(rows.matrix)          # only if len(rows.matrix); one call may serve many debtors
-        state, score = conclude(folded.state, rows, hazards, model.info, score_id=..., debtor_id=..., on_tick=event.is_tick)
+        ids = {"score_id": ..., "debtor_id": ...}
+        state, score = conclude(folded.state, rows, hazards, model.info, **ids, on_tick=event.is_tick)
 
-`batch.apply_batch` does this for a whole batch with one model call. `fold` never touches `state.standing`, and `conclude`
-changes nothing else; so a batch may fold ahead and carry the standing over afterwards (`replace(later, standing=...)`).
+`batch.apply_batch` does this for a whole batch with one model call. `fold` never touches `state.standing`, and
+`conclude` changes nothing else; so a batch may fold ahead and carry the standing over afterwards
+(`replace(later, standing=...)`).
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from duly_risk.balances import settle
 from duly_risk.bands import next_standing
 from duly_risk.curves import HORIZON_DAYS, expand, survival
 from duly_risk.facts import Position, RiskEvent, Tick
@@ -96,8 +99,6 @@ def degrade(state: DebtorState, event_id: str, position: Position) -> DebtorStat
 
 def has_open_invoices(state: DebtorState) -> bool:
     """Whether a tick re-scores this debtor."""
-    from duly_risk.balances import settle
-
     return any(settle(invoice, state.sources).is_open for invoice in state.invoices.values())
 
 
@@ -117,7 +118,7 @@ def conclude(
     on_tick: whether a tick caused the score; only ticks count for the way down of a band. Raises HazardInvalid.
     """
     if hazards.shape != (len(rows.matrix),) or not bool(np.all((hazards >= 0.0) & (hazards <= 1.0))):
-        raise HazardInvalid(f"{info.name} {info.version}: {hazards.shape} hazards for {len(rows.matrix)} rows, or out of range")
+        raise HazardInvalid(f"{info.name} {info.version}: {hazards.shape} for {len(rows.matrix)} rows, or out of 0..1")
     curves = np.ones((len(rows.invoices), HORIZON_DAYS + 1))
     for index, layout in enumerate(rows.invoices):
         curves[index] = survival(expand(hazards[layout.start : layout.stop], layout.grid))

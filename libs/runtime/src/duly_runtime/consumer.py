@@ -149,7 +149,11 @@ class ConsumerLoop:
         reason = getattr(error, "code", type(error).__name__)
         _log.warning(
             "runtime.record_unusable",
-            topic=record.topic, partition=record.partition, offset=record.offset, reason=reason, exc_info=error,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            reason=reason,
+            exc_info=error,
         )
         self._unusable_in_a_row += 1
         if self._unusable_in_a_row > _UNUSABLE_IN_A_ROW_MAX:
@@ -172,9 +176,7 @@ class ConsumerLoop:
 
     def _claim(self, connection: Connection, events: list[ReceivedEvent]) -> set[str]:
         rows = [(self.name, e.envelope.id, e.record.topic, e.record.partition, e.record.offset) for e in events]
-        ids, topics, partitions, offsets = (
-            [row[i] for row in rows] for i in (1, 2, 3, 4)
-        )
+        ids, topics, partitions, offsets = ([row[i] for row in rows] for i in (1, 2, 3, 4))
         fresh = connection.execute(
             'insert into inbox (consumer, event_id, topic, "partition", "offset")'
             " select %s, * from unnest(%s::text[], %s::text[], %s::int[], %s::bigint[])"
@@ -217,8 +219,13 @@ class ConsumerLoop:
     def _back_off(self, partition: TopicPartition, offset: int, error: Exception) -> None:
         attempts = self._paused[partition].attempts + 1 if partition in self._paused else 1
         delay = min(_BACKOFF_SECONDS_MAX, 0.25 * 2**attempts)
-        _log.warning("runtime.partition_paused", topic=partition.topic, partition=partition.partition,
-                     error=str(error), delay_seconds=delay)
+        _log.warning(
+            "runtime.partition_paused",
+            topic=partition.topic,
+            partition=partition.partition,
+            error=str(error),
+            delay_seconds=delay,
+        )
         self._consumer.pause_from(partition, offset)
         self._paused[partition] = _Paused(self._clock.monotonic() + delay, attempts)
 

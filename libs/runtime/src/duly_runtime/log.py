@@ -44,9 +44,7 @@ class Pending(Protocol):
 class Producer(Protocol):
     """Writes records; records of one key keep their order."""
 
-    def send(
-        self, topic: str, key: bytes, value: bytes, headers: Headers, partition: int | None = None
-    ) -> Pending:
+    def send(self, topic: str, key: bytes, value: bytes, headers: Headers, partition: int | None = None) -> Pending:
         """Hand a record over. partition None: by the key's hash (`duly_contracts.keys.partition_of`)."""
 
     def close(self) -> None: ...

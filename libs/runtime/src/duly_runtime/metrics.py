@@ -47,9 +47,7 @@ GATEWAY_UNKNOWN = MetricSpec("gauge", "duly_gateway_unknown_attempts", "Attempts
 RPC_SECONDS = MetricSpec("histogram", "duly_rpc_seconds", "One call answered", ("method", "code"))
 PROJECTED_EVENTS = MetricSpec("counter", "duly_insights_projected_events_total", "Events projected", ("topic",))
 
-CATALOGUE: tuple[MetricSpec, ...] = tuple(
-    value for value in list(globals().values()) if isinstance(value, MetricSpec)
-)
+CATALOGUE: tuple[MetricSpec, ...] = tuple(value for value in list(globals().values()) if isinstance(value, MetricSpec))
 
 
 class Metrics:

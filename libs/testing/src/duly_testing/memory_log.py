@@ -81,9 +81,7 @@ class MemoryProducer:
 class MemoryConsumer:
     """Reads all partitions of its topics; one consumer per group."""
 
-    def __init__(
-        self, store: _Store, group: str, partitions: Sequence[TopicPartition], start: StartOffset
-    ) -> None:
+    def __init__(self, store: _Store, group: str, partitions: Sequence[TopicPartition], start: StartOffset) -> None:
         self._store = store
         self._group = group
         self._partitions = partitions

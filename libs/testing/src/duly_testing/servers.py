@@ -1,4 +1,4 @@
-"""Real servers for tests. Tiers, in the order of `DULY_TEST_TIERS` (default `env,docker,native`): the first that answers.
+"""Real servers for tests, by tiers in the order of `DULY_TEST_TIERS` (default `env,docker,native`).
 
 env: the server that a variable names. docker: testcontainers, where an engine answers and has the image.
 native: Kafka and PostgreSQL from pip-installed parts (`duly_localstack`).
@@ -18,6 +18,7 @@ from duly_localstack import jars
 from duly_localstack.kafka import KafkaServer
 from duly_localstack.ports import free_port
 from duly_localstack.postgres import PostgresServer
+
 from duly_testing.containers import start_kafka_container, start_postgres_container
 
 
@@ -65,7 +66,7 @@ def _first_tier(variable: str, docker: Callable[[], str | None], native: Callabl
 
 def _native_kafka() -> str:
     folder = Path(tempfile.mkdtemp(prefix="duly-kafka-"))
-    jars_dir = jars.fetch_jars(state_dir() / "jars")
+    jars_dir = jars.ensure_jars(state_dir() / "jars" / "kafka-4.3.0")
     server = KafkaServer(
         jars_dir=jars_dir,
         data_dir=folder / "data",
@@ -85,4 +86,4 @@ def _native_postgres() -> str:
     )
     server.start()
     atexit.register(server.stop)
-    return server.superuser_url
+    return server.dsn()

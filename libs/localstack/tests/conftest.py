@@ -1,0 +1,32 @@
+"""Where the tests keep Kafka's jars, and how they wait."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from duly_localstack.jars import ensure_jars
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="session")
+def jars_dir() -> Path:
+    state = Path(os.environ.get("DULY_STATE") or REPOSITORY / ".duly")
+    return ensure_jars(state / "test-cache" / "jars" / "kafka-4.3.0")
+
+
+@pytest.fixture
+def eventually() -> Callable[..., None]:
+    """Polls a check until it holds; fails after a deadline."""
+
+    def wait(check: Callable[[], object], within_seconds: float = 10.0) -> None:
+        deadline = time.monotonic() + within_seconds
+        while not check():
+            assert time.monotonic() < deadline, f"did not become true within {within_seconds} s"
+            time.sleep(0.02)
+
+    return wait

@@ -1,0 +1,163 @@
+"""Ledger messages -> facts. With `codec`, the only modules of this package that know the generated stubs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+from google.protobuf.message import Message
+
+from duly.ledger.v1 import events_pb2 as ledger
+from duly_risk.days import day_of
+from duly_risk.facts import (
+    AllocationApplied,
+    AllocationRemoved,
+    CreditNoteVoided,
+    DisputeStated,
+    Fact,
+    InvoiceStated,
+    InvoiceVoided,
+    InvoiceWrittenOff,
+    NoBalanceChange,
+    PaymentReversed,
+    RiskEvent,
+    SourceReceived,
+    Tick,
+)
+from duly_risk.state import WHOLE
+
+
+class EventUnusable(ValueError):
+    """A ledger event the fold cannot use: not one of its kinds, a malformed date, or an id missing. Goes to the DLQ."""
+
+    code = "event_unusable"
+
+
+def decode_event(
+    *,
+    event_id: str,
+    name: str,
+    business_date: date | None,
+    backfill: bool,
+    message: Message,
+    source_version: str = "",
+) -> RiskEvent:
+    """The event the fold reads, from an envelope's attributes and the decoded ledger message.
+
+    name: short event name (`invoice.issued`). Raises EventUnusable.
+    """
+    read = _READERS.get(type(message))
+    if read is None:
+        raise EventUnusable(f"{name}: {type(message).__name__} is no ledger event of the fold")
+    try:
+        body: Fact | Tick = read(message, source_version)
+    except ValueError as error:
+        raise error if isinstance(error, EventUnusable) else EventUnusable(f"{name}: {error}") from error
+    return RiskEvent(event_id, name, day_of(business_date) if business_date else 0, backfill, body)
+
+
+def _day(text: str) -> int:
+    return day_of(date.fromisoformat(text))
+
+
+def _id(text: str) -> str:
+    if not text:
+        raise EventUnusable("an id is empty")
+    return text
+
+
+def _tick(message: ledger.CalendarBusinessDateAdvanced, version: str) -> Tick:
+    return Tick(_day(message.business_date))
+
+
+def _invoice(message: ledger.InvoiceIssued | ledger.InvoiceRevised, version: str) -> InvoiceStated:
+    total = message.total
+    issue, due = _day(message.issue_date), _day(message.due_date)
+    return InvoiceStated(_id(message.invoice_id), issue, due, total.amount_minor, total.currency, version)
+
+
+def _voided(message: ledger.InvoiceVoided, version: str) -> InvoiceVoided:
+    return InvoiceVoided(_id(message.invoice_id), _day(message.on))
+
+
+def _disputed(message: ledger.InvoiceDisputed, version: str) -> DisputeStated:
+    # No amount = the whole invoice.
+    amount = message.amount.amount_minor or WHOLE
+    return DisputeStated(_id(message.invoice_id), amount, _day(message.on), False, version)
+
+
+def _resolved(message: ledger.InvoiceDisputeResolved, version: str) -> DisputeStated:
+    return DisputeStated(_id(message.invoice_id), 0, _day(message.on), True, version)
+
+
+def _written_off(message: ledger.InvoiceWrittenOff, version: str) -> InvoiceWrittenOff:
+    loss = message.reason in (ledger.WRITE_OFF_REASON_BAD_DEBT, ledger.WRITE_OFF_REASON_SETTLEMENT)
+    amount = message.amount.amount_minor
+    return InvoiceWrittenOff(_id(message.write_off_id), _id(message.invoice_id), amount, _day(message.on), loss)
+
+
+def _credit_note(message: ledger.CreditNoteIssued, version: str) -> SourceReceived:
+    amount = message.amount
+    return SourceReceived(
+        _id(message.credit_note_id), True, amount.amount_minor, amount.currency, _day(message.issue_date)
+    )
+
+
+def _credit_note_voided(message: ledger.CreditNoteVoided, version: str) -> CreditNoteVoided:
+    return CreditNoteVoided(_id(message.credit_note_id), _day(message.on))
+
+
+def _payment(message: ledger.PaymentReceived, version: str) -> SourceReceived:
+    amount = message.amount
+    return SourceReceived(
+        _id(message.payment_id), False, amount.amount_minor, amount.currency, _day(message.booking_date)
+    )
+
+
+def _reversed(message: ledger.PaymentReversed, version: str) -> PaymentReversed:
+    amount = message.amount.amount_minor
+    # Sources without ids of their own for reversals reverse a payment once.
+    reversal_id = message.reversal_id or message.payment_id
+    return PaymentReversed(reversal_id, _id(message.payment_id), amount, _day(message.on))
+
+
+def _allocation(message: ledger.AllocationApplied, version: str) -> AllocationApplied:
+    return AllocationApplied(
+        _id(message.allocation_id),
+        _id(message.invoice_id),
+        message.source_id,
+        message.source_kind == ledger.ALLOCATION_SOURCE_CREDIT_NOTE,
+        message.amount.amount_minor,
+        message.discount.amount_minor,
+        _day(message.on),
+    )
+
+
+def _allocation_removed(message: ledger.AllocationRemoved, version: str) -> AllocationRemoved:
+    return AllocationRemoved(_id(message.allocation_id), _id(message.invoice_id))
+
+
+def _no_change(message: Message, version: str) -> NoBalanceChange:
+    return NoBalanceChange()
+
+
+# Any: each reader takes its own message class; the table is the edge where that is known.
+_READERS: dict[type[Message], Callable[[Any, str], Fact | Tick]] = {
+    ledger.CalendarBusinessDateAdvanced: _tick,
+    ledger.InvoiceIssued: _invoice,
+    ledger.InvoiceRevised: _invoice,
+    ledger.InvoiceVoided: _voided,
+    ledger.InvoiceDisputed: _disputed,
+    ledger.InvoiceDisputeResolved: _resolved,
+    ledger.InvoiceWrittenOff: _written_off,
+    ledger.CreditNoteIssued: _credit_note,
+    ledger.CreditNoteVoided: _credit_note_voided,
+    ledger.PaymentReceived: _payment,
+    ledger.PaymentReversed: _reversed,
+    ledger.AllocationApplied: _allocation,
+    ledger.AllocationRemoved: _allocation_removed,
+    ledger.PartyUpserted: _no_change,
+    ledger.LedgerDriftDetected: _no_change,
+    ledger.LedgerDriftCleared: _no_change,
+}
