@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from duly_localstack.class_archive import ensure_class_archive
 from duly_localstack.errors import StackError
 from duly_localstack.kafka import MESSAGE_BYTES_MAX, KafkaServer, live_brokers
 from duly_localstack.ports import free_port, is_free
@@ -107,3 +108,18 @@ def test_a_broker_that_cannot_start_shows_its_last_lines(jars_dir: Path, tmp_pat
     server.heap_mb = 1
     with pytest.raises(StackError, match=r"kafka ended at its start \(exit code 1\)(.|\n)*heap"):
         server.start()
+
+
+@pytest.mark.slow
+def test_a_class_archive_is_made_once_and_used(jars_dir: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "jars"
+    copy.mkdir()
+    for jar in jars_dir.glob("*.jar"):
+        (copy / jar.name).hardlink_to(jar)
+    archive = ensure_class_archive(copy)
+    made_at = archive.stat().st_mtime_ns
+    assert ensure_class_archive(copy).stat().st_mtime_ns == made_at
+    assert sorted(path.name for path in copy.iterdir() if path.suffix != ".jar") == [archive.name]
+    with KafkaServer(copy, tmp_path / "data", tmp_path / "log", free_port(), free_port()) as server:
+        mapped = {entry.path for entry in psutil.Process(server.pid).memory_maps()}
+        assert str(archive) in mapped

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from duly_localstack.errors import StackError
 from duly_localstack.mailbox import MAIL_BYTES_MAX, Maildir
 from duly_localstack.mailbox_server import MailboxServer
 from duly_localstack.ports import free_port
@@ -102,6 +103,12 @@ def test_half_a_mail_left_by_a_kill_is_cleared_at_the_next_start(tmp_path: Path)
     Maildir(tmp_path / "mail")
     assert list((tmp_path / "mail" / "tmp").iterdir()) == []
     assert len(list((tmp_path / "mail" / "new").iterdir())) == 1
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StackError, match="mailbox cannot use its folder"):
+        MailboxServer(tmp_path / "file" / "inbox" / "mail", free_port(), tmp_path / "log").start()
 
 
 def test_a_full_inbox_takes_no_more(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
 
 from duly_ledger_export.findings import FindingLog
 from duly_ledger_export.records import AllocationSource, LedgerRecords
@@ -24,7 +25,7 @@ Tables = Mapping[str, Iterable[Row]]
 def check_records(records: LedgerRecords, tables: Tables, log: FindingLog) -> None:
     """Adds a finding for each row that repeats an id or names something that is not there.
 
-    Amounts are not weighed against each other here: over-allocation and foreign currency are the mirror's to refuse (I13).
+    Amounts are not weighed against each other here: over-allocation and foreign currency are the mirror's to refuse.
     """
     for name, fields in _KEYS.items():
         _check_unique(tables.get(name, ()), fields, log)
@@ -83,7 +84,7 @@ def _check_disputes(records: LedgerRecords, log: FindingLog) -> None:
             log.add("disputes.csv", 0, "resolved_on", end, f"is before opened_on of invoice {dispute.invoice_id}")
     for invoice_id, spans in by_invoice.items():
         ordered = sorted(spans)
-        for (_, end), (start, _) in zip(ordered, ordered[1:], strict=False):
+        for (_, end), (start, _) in pairwise(ordered):
             if start <= end:
                 message = f"invoice {invoice_id} is disputed again before the dispute until {end} ended"
                 log.add("disputes.csv", 0, "opened_on", start, message)

@@ -8,11 +8,11 @@ from datetime import UTC, date, datetime, time
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
+from duly_contracts.events import event_of
+from duly_contracts.ids import fact_id
 from google.protobuf.message import Message
 
 from duly.ledger.v1 import events_pb2 as pb
-from duly_contracts.events import event_of
-from duly_contracts.ids import fact_id
 from duly_ledger_export import records as rec
 from duly_ledger_export.records import LedgerRecords, LedgerSettings
 
@@ -80,7 +80,7 @@ class FactFactory:
         return Moment(local.date(), seconds * 1_000_000 + local.microsecond)
 
     def party(self, row: rec.Party, known: Moment) -> DatedFact:
-        """`known`: the moment of the debtor's first other fact, for a party without `recorded_at` has no date of its own."""
+        """`known`: the debtor's first other fact, for a party without `recorded_at` has no date of its own."""
         message = pb.PartyUpserted(
             party_id=row.debtor_id,
             debtor_id=row.debtor_id,

@@ -10,6 +10,7 @@ from datetime import date
 from functools import cached_property
 
 from duly_contracts.events import encode
+
 from duly_ledger_export.facts import DatedFact, facts_of
 from duly_ledger_export.records import LedgerRecords, LedgerSettings
 
@@ -61,8 +62,10 @@ class Ledger:
         return self.settings.from_day or self._first_day()
 
     def facts(self, known_until: date | None = None, known_from: date | None = None) -> Iterator[DatedFact]:
-        """Facts in known order with known_from <= known_on < known_until (the end is exclusive: a day's tick comes before
-        the day's facts, so what the tick of day D sees is `facts(known_until=D)`)."""
+        """Facts in known order with known_from <= known_on < known_until.
+
+        The end is exclusive: a day's tick comes before its facts, so the tick of day D sees `facts(known_until=D)`.
+        """
         low = bisect_left(self._days, known_from) if known_from else 0
         high = bisect_left(self._days, known_until) if known_until else len(self._days)
         return iter(self._facts[low:high])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.resources import files
 
@@ -67,7 +67,7 @@ def shipped_mappings() -> tuple[ColumnMapping, ...]:
 
 
 def mapping_for(sheet: Sheet, log: FindingLog) -> ColumnMapping | None:
-    """The mapping whose columns all stand in the header; the one with most columns wins. None fits: a finding for each."""
+    """The mapping whose columns all stand in the header, the one with most columns. None fits: a finding for each."""
     fitting = [mapping for mapping in shipped_mappings() if set(mapping.columns) <= set(sheet.header)]
     if fitting:
         return max(fitting, key=lambda mapping: len(mapping.columns))
@@ -113,7 +113,8 @@ def _iso_date(row: Row, mapping: ColumnMapping, rule: FieldRule, log: FindingLog
     if not text:
         return ""
     try:
-        day = datetime.strptime(text, mapping.date_format).date() + timedelta(days=rule.plus_days)
+        # A calendar date has no zone; UTC is only there to parse one with the standard library.
+        day = datetime.strptime(text, mapping.date_format).replace(tzinfo=UTC).date() + timedelta(days=rule.plus_days)
     except (ValueError, OverflowError):
         log.add(row.file, row.line, rule.date, text, f"is no date of the form {mapping.date_format}")
         # Any date will do: the finding above stops the reading before a record is used.

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import yaml
-
 from duly_contracts.money import AmountInvalid, Money, currency_exponent
+
 from duly_ledger_export import checks, rows
 from duly_ledger_export.findings import FindingLog
 from duly_ledger_export.ledger import Ledger

@@ -164,7 +164,7 @@ class LedgerRecords:
     disputes: list[Dispute] = field(default_factory=list)
 
     def known_before(self, day: date, zone: ZoneInfo) -> LedgerRecords:
-        """What was known before `day` (of `zone`): rows recorded before it, and nothing that was undone from then on."""
+        """What was known before `day` (of `zone`): rows recorded before it; what was undone later is not undone."""
         return LedgerRecords(
             parties=list(self.parties),
             invoices=[

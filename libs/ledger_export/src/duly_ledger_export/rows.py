@@ -10,6 +10,7 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from duly_contracts.money import AmountInvalid, Money, parse_money
+
 from duly_ledger_export import records as rec
 from duly_ledger_export.findings import FindingLog
 from duly_ledger_export.tables import Row

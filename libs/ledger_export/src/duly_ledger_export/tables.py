@@ -38,14 +38,35 @@ FORMATS: Mapping[str, TableFormat] = {
         TableFormat(
             "parties",
             ("debtor_id",),
-            tuple("kind name country region time_zone language sector size since email phone recorded_at".split()),
+            (
+                "kind",
+                "name",
+                "country",
+                "region",
+                "time_zone",
+                "language",
+                "sector",
+                "size",
+                "since",
+                "email",
+                "phone",
+                "recorded_at",
+            ),
         ),
         TableFormat(
             "invoices",
             ("invoice_id", "debtor_id", "issue_date", "due_date", "total"),
-            tuple(
-                "number currency document_type agreement_id preceding_invoice_id remittance_reference recorded_at "
-                "voided_on paid_on paid_amount".split()
+            (
+                "number",
+                "currency",
+                "document_type",
+                "agreement_id",
+                "preceding_invoice_id",
+                "remittance_reference",
+                "recorded_at",
+                "voided_on",
+                "paid_on",
+                "paid_amount",
             ),
         ),
         TableFormat("instalments", ("invoice_id", "no", "due_date", "amount")),
@@ -57,9 +78,15 @@ FORMATS: Mapping[str, TableFormat] = {
         TableFormat(
             "payments",
             ("payment_id", "debtor_id", "booking_date", "amount"),
-            tuple(
-                "currency value_date method bank_reference remittance_reference recorded_at reversed_on "
-                "reversal_reason".split()
+            (
+                "currency",
+                "value_date",
+                "method",
+                "bank_reference",
+                "remittance_reference",
+                "recorded_at",
+                "reversed_on",
+                "reversal_reason",
             ),
         ),
         TableFormat(
@@ -96,7 +123,7 @@ class Sheet:
 
 
 def read_sheet(path: Path, log: FindingLog) -> Sheet:
-    """All records of a CSV file. What cannot be read becomes a finding; records with a wrong cell count are left out."""
+    """All records of a CSV file. What cannot be read becomes a finding; records of a wrong length are left out."""
     text = _text_of(path, log)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     header: tuple[str, ...] = ()

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import yaml
-
 from duly_contracts.envelope import format_instant
 from duly_contracts.money import Money, currency_exponent
+
 from duly_ledger_export import records as rec
 from duly_ledger_export.records import LedgerRecords, LedgerSettings
 from duly_ledger_export.tables import FORMATS
@@ -23,8 +23,10 @@ _RecordT = TypeVar("_RecordT")
 
 
 def write_ledger(path: Path, settings: LedgerSettings, records: LedgerRecords) -> None:
-    """Writes ledger.yaml and one CSV file per table that has rows; rows sorted by id, columns fixed, lines end with CRLF
-    (RFC 4180). Makes the directory; files of an earlier export in it are replaced or removed."""
+    """Writes ledger.yaml and one CSV file per table that has rows: sorted by id, fixed columns, CRLF (RFC 4180).
+
+    Makes the directory; files of an earlier export in it are replaced or removed. Raises OSError.
+    """
     path.mkdir(parents=True, exist_ok=True)
     (path / "ledger.yaml").write_text(_settings_text(settings), encoding="utf-8")
     for name, rows in _tables(records).items():

@@ -84,7 +84,7 @@ class KafkaServer(LocalServer):
         """The clients' port and the controller's."""
         return {"Kafka": self.port, "Kafka controller": self.controller_port}
 
-    def prepare(self) -> None:
+    def _prepare(self) -> None:
         """Write the configuration; format the data folder if it is new. Raises StackError if jars are not there."""
         if not any(self.jars_dir.glob("kafka-clients-*.jar")):
             raise StackError(

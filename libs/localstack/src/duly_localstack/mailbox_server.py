@@ -27,7 +27,7 @@ class MailboxServer(LocalServer):
         """The SMTP port."""
         return {"SMTP inbox": self.port}
 
-    def prepare(self) -> None:
+    def _prepare(self) -> None:
         """Make the folder above the Maildir."""
         self.maildir.parent.mkdir(parents=True, exist_ok=True)
 

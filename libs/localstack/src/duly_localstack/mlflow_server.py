@@ -35,7 +35,7 @@ class MlflowServer(LocalServer):
         """The one port."""
         return {"MLflow": self.port}
 
-    def prepare(self) -> None:
+    def _prepare(self) -> None:
         """Make the folders."""
         (self.state_dir / "artifacts").mkdir(parents=True, exist_ok=True)
 

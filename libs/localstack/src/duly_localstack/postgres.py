@@ -61,7 +61,7 @@ class PostgresServer(LocalServer):
         user, word, target = (quote(part, safe="") for part in (name, secret, database or name))
         return f"postgresql://{user}:{word}@{LOOPBACK}:{self.port}/{target}"
 
-    def prepare(self) -> None:
+    def _prepare(self) -> None:
         """Make the cluster if there is none, and clear what a kill left behind."""
         if not (self.data_dir / "PG_VERSION").exists():
             self._initdb()

@@ -6,6 +6,7 @@ Used by the servers and by the supervisor. See `warden.py` for how death is pass
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import secrets
@@ -139,6 +140,7 @@ class _Warden:
             cwd="/",
             start_new_session=True,
         )
+        atexit.register(self.dismiss)
         for pid in sorted(alive):
             self._write(f"+{pid}")
 
@@ -146,12 +148,23 @@ class _Warden:
         (self.alive.add if line[0] == "+" else self.alive.discard)(int(line[1:]))
         self._write(line)
 
+    def dismiss(self) -> None:
+        """Close our end: a living warden now kills what is left of our children, and ends. Runs at our exit too."""
+        atexit.unregister(self.dismiss)
+        if self.owner != os.getpid():
+            return
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(KILL_WAIT_SECONDS)
+
     def is_living(self) -> bool:
         return self.owner == os.getpid() and self._process.poll() is None
 
     def _write(self, line: str) -> None:
         assert self._process.stdin is not None
-        with contextlib.suppress(OSError):  # a dead warden is replaced at the next spawn and told everything then
+        with contextlib.suppress(OSError, ValueError):  # dead: its successor is told everything
             os.write(self._process.stdin.fileno(), f"{line}\n".encode())
 
 
@@ -165,6 +178,7 @@ def _living_warden() -> _Warden:
     if _warden is None or _warden.owner != os.getpid():
         _warden = _Warden(secrets.token_hex(8), set())
     elif not _warden.is_living():
+        _warden.dismiss()
         _warden = _Warden(_warden.token, _warden.alive)
     return _warden
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from duly_localstack.errors import StackError
 from duly_localstack.ports import require_free_ports
 from duly_localstack.process import bury, end, spawn, wait_until_ready
 from duly_localstack.supervisor import ChildSpec
@@ -38,8 +39,8 @@ class LocalServer(ABC):
         """What it listens on: purpose -> port."""
 
     @abstractmethod
-    def prepare(self) -> None:
-        """Everything before the start that needs doing once: folders, files, formats. Idempotent."""
+    def _prepare(self) -> None:
+        """What `prepare` does; an OSError becomes a StackError there."""
 
     @abstractmethod
     def argv(self) -> Sequence[str]:
@@ -57,6 +58,15 @@ class LocalServer(ABC):
     def pid(self) -> int | None:
         """The process started by `start()`, while it lives."""
         return self._child.pid if self._child is not None and self._child.poll() is None else None
+
+    def prepare(self) -> None:
+        """Everything before the start that needs doing once: folders, files, formats. Idempotent. Raises StackError."""
+        try:
+            self._prepare()
+        except OSError as error:
+            raise StackError(
+                f"{self.name} cannot use its folder: {error}. Free some disk space, or mend the rights of that folder."
+            ) from error
 
     def start(self) -> None:
         """Start, wait until it answers; nothing if it runs. Raises StackError, with the last log lines if it dies."""

@@ -211,8 +211,8 @@ class Supervisor:
     def _adopt(self, child: _Child) -> None:
         self._children.pop(child.spec.name, None)  # a failed one of that name
         self._children[child.spec.name] = child
+        self._closing.clear()
         if self._background and self._thread is None:
-            self._closing.clear()
             self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
             self._thread.start()
 

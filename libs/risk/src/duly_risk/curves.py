@@ -1,10 +1,10 @@
 """From hazards to curves: which days are asked of the model, and survival, quantiles and cash over a fixed horizon.
 
-A curve covers 182 days (26 weeks). Every day up to two weeks past due is asked of the model, at least three weeks; after
-them two anchor weeks stand for the rest: days between are interpolated between equal weekdays, days beyond the last anchor
-repeat it (h(d) = h(d - 7)). Coarsening before due + 14 costs quality, beyond it it was measured to be harmless. A curve
-takes 35-50 rows instead of 182. All arithmetic is elementwise or a running product per curve, so that a curve never depends
-on its neighbours in a batch.
+A curve covers 182 days (26 weeks). Every day up to two weeks past due is asked of the model, at least three weeks;
+after them two anchor weeks stand for the rest: days between are interpolated between equal weekdays, days beyond the
+last anchor repeat it (h(d) = h(d - 7)). Coarsening before due + 14 costs quality, beyond it it was measured to be
+harmless. A curve takes 35-50 rows instead of 182. All arithmetic is elementwise or a running product per curve, so
+that a curve never depends on its neighbours in a batch.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def decode_event(
     try:
         body: Fact | Tick = read(message, source_version)
     except ValueError as error:
-        raise error if isinstance(error, EventUnusable) else EventUnusable(f"{name}: {error}") from error
+        raise EventUnusable(f"{name}: {error}") from error
     return RiskEvent(event_id, name, day_of(business_date) if business_date else 0, backfill, body)
 
 
@@ -63,7 +63,7 @@ def _day(text: str) -> int:
 
 def _id(text: str) -> str:
     if not text:
-        raise EventUnusable("an id is empty")
+        raise ValueError("an id is empty")
     return text
 
 

@@ -1,7 +1,7 @@
 """The features of the hazard model: an allow-list in one fixed order, and how each is computed.
 
-As-of rule: a row with origin t0 sees the state folded so far (training: everything known before t0) and the invoice's own
-terms. Features are frozen at t0; only the day group moves along a curve. Missing is NaN, never 0.
+As-of rule: a row with origin t0 sees the state folded so far (training: everything known before t0) and the invoice's
+own terms. Features are frozen at t0; only the day group moves along a curve. Missing is NaN, never 0.
 """
 
 from __future__ import annotations

@@ -26,13 +26,18 @@ _INSTANT = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def apply_fact(state: DebtorState, fact: Fact) -> DebtorState:
-    """The state's records after a fact that comes for the first time. A fact that fits nothing yet waits."""
+    """The state's records after a fact that comes for the first time, within the blob's bounds."""
+    return trimmed(apply_records(state, fact))
+
+
+def apply_records(state: DebtorState, fact: Fact) -> DebtorState:
+    """The same without bounds: every invoice stays. A fact that fits nothing yet waits for what it refers to."""
     match fact:
         case NoBalanceChange():
             return state
         case SourceReceived() | PaymentReversed() | CreditNoteVoided():
             source = _with_source_fact(state, fact)
-            return trimmed(replace(state, sources={**state.sources, source.source_id: source}))
+            return replace(state, sources={**state.sources, source.source_id: source})
         case _:
             return _apply_to_invoice(state, fact)
 
@@ -45,7 +50,7 @@ def _apply_to_invoice(
     if invoice is None and is_archived(state.archive, fact.invoice_id):
         return _late(state, fact)
     after = _with_invoice_fact(invoice or Invoice(fact.invoice_id), fact)
-    return trimmed(replace(state, invoices={**state.invoices, fact.invoice_id: after}))
+    return replace(state, invoices={**state.invoices, fact.invoice_id: after})
 
 
 def _late(state: DebtorState, fact: object) -> DebtorState:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -37,6 +38,25 @@ class FeatureFrame:
     any_late_rate: float | None = None
     delay_mean: float | None = None
     days_to_pay_mean: float | None = None
+
+
+    def to_json(self) -> str:
+        """Canonical JSON; a fitted Booster carries it as attribute `duly_frame`."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @staticmethod
+    def from_json(text: str) -> FeatureFrame:
+        """The frame of a model artefact. Raises FrameUnreadable."""
+        try:
+            return FeatureFrame(**json.loads(text))
+        except (TypeError, ValueError) as error:
+            raise FrameUnreadable(f"no feature frame: {error}") from error
+
+
+class FrameUnreadable(ValueError):
+    """A model artefact whose feature frame is missing or malformed."""
+
+    code = "frame_unreadable"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Reasons in plain words, by rules over the debtor's own figures.
 
-They stand where no model contributions are at hand (those cost hundreds of times a score). `contribution` orders them; it
-is no share of the probability.
+They stand where no model contributions are at hand (those cost hundreds of times a score). `contribution` orders
+them; it is no share of the probability.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A debtor's score state: open invoices and the newest 64 closed ones in full, everything older as counts.
 
-Nothing in here is a running sum that a reversal would have to undo: delays, rates and balances are derived from the kept
-records (plus the archive's histogram) when they are asked for, so the same set of facts gives the same answers in any order.
-Dicts are never changed in place.
+Nothing in here is a running sum that a reversal would have to undo: delays, rates and balances are derived from the
+kept records (plus the archive's histogram) when they are asked for, so the same set of facts gives the same answers
+in any order. Dicts are never changed in place.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import kafka
 from duly_contracts.topics import topics
+from duly_runtime.kafka_log import KafkaLog
 from kafka.admin import NewTopic
 from kafka.errors import KafkaError
 
@@ -27,6 +28,7 @@ def empty_topics(bootstrap_servers: str, partitions: int | None = None) -> None:
         eventually(lambda: _created(admin, wanted), 30)
     finally:
         admin.close()
+    eventually(lambda: _led(bootstrap_servers), 30)
 
 
 def _created(admin: kafka.KafkaAdminClient, wanted: list[NewTopic]) -> bool:
@@ -38,3 +40,11 @@ def _created(admin: kafka.KafkaAdminClient, wanted: list[NewTopic]) -> bool:
     with suppress(KafkaError):
         admin.create_topics(missing)
     return False
+
+
+def _led(bootstrap_servers: str) -> bool:
+    """A new partition is announced a moment before its leader serves it; clients that ask in between wait long."""
+    try:
+        return bool(KafkaLog(bootstrap_servers).end_offsets(list(topics())))
+    except KafkaError:
+        return False

@@ -14,14 +14,17 @@ from duly_simulator.parameters import DebtorType
 from duly_simulator.population import Debtor, next_business_day
 
 # Logits of the daily hazard. NEVER is about 1 in 8,000; a weekend leaves about 0.3 % of payments there.
-_NEVER, _WEEKEND, _KEPT_PROMISE = -9.0, -7.0, 4.0
+_NEVER, _WEEKEND, _MISLAID, _KEPT_PROMISE = -9.0, -7.0, -5.0, 4.0
 _FADE = {1: 1.0, 2: 2 / 3, 3: 1 / 3}  # weight of a contact by its age in days
 _REPEAT_FACTOR, _REPEAT_DAYS = 0.6, 14
 
 
 @dataclass(frozen=True, slots=True)
 class OpenInvoice:
-    """What a debtor sees of one of its invoices. Amounts in minor units, open_minor > 0."""
+    """What a debtor sees of one of its invoices. Amounts in minor units, open_minor > 0.
+
+    mislaid_until: before that day nobody at the debtor's has it in hand.
+    """
 
     invoice_id: str
     issue_date: date
@@ -30,6 +33,7 @@ class OpenInvoice:
     open_minor: int
     disputed: bool = False
     resolved_on: date | None = None
+    mislaid_until: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ def hazard(
     base = _WEEKEND if today.weekday() >= 5 else _base_logit(debtor, invoice, today)
     if today < invoice.due_date - timedelta(days=10):
         base = min(base, _NEVER)
+    if invoice.mislaid_until and today < invoice.mislaid_until:
+        base = min(base, _MISLAID)
     # A contact is about what is due: it moves no payment before the due date.
     effect = contact_effect(debtor.type, contacts, today) if today > invoice.due_date else 0.0
     return _logistic(base + effect)
@@ -82,6 +88,14 @@ def contact_effect(kind: DebtorType, contacts: Iterable[date], today: date) -> f
         for index, day in enumerate(days)
         if (age := (today - day).days) in _FADE
     )
+
+
+def mislaid_until(seed: int, invoice_id: str, due_date: date) -> date | None:
+    """The day on which an invoice that got lost turns up; None for most of them."""
+    if uniform(seed, "mislaid", invoice_id) >= par.MISLAID_SHARE:
+        return None
+    low, high = par.MISLAID_DAYS
+    return due_date + timedelta(days=whole(low, high, seed, "mislaid days", invoice_id))
 
 
 def opens_dispute(seed: int, debtor: Debtor, invoice: OpenInvoice, today: date) -> bool:

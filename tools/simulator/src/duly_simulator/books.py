@@ -21,6 +21,7 @@ from duly_ledger_export.records import (
     WriteOff,
     WriteOffReason,
 )
+
 from duly_simulator import behaviour
 from duly_simulator import parameters as par
 from duly_simulator.behaviour import OpenInvoice, Promise
@@ -41,6 +42,7 @@ class _Account:
     payments: int = 0
     dispute: Dispute | None = None
     dispute_ends_on: date | None = None
+    mislaid_until: date | None = None
 
     def seen(self) -> OpenInvoice:
         dispute = self.dispute
@@ -52,6 +54,7 @@ class _Account:
             open_minor=self.open_minor,
             disputed=dispute is not None and dispute.resolved_on is None,
             resolved_on=dispute.resolved_on if dispute else None,
+            mislaid_until=self.mislaid_until,
         )
 
 
@@ -110,7 +113,7 @@ class Books:
         self._promises[debtor_id] = promise
 
     def facts_of_day(self, day: date, contacts: Contacts) -> list[DatedFact]:
-        """The facts of that day in the order of the ledger export. Raises ValueError where days are skipped or repeated."""
+        """The facts of that day in the order of the ledger export. Raises ValueError unless it follows the last day."""
         if day != self.day + timedelta(days=1):
             raise ValueError(f"{day} does not follow {self.day}")
         self.day = day
@@ -130,7 +133,9 @@ class Books:
                 self._sent.parties.append(party)
                 yield self._factory.party(party, Moment(day))
             self._sent.invoices.append(invoice)
-            self._accounts[invoice.invoice_id] = _Account(invoice, invoice.total.amount_minor)
+            mislaid = behaviour.mislaid_until(self.settings.seed, invoice.invoice_id, invoice.due_date)
+            account = _Account(invoice, invoice.total.amount_minor, mislaid_until=mislaid)
+            self._accounts[invoice.invoice_id] = account
             yield from self._factory.invoice(invoice)
 
     def _take_back(self, day: date) -> Iterator[DatedFact]:
@@ -207,7 +212,11 @@ class Books:
     def _write_off(self, account: _Account, day: date) -> Iterator[DatedFact]:
         invoice = account.invoice
         loss = WriteOff(
-            f"WO-{invoice.invoice_id[4:]}", invoice.invoice_id, _money(account), day, WriteOffReason.BAD_DEBT
+            f"WO-{invoice.invoice_id[4:]}-{day:%Y%m%d}",
+            invoice.invoice_id,
+            _money(account),
+            day,
+            WriteOffReason.BAD_DEBT,
         )
         account.open_minor = 0
         self._sent.write_offs.append(loss)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from duly_ledger_export.ledger import Ledger
+
 from duly_simulator.books import Books
 from duly_simulator.parameters import SimulationSettings
 

@@ -1,7 +1,7 @@
 """What the simulated company and its debtors are like. Source: the debtor table of the risk model's simulator section.
 
-Shares, terms and amounts follow observed trade ledgers (terms 16-24 days with a tail to 90, log-normal amounts whose P95
-is 3.6 times the median, hardly any payment at a weekend); behaviour towards contacts is assumed, not measured.
+Terms, amounts and weekdays follow observed trade ledgers (terms 16-24 days with a tail to 90, log-normal amounts whose
+P95 is 3.6 times the median, hardly any payment at a weekend); behaviour towards contacts is assumed, not measured.
 """
 
 from __future__ import annotations
@@ -59,6 +59,8 @@ RHYTHM_SHARES: tuple[tuple[int, float], ...] = ((30, 0.55), (14, 0.35), (9, 0.10
 AMOUNT_SIGMA_DEBTOR = 0.60
 AMOUNT_SIGMA_INVOICE = 0.506
 
+MISLAID_SHARE = 0.08  # of invoices: lie about at the debtor's, whatever its type
+MISLAID_DAYS = (10, 50)  # days past due until such an invoice turns up by itself
 REVERSED_SHARE = 0.004  # of payments: returned debits
 REVERSED_AFTER_DAYS = 4
 DISPUTED_SHARE = 0.35  # of a disputing debtor's invoices

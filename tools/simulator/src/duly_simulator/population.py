@@ -8,6 +8,7 @@ from datetime import date, timedelta
 
 from duly_contracts.money import Money
 from duly_ledger_export.records import Invoice, Party
+
 from duly_simulator import parameters as par
 from duly_simulator.chance import normal, pick, uniform, whole
 from duly_simulator.parameters import DebtorType, SimulationSettings
@@ -38,7 +39,7 @@ class Debtor:
 
 
 def draw_debtors(settings: SimulationSettings) -> list[Debtor]:
-    """All debtors by id. Types are dealt out by their exact shares, then shuffled, so that a small ledger has them all."""
+    """All debtors by id. Types are dealt out by their shares and shuffled, so that a small ledger has them all."""
     types = _deal_types(settings)
     return [_debtor(settings, number, types[number]) for number in range(settings.debtors)]
 

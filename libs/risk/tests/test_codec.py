@@ -1,0 +1,152 @@
+"""Blobs and messages: nothing is lost, equal means equal bytes, garbage is refused by name."""
+
+from datetime import date
+
+import pytest
+from duly_risk.codec import EventUnusable, StateUnreadable, decode_event, decode_state, encode_state
+from duly_risk.days import date_of, day_of
+from duly_risk.facts import AllocationApplied, DisputeStated, InvoiceStated, Position, SourceReceived, Tick
+from duly_risk.score import Band
+from duly_risk.state import (
+    WHOLE,
+    Allocation,
+    Archive,
+    DebtorState,
+    Invoice,
+    Reversal,
+    Source,
+    Standing,
+    WriteOff,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from duly.ledger.v1 import events_pb2 as ledger
+from duly.money.v1 import money_pb2
+from duly.risk.v1 import events_pb2 as risk
+
+ids = st.text(min_size=1, max_size=8)
+days = st.integers(0, 40_000)
+minors = st.integers(0, 2**53)
+allocations = st.builds(Allocation, ids, ids, minors, minors, days, st.booleans(), st.booleans(), st.booleans())
+invoices = st.builds(
+    Invoice,
+    ids,
+    st.booleans(),
+    days,
+    days,
+    minors,
+    st.sampled_from(["EUR", "JPY"]),
+    st.text(max_size=4),
+    st.booleans(),
+    days,
+    st.one_of(minors, st.just(WHOLE)),
+    days,
+    st.text(max_size=4),
+    st.booleans(),
+    st.lists(allocations, max_size=3).map(tuple),
+    st.lists(st.builds(WriteOff, ids, minors, days, st.booleans()), max_size=2).map(tuple),
+)
+sources = st.builds(
+    Source,
+    ids,
+    st.booleans(),
+    st.booleans(),
+    minors,
+    st.just("EUR"),
+    days,
+    st.booleans(),
+    st.lists(st.builds(Reversal, ids, minors), max_size=2).map(tuple),
+    minors,
+)
+archives = st.builds(
+    Archive,
+    minors,
+    st.dictionaries(st.integers(-60, 120), st.integers(1, 9)),
+    minors,
+    days,
+    days,
+    days,
+    st.dictionaries(st.sampled_from(["EUR", "JPY"]), st.tuples(minors, minors)),
+    st.binary(max_size=16),
+    st.dictionaries(st.sampled_from(["EUR", "JPY"]), minors),
+    minors,
+)
+below = st.integers(0, 3)
+standings = st.builds(Standing, st.sampled_from(Band), st.tuples(below, below, below), days, ids, ids)
+states = st.builds(
+    DebtorState,
+    st.one_of(st.none(), st.builds(Position, st.integers(0, 11), st.integers(0, 2**40))),
+    days,
+    days,
+    minors,
+    st.lists(invoices, max_size=4).map(lambda many: {one.invoice_id: one for one in many}),
+    st.lists(sources, max_size=4).map(lambda many: {one.source_id: one for one in many}),
+    archives,
+    st.binary(max_size=24),
+    standings,
+    st.lists(ids, max_size=3).map(tuple),
+)
+
+
+@given(states)
+def test_a_state_survives_its_blob(state):
+    blob = encode_state(state)
+    assert decode_state(blob) == state
+    assert encode_state(decode_state(blob)) == blob
+
+
+def test_the_empty_state_is_a_blob_of_its_own():
+    assert decode_state(encode_state(DebtorState())) == DebtorState()
+
+
+def test_garbage_and_foreign_formats_are_refused():
+    with pytest.raises(StateUnreadable):
+        decode_state(b"\xff\xff\xff")
+    with pytest.raises(StateUnreadable, match="format 0"):
+        decode_state(b"")
+
+
+def money(minor: int) -> money_pb2.Money:
+    return money_pb2.Money(amount_minor=minor, currency="EUR")
+
+
+def decoded(message, **more):
+    return decode_event(event_id="e", name="n", business_date=date(2026, 3, 1), backfill=True, message=message, **more)
+
+
+def test_messages_become_facts():
+    issued = ledger.InvoiceIssued(invoice_id="I", issue_date="2026-03-01", due_date="2026-03-31", total=money(5))
+    day = day_of(date(2026, 3, 1))
+    event = decoded(issued, source_version="7")
+    assert event.body == InvoiceStated("I", day, day + 30, 5, "EUR", "7")
+    assert (event.business_day, event.backfill, event.is_tick) == (day, True, False)
+    assert decoded(ledger.InvoiceDisputed(invoice_id="I", on="2026-03-01")).body == DisputeStated(
+        "I", WHOLE, day, False, ""
+    )
+    applied = ledger.AllocationApplied(
+        allocation_id="A",
+        invoice_id="I",
+        source_id="C",
+        source_kind=ledger.ALLOCATION_SOURCE_CREDIT_NOTE,
+        amount=money(3),
+        on="2026-03-01",
+    )
+    assert decoded(applied).body == AllocationApplied("A", "I", "C", True, 3, 0, day)
+    credit = ledger.CreditNoteIssued(credit_note_id="C", amount=money(3), issue_date="2026-03-01")
+    assert decoded(credit).body == SourceReceived("C", True, 3, "EUR", day)
+    assert decoded(ledger.CalendarBusinessDateAdvanced(business_date="2026-03-01")).body == Tick(day)
+    assert date_of(day) == date(2026, 3, 1)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        risk.RiskScoreUpdated(),
+        ledger.InvoiceIssued(invoice_id="I", issue_date="yesterday", due_date="2026-03-31"),
+        ledger.InvoiceVoided(on="2026-03-01"),
+    ],
+)
+def test_a_message_the_fold_cannot_use_is_refused_by_name(message):
+    with pytest.raises(EventUnusable, match="n:"):
+        decoded(message)

@@ -1,0 +1,1 @@
+"""PostgreSQL, channels, templates and the client of insights: they implement the ports."""

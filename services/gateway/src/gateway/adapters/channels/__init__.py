@@ -1,0 +1,1 @@
+"""One provider each: one call, one outcome, no decision, no retry."""

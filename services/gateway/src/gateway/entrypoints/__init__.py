@@ -1,0 +1,1 @@
+"""gRPC, REST, dispatcher, consumer: decode, call, encode."""

@@ -1,0 +1,1 @@
+"""The ports of `application` on PostgreSQL and the event log."""

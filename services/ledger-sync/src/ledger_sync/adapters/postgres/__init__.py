@@ -1,0 +1,1 @@
+"""Stores of the mirror, the quarantine and the calendar."""

@@ -1,0 +1,1 @@
+"""Use cases: receive a delivery, map it to facts, record facts, advance the business date."""

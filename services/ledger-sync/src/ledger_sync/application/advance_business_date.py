@@ -1,0 +1,99 @@
+"""A tick into every partition of `ledger-events`, through the outbox, with the calendar row in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from duly_contracts.envelope import Envelope, format_instant
+from duly_contracts.events import event_of
+from duly_contracts.ids import derived_id, named_id
+from duly_contracts.keys import debtor_key
+from duly_runtime.auth import Principal
+from google.protobuf.message import Message
+
+from duly.ledger.v1 import events_pb2 as pb
+from ledger_sync.application.ports import CalendarStore, CalendarUnit
+from ledger_sync.domain.calendar import Tick, is_new
+
+SCOPE = "ledger:write"
+CALENDAR_ID = "default"
+# Debtors marked per tick because a fact has waited overnight; more than this and the source as a whole is broken.
+_DOUBTED_MAX = 10_000
+
+
+class TicksNotAllowed(RuntimeError):
+    """In real time the ticker owns the calendar; nobody moves it from outside."""
+
+    code = "ticks_not_allowed"
+
+
+class Calendar:
+    """Advances business dates. `simulated`: ticks come from outside; else only from the ticker."""
+
+    def __init__(self, unit: CalendarUnit, partitions: Callable[[], int], simulated: bool) -> None:
+        self._unit = unit
+        self._partitions = partitions
+        self._simulated = simulated
+
+    def tick(self, principal: Principal, tenant: str, tick: Tick, backfill: bool = False) -> bool:
+        """A tick from outside; False when it is not new. Raises PermissionDenied, TicksNotAllowed, TickBackwards."""
+        principal.require(tenant, SCOPE)
+        if not self._simulated:
+            raise TicksNotAllowed("time is real here: the ticker moves the business date")
+        return self.advance(tenant, tick, backfill)
+
+    def advance(self, tenant: str, tick: Tick, backfill: bool = False) -> bool:
+        """Write a tick, or nothing when it is not new. Raises TickBackwards."""
+        partitions = self._partitions()
+        with self._unit() as store:
+            last = store.last_tick(tenant)
+            if not is_new(last, tick):
+                return False
+            store.save_tick(tenant, tick)
+            for partition in range(partitions):
+                _emit_tick(store, tenant, tick, backfill, partition)
+            if last is not None and tick.business_date > last.business_date:
+                _doubt_waiting(store, tenant, tick, backfill)
+        return True
+
+
+def _emit_tick(store: CalendarStore, tenant: str, tick: Tick, backfill: bool, partition: int) -> None:
+    message = pb.CalendarBusinessDateAdvanced(
+        business_date=tick.business_date.isoformat(), calendar_id=CALENDAR_ID, slice=0, slices=1
+    )
+    message.instant.FromDatetime(tick.instant)
+    envelope = _envelope(message, tenant, tick, backfill, tick_id(tenant, tick, partition), "")
+    store.emit(message, debtor_key(tenant, ""), envelope, partition)
+
+
+def tick_id(tenant: str, tick: Tick, partition: int) -> str:
+    """Id of a tick in one partition: each partition has its own, so that no inbox takes them for one event."""
+    date_text, instant_text = tick.business_date.isoformat(), format_instant(tick.instant)
+    return named_id("tick", tenant, CALENDAR_ID, date_text, instant_text, str(partition), "0")
+
+
+def _doubt_waiting(store: CalendarStore, tenant: str, tick: Tick, backfill: bool) -> None:
+    """A fact that still waits when the day is over means that the mirror lacks something: no contact until it came."""
+    for waiting in store.doubt_waiting(tenant, _DOUBTED_MAX):
+        message = pb.LedgerDriftDetected(
+            debtor_id=waiting.debtor_id, as_of=tick.business_date.isoformat(), reason=waiting.code, fact_id=waiting.fact_id
+        )
+        key = debtor_key(tenant, waiting.debtor_id)
+        event_id = derived_id(waiting.fact_id, event_of(message).type, key)
+        store.emit(message, key, _envelope(message, tenant, tick, backfill, event_id, waiting.debtor_id, waiting.fact_id))
+
+
+def _envelope(
+    message: Message, tenant: str, tick: Tick, backfill: bool, event_id: str, subject: str, cause: str = ""
+) -> Envelope:
+    return Envelope(
+        id=event_id,
+        type=event_of(message).type,
+        source=f"/tenants/{tenant}/services/ledger-sync",
+        subject=subject,
+        time=tick.instant,
+        tenant=tenant,
+        business_date=tick.business_date,
+        correlation_id=event_id,
+        causation_id=cause,
+        backfill=backfill,
+    )

@@ -1,0 +1,1 @@
+"""Process loops and the HTTP edge."""

@@ -1,0 +1,1 @@
+"""Ports on real technology: PostgreSQL, gRPC, metrics."""

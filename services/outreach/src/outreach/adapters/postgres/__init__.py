@@ -1,0 +1,1 @@
+"""Outreach state in its own PostgreSQL database."""

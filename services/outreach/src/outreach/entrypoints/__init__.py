@@ -1,0 +1,1 @@
+"""The process loops: consumer and requester."""

@@ -1,0 +1,1 @@
+"""Faust, Kafka, the model registry and the threads that guard the process."""

@@ -1,0 +1,1 @@
+"""Records in, outputs and state blobs out; no broker, no model registry, no clock."""

@@ -1,0 +1,97 @@
+"""A record of `ledger-events` as the fold reads it, or the reason why nobody can use it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from duly_contracts.envelope import Envelope, EnvelopeInvalid
+from duly_contracts.events import EventUndecodable, EventUnknown, decode, event_by_type
+from duly_contracts.ids import named_id
+from duly_contracts.keys import split_key
+from duly_risk.event_codec import EventUnusable, decode_event
+from duly_risk.facts import Position, RiskEvent
+from duly_runtime.log import Record
+
+from duly.ledger.v1 import events_pb2 as ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Usable:
+    """One event. part, parts: slice of a tick; debtor_id is empty for a tick."""
+
+    record: Record
+    envelope: Envelope
+    event: RiskEvent
+    position: Position
+    tenant: str
+    debtor_id: str
+    part: int = 0
+    parts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """A record that no retry can help. debtor_id is empty where nobody can be blamed: a tick, an unreadable key."""
+
+    record: Record
+    envelope: Envelope | None
+    event_id: str
+    debtor_id: str
+    reason: str
+    detail: str
+
+    @property
+    def position(self) -> Position:
+        return Position(self.record.partition, self.record.offset)
+
+
+def decode_record(record: Record) -> Usable | Poison:
+    """Never raises: what is wrong with the record is the answer."""
+    envelope: Envelope | None = None
+    try:
+        envelope = Envelope.from_headers(record.headers)
+        return _usable(record, envelope)
+    except (EnvelopeInvalid, EventUnknown, EventUndecodable, EventUnusable) as error:
+        return poison(record, envelope, error.code, str(error))
+    except UnicodeDecodeError as error:
+        return poison(record, envelope, "key_invalid", str(error))
+
+
+def poison(record: Record, envelope: Envelope | None, reason: str, detail: str, debtor_id: str | None = None) -> Poison:
+    """The record put aside; its id is the event's, or made of its place where the headers name none."""
+    event_id = envelope.id if envelope else _id_of(record)
+    blamed = _debtor_of(record.key) if debtor_id is None else debtor_id
+    return Poison(record, envelope, event_id, blamed, reason, detail)
+
+
+def _usable(record: Record, envelope: Envelope) -> Usable:
+    message = decode(envelope.type, record.value)
+    event = decode_event(
+        event_id=envelope.id,
+        name=event_by_type(envelope.type).name,
+        business_date=envelope.business_date,
+        backfill=envelope.backfill,
+        message=message,
+        source_version=envelope.source_version,
+    )
+    tenant, debtor_id = split_key(record.key)
+    position = Position(record.partition, record.offset)
+    if isinstance(message, ledger.CalendarBusinessDateAdvanced):
+        return Usable(record, envelope, event, position, tenant, "", message.slice, message.slices or 1)
+    if not debtor_id:
+        raise EventUnusable(f"{event.name}: the key names no debtor")
+    return Usable(record, envelope, event, position, tenant, debtor_id)
+
+
+def _debtor_of(key: bytes) -> str:
+    try:
+        return split_key(key)[1]
+    except UnicodeDecodeError:
+        return ""
+
+
+def _id_of(record: Record) -> str:
+    for name, value in record.headers:
+        if name == "ce_id" and value:
+            return value.decode(errors="replace")
+    return named_id("record", record.topic, str(record.partition), str(record.offset))

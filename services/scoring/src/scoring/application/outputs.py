@@ -1,0 +1,104 @@
+"""What scoring sends: scores, degraded and restored debtors, dead letters. Everything follows from the cause alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+
+from duly_contracts.envelope import Envelope
+from duly_contracts.events import encode, event_of
+from duly_contracts.ids import derived_id, named_id
+from duly_contracts.topics import dlq_of
+from duly_risk.codec import encode_score
+from duly_risk.days import date_of
+from duly_risk.facts import RiskEvent
+from duly_risk.score import ScoreUpdated
+from duly_risk.state import DebtorState
+from duly_runtime.dlq import dead_letter_headers
+from google.protobuf.message import Message
+
+from duly.risk.v1 import events_pb2 as risk
+from scoring.application.decode_record import Poison, Usable
+
+SERVICE = "scoring"
+TOPIC = "risk-scores"
+SCORE_UPDATED = event_of(risk.RiskScoreUpdated())
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One record to send; its partition follows from the key. id: `ce_id`, or the dead letter's own."""
+
+    id: str
+    topic: str
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the record: key, value and headers."""
+        return len(self.key) + len(self.value) + sum(len(name) + len(value) for name, value in self.headers)
+
+
+def score_id_of(key: bytes, event: RiskEvent) -> str:
+    """A debtor's score follows from one cause; its id is also the id of the event that carries it."""
+    return derived_id(event.event_id, SCORE_UPDATED.type, key)
+
+
+def score_output(cause: Usable, key: bytes, score: ScoreUpdated) -> Output:
+    """`risk.score_updated`."""
+    envelope = _envelope(cause.envelope, SCORE_UPDATED.type, key, score.debtor_id, date_of(score.business_day))
+    return Output(score.score_id, TOPIC, key, encode_score(score), tuple(envelope.to_headers()))
+
+
+def restored_output(cause: Usable, key: bytes, debtor_id: str, state: DebtorState) -> Output:
+    """`risk.debtor_restored`: the last event that could not be used has folded after all."""
+    return _event(cause.envelope, key, debtor_id, state, risk.RiskDebtorRestored(debtor_id=debtor_id))
+
+
+def degraded_output(poison: Poison, key: bytes, state: DebtorState) -> Output:
+    """`risk.debtor_degraded`, with all event ids that the debtor waits for."""
+    tenant = key.decode().partition("|")[0]
+    cause = poison.envelope or Envelope(
+        id=poison.event_id, type="", source=SERVICE, subject="", time=_midnight(_day_of(state)), tenant=tenant
+    )
+    ids = state.degraded_event_ids
+    message = risk.RiskDebtorDegraded(debtor_id=poison.debtor_id, event_ids=ids, reason=poison.reason)
+    return _event(cause, key, poison.debtor_id, state, message)
+
+
+def dead_letter_output(poison: Poison) -> Output:
+    """The record as it came, with where it was and why nobody could use it."""
+    record = poison.record
+    place = (record.topic, str(record.partition), str(record.offset), poison.debtor_id)
+    headers = dead_letter_headers(record, SERVICE, poison.reason, poison.detail)
+    return Output(named_id("dlq", SERVICE, *place), dlq_of(record.topic), record.key, record.value, tuple(headers))
+
+
+def _event(cause: Envelope, key: bytes, debtor_id: str, state: DebtorState, message: Message) -> Output:
+    envelope = _envelope(cause, event_of(message).type, key, debtor_id, _day_of(state))
+    return Output(envelope.id, TOPIC, key, encode(message), tuple(envelope.to_headers()))
+
+
+def _envelope(cause: Envelope, event_type: str, key: bytes, debtor_id: str, business_date: date) -> Envelope:
+    return Envelope(
+        id=derived_id(cause.id, event_type, key),
+        type=event_type,
+        source=SERVICE,
+        subject=debtor_id,
+        time=cause.time,
+        tenant=cause.tenant,
+        business_date=business_date,
+        correlation_id=cause.correlation_id or cause.id,
+        causation_id=cause.id,
+        traceparent=cause.traceparent,
+    )
+
+
+def _day_of(state: DebtorState) -> date:
+    return date_of(state.business_day)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)

@@ -1,0 +1,33 @@
+"""What the scoring step needs from the outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+
+class StateStore(Protocol):
+    """State blobs by partition of `ledger-events` and debtor key. One writer."""
+
+    def get(self, partition: int, key: bytes) -> bytes | None: ...
+
+    def put(self, partition: int, key: bytes, blob: bytes) -> None: ...
+
+    def scan(self) -> Iterable[tuple[bytes, bytes]]:
+        """Key and blob of every debtor, in any order."""
+
+
+class MemoryStates:
+    """`StateStore` in a dict: the pure fold's and the scenario tests'."""
+
+    def __init__(self) -> None:
+        self.blobs: dict[tuple[int, bytes], bytes] = {}
+
+    def get(self, partition: int, key: bytes) -> bytes | None:
+        return self.blobs.get((partition, key))
+
+    def put(self, partition: int, key: bytes, blob: bytes) -> None:
+        self.blobs[partition, key] = blob
+
+    def scan(self) -> Iterable[tuple[bytes, bytes]]:
+        return [(key, blob) for (_, key), blob in self.blobs.items()]

@@ -1,0 +1,96 @@
+"""What the states and outputs of a log must be: `duly_risk` record by record, without batches, index, cache or store.
+
+The oracle of the tests and of the demo's checker: it shares with the worker only step, decoding and outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from duly_contracts.keys import slice_of, split_key
+from duly_risk.codec import encode_state
+from duly_risk.facts import RiskEvent
+from duly_risk.model import HazardModel
+from duly_risk.state import DebtorState
+from duly_risk.step import conclude, degrade, fold, has_open_invoices, plan_rows
+from duly_runtime.log import Record
+
+from scoring.application.decode_record import Poison, Usable, decode_record
+from scoring.application.outputs import (
+    Output,
+    dead_letter_output,
+    degraded_output,
+    restored_output,
+    score_id_of,
+    score_output,
+)
+from scoring.application.score_batch import is_news
+
+
+@dataclass(slots=True)
+class Folded:
+    """states: by debtor key. outputs: each once, in the order of their causes."""
+
+    states: dict[bytes, DebtorState] = field(default_factory=dict)
+    outputs: list[Output] = field(default_factory=list)
+
+    def blobs(self) -> dict[bytes, bytes]:
+        """The table's content by debtor key."""
+        return {key: encode_state(state) for key, state in self.states.items()}
+
+
+def pure_fold(records: Iterable[Record], model: HazardModel, partitions: int) -> Folded:
+    """Fold a whole log. records: offset order within each partition; partitions: number of the topic's partitions."""
+    folded = Folded()
+    for record in records:
+        decoded = decode_record(record)
+        if isinstance(decoded, Poison):
+            _put_aside(folded, decoded)
+        elif decoded.event.is_tick:
+            for key in _visited(folded, decoded, partitions):
+                _step(folded, decoded, key, split_key(key)[1], model)
+        else:
+            _step(folded, decoded, record.key, decoded.debtor_id, model)
+    return folded
+
+
+def _visited(folded: Folded, tick: Usable, partitions: int) -> list[bytes]:
+    def moves(key: bytes, state: DebtorState) -> bool:
+        assert state.applied is not None
+        return (
+            state.applied.partition == tick.position.partition
+            and split_key(key)[0] == tick.tenant
+            and slice_of(key, partitions, tick.parts) == tick.part
+            and has_open_invoices(state)
+            and is_news(state, tick)
+        )
+
+    return sorted(key for key, state in folded.states.items() if moves(key, state))
+
+
+def _step(folded: Folded, cause: Usable, key: bytes, debtor_id: str, model: HazardModel) -> None:
+    event: RiskEvent = cause.event
+    step = fold(folded.states.get(key, DebtorState()), event, cause.position)
+    state = step.state
+    if step.restored:
+        folded.outputs.append(restored_output(cause, key, debtor_id, state))
+    if step.rescore:
+        rows = plan_rows(state, model.info.frame)
+        hazards = model.predict(rows.matrix) if len(rows.matrix) else np.empty(0, dtype=np.float32)
+        score_id = score_id_of(key, event)
+        state, score = conclude(
+            state, rows, hazards, model.info, score_id=score_id, debtor_id=debtor_id, on_tick=event.is_tick
+        )
+        folded.outputs.append(score_output(cause, key, score))
+    folded.states[key] = state
+
+
+def _put_aside(folded: Folded, poison: Poison) -> None:
+    folded.outputs.append(dead_letter_output(poison))
+    if poison.debtor_id:
+        key = poison.record.key
+        state = degrade(folded.states.get(key, DebtorState()), poison.event_id, poison.position)
+        folded.states[key] = state
+        folded.outputs.append(degraded_output(poison, key, state))

@@ -1,0 +1,285 @@
+"""The scoring step over a batch of records: fold in offset order, one model call for many debtors, blobs and outputs.
+
+Pure but for reading the store; nothing in it depends on where a batch begins or ends, so a replay gives equal bytes.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from duly_risk.batch import BatchResult, Item, apply_batch
+from duly_risk.codec import decode_state, encode_state
+from duly_risk.model import HazardModel
+from duly_risk.state import DebtorState
+from duly_risk.step import degrade, fold, has_open_invoices, plan_rows
+from duly_runtime.log import Record
+
+from scoring.application.decode_record import Poison, Usable, decode_record, poison
+from scoring.application.outputs import (
+    Output,
+    dead_letter_output,
+    degraded_output,
+    restored_output,
+    score_id_of,
+    score_output,
+)
+from scoring.application.ports import StateStore
+from scoring.domain.open_debtors import OpenDebtors
+from scoring.domain.poison_meter import PoisonMeter
+
+BLOB_BYTES_MAX = 512 * 1024
+RECORD_BYTES_MAX = 900_000
+# Debtors in one model call: bounds the memory of a tick that visits a million of them.
+ITEMS_PER_CALL = 256
+# What a fold can raise over data it was not made for. Anything else means the process is broken.
+FOLD_FAULTS = (ValueError, ArithmeticError, LookupError, TypeError)
+
+
+@dataclass(slots=True)
+class BatchOutcome:
+    """outputs: to be sent first, in order. blobs: then written, each once, by (partition, key); same bytes on a replay.
+
+    facts, scores, replays, poison: how many there were.
+    """
+
+    outputs: list[Output] = field(default_factory=list)
+    blobs: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
+    facts: int = 0
+    scores: int = 0
+    replays: int = 0
+    poison: list[Poison] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One event for one debtor, and the record it came from."""
+
+    item: Item
+    cause: Usable
+
+
+class Oversize(ValueError):
+    """A blob or an output is larger than a record may be."""
+
+    code = "oversize"
+
+
+class Scorer:
+    """Scores batches of one consumer. Holds the index of open debtors and a bounded cache of decoded states.
+
+    A batch that raises leaves the index ahead of the store: the process must end, nothing of it may be written.
+    """
+
+    def __init__(self, store: StateStore, partitions: int, cached_states_max: int = 20_000) -> None:
+        self._states = _States(store, cached_states_max)
+        self._partitions = partitions
+        self._meter = PoisonMeter()
+        self.open_debtors = OpenDebtors()
+
+    def rebuild(self, blobs: Iterable[tuple[bytes, bytes]]) -> int:
+        """Index the (key, blob) pairs of the store after recovery; the number of debtors in it."""
+        self.open_debtors.clear()
+        self._states.clear()
+        debtors = 0
+        for key, blob in blobs:
+            debtors += 1
+            state = decode_state(blob)
+            assert state.applied is not None, "a blob without a position was written by no scorer"
+            self.open_debtors.note(state.applied.partition, key, has_open_invoices(state))
+        return debtors
+
+    def score(self, records: Sequence[Record], model: HazardModel) -> BatchOutcome:
+        """Records of any partitions, in offset order within each. Raises what makes the process untrustworthy."""
+        outcome = BatchOutcome()
+        queues: dict[int, deque[Usable | Poison]] = {}
+        for record in records:
+            queues.setdefault(record.partition, deque()).append(decode_record(record))
+        while queues:
+            works: list[Work] = []
+            for partition in sorted(queues):
+                works += self._next_run(queues[partition], outcome)
+                if not queues[partition]:
+                    del queues[partition]
+            for start in range(0, len(works), ITEMS_PER_CALL):
+                self._apply(works[start : start + ITEMS_PER_CALL], model, outcome)
+        self._states.keep(outcome.blobs)
+        return outcome
+
+    def _next_run(self, queue: deque[Usable | Poison], outcome: BatchOutcome) -> list[Work]:
+        """What can fold together: facts up to the next tick, or one tick, as whom it visits depends on them."""
+        works: list[Work] = []
+        while queue:
+            head = queue[0]
+            if isinstance(head, Poison):
+                if works:
+                    break
+                self._put_aside(head, outcome)
+            elif head.event.is_tick:
+                if works:
+                    break
+                queue.popleft()
+                self._meter.good()
+                return self._visits(head)
+            else:
+                self._meter.good()
+                works.append(Work(Item(head.record.key, head.debtor_id, head.event, head.position), head))
+            queue.popleft()
+        return works
+
+    def _visits(self, tick: Usable) -> list[Work]:
+        """One work per open debtor of the slice. A further tick of a date it has seen is no event for a debtor."""
+        partition = tick.position.partition
+        keys = self.open_debtors.walk(partition, tick.tenant, self._partitions, tick.part, tick.parts)
+        return [
+            Work(Item(key, key.decode().partition("|")[2], tick.event, tick.position), tick)
+            for key in keys
+            if is_news(self._states.load(partition, key), tick)
+        ]
+
+    def _apply(self, works: Sequence[Work], model: HazardModel, outcome: BatchOutcome) -> None:
+        """All together; if a debtor's data do not bear it, one by one, and the culprit is put aside."""
+        try:
+            self._accept(works, self._run(works, model), outcome)
+        except FOLD_FAULTS:
+            for work in works:
+                self._apply_alone(work, model, outcome)
+
+    def _run(self, works: Sequence[Work], model: HazardModel) -> BatchResult:
+        states = {work.item.key: self._states.load(work.item.position.partition, work.item.key) for work in works}
+        return apply_batch(states, [work.item for work in works], model, score_id_of)
+
+    def _apply_alone(self, work: Work, model: HazardModel, outcome: BatchOutcome) -> None:
+        item, cause = work.item, work.cause
+        try:
+            step = fold(self._states.load(item.position.partition, item.key), item.event, item.position)
+            if step.rescore:
+                plan_rows(step.state, model.info.frame)
+        except FOLD_FAULTS as error:
+            reason, detail = getattr(error, "code", "fold_failed"), f"{type(error).__name__}: {error}"
+            self._put_aside(poison(cause.record, cause.envelope, reason, detail, item.debtor_id), outcome)
+            return
+        # The model's own faults are not the event's: they leave this method and end the process.
+        result = self._run([work], model)
+        try:
+            self._accept([work], result, outcome)
+        except Oversize as error:
+            self._put_aside(poison(cause.record, cause.envelope, error.code, str(error), item.debtor_id), outcome)
+
+    def _accept(self, works: Sequence[Work], result: BatchResult, outcome: BatchOutcome) -> None:
+        """Take over states and outputs. Raises Oversize before anything was taken."""
+        blobs = {}
+        for work in works:
+            partition, key = work.item.position.partition, work.item.key
+            if (partition, key) not in blobs:
+                blobs[partition, key] = self._encode(partition, key, result.states[key])
+        outputs = _outputs(works, result)
+        for output in outputs:
+            if output.size > RECORD_BYTES_MAX:
+                raise Oversize(f"{output.topic} record of {output.size} bytes")
+        for (partition, key), blob in blobs.items():
+            self._put(partition, key, result.states[key], blob, outcome)
+        outcome.outputs += outputs
+        outcome.scores += len(result.scores)
+        outcome.facts += sum(folded.changed for folded in result.folded)
+
+    def _encode(self, partition: int, key: bytes, state: DebtorState) -> bytes:
+        blob = self._states.blob_if_unchanged(partition, key, state) or encode_state(state)
+        if len(blob) > BLOB_BYTES_MAX:
+            raise Oversize(f"state of {len(blob)} bytes")
+        return blob
+
+    def _put(self, partition: int, key: bytes, state: DebtorState, blob: bytes, outcome: BatchOutcome) -> None:
+        outcome.blobs[partition, key] = blob
+        self._states.change(partition, key, blob, state)
+        self.open_debtors.note(partition, key, has_open_invoices(state))
+
+    def _put_aside(self, poison: Poison, outcome: BatchOutcome) -> None:
+        """Dead letter, and the debtor marked in its own blob. A replay of it only re-writes the blob."""
+        self._meter.poison()
+        partition, key = poison.record.partition, poison.record.key
+        if not poison.debtor_id:
+            outcome.poison.append(poison)
+            outcome.outputs.append(dead_letter_output(poison))
+            return
+        key = key.partition(b"|")[0] + b"|" + poison.debtor_id.encode()  # of a tick, the debtor that could not bear it
+        before = self._states.load(partition, key)
+        after = degrade(before, poison.event_id, poison.position)
+        if after is not before:
+            outcome.poison.append(poison)
+            outcome.outputs += [dead_letter_output(poison), degraded_output(poison, key, after)]
+        blob = self._states.blob_if_unchanged(partition, key, after) or encode_state(after)
+        self._put(partition, key, after, blob, outcome)
+
+
+def is_news(state: DebtorState, tick: Usable) -> bool:
+    """Whether a debtor's blob is written for a tick: it has not seen the date, or it is a replay."""
+    assert tick.event.is_tick
+    replay = state.applied is not None and tick.position.offset <= state.applied.offset
+    return replay or state.tick_day < tick.event.body.day  # type: ignore[union-attr]  # a tick's body is a Tick
+
+
+def _outputs(works: Sequence[Work], result: BatchResult) -> list[Output]:
+    scores = dict(result.scores)
+    outputs = []
+    for index, work in enumerate(works):
+        key = work.item.key
+        if result.folded[index].restored:
+            outputs.append(restored_output(work.cause, key, work.item.debtor_id, result.folded[index].state))
+        if index in scores:
+            outputs.append(score_output(work.cause, key, scores[index]))
+    return outputs
+
+
+class _States:
+    """Decoded states over the store: this batch's changes, then a bounded cache, then the store itself."""
+
+    def __init__(self, store: StateStore, cached_max: int) -> None:
+        self._store = store
+        self._cached_max = cached_max
+        self._changed: dict[tuple[int, bytes], tuple[bytes, DebtorState]] = {}
+        self._cache: OrderedDict[tuple[int, bytes], tuple[bytes, DebtorState]] = OrderedDict()
+
+    def load(self, partition: int, key: bytes) -> DebtorState:
+        """The newest state; an unknown debtor starts empty. Raises StateUnreadable."""
+        return self._load(partition, key)[1]
+
+    def blob_if_unchanged(self, partition: int, key: bytes, state: DebtorState) -> bytes | None:
+        """The stored bytes, if `state` is what they decoded to: a replay re-writes exactly them."""
+        blob, known = self._load(partition, key)
+        return blob if known is state and blob else None
+
+    def change(self, partition: int, key: bytes, blob: bytes, state: DebtorState) -> None:
+        self._changed[partition, key] = (blob, state)
+
+    def keep(self, written: Iterable[tuple[int, bytes]]) -> None:
+        """The batch is over: what it changed is what the store is about to hold."""
+        for place in written:
+            self._remember(place, self._changed[place])
+        self._changed.clear()
+
+    def clear(self) -> None:
+        self._changed.clear()
+        self._cache.clear()
+
+    def _load(self, partition: int, key: bytes) -> tuple[bytes, DebtorState]:
+        place = (partition, key)
+        if place in self._changed:
+            return self._changed[place]
+        blob = self._store.get(partition, key)
+        if blob is None:
+            return b"", DebtorState()
+        cached = self._cache.get(place)
+        if cached is not None and cached[0] == blob:
+            self._cache.move_to_end(place)
+            return cached
+        loaded = (blob, decode_state(blob))
+        self._remember(place, loaded)
+        return loaded
+
+    def _remember(self, place: tuple[int, bytes], loaded: tuple[bytes, DebtorState]) -> None:
+        self._cache[place] = loaded
+        self._cache.move_to_end(place)
+        if len(self._cache) > self._cached_max:
+            self._cache.popitem(last=False)

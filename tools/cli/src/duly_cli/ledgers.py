@@ -1,0 +1,57 @@
+"""Which ledger is played, and from when to when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+from duly_ledger_export import Ledger, LedgerEmpty, LedgerInvalid, read_ledger
+
+from duly_cli.errors import CommandFailed
+
+PLAY_DAYS_DEFAULT = 90
+SEED_DEFAULT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerChoice:
+    """What a person asked for. path None = the simulator's company. days 0 = all there is."""
+
+    path: Path | None = None
+    play_from: date | None = None
+    days: int = 0
+    seed: int = SEED_DEFAULT
+
+
+@dataclass(frozen=True, slots=True)
+class PlayWindow:
+    """Known before `play_from` is history and imported; `play_from`..`play_until` are played day by day."""
+
+    play_from: date
+    play_until: date
+
+    @property
+    def days(self) -> int:
+        return (self.play_until - self.play_from).days + 1
+
+
+def read_given(path: Path, tenant: str) -> Ledger:
+    """A ledger export or a mapped CSV. Raises CommandFailed with the first findings."""
+    try:
+        return read_ledger(path, tenant=tenant)
+    except LedgerInvalid as error:
+        raise CommandFailed(f"The ledger {path} cannot be used:\n{error}") from error
+
+
+def window_of(ledger: Ledger, choice: LedgerChoice) -> PlayWindow:
+    """By default from the median issue date to the ledger's end. Raises CommandFailed where nothing is left to play."""
+    try:
+        play_from = choice.play_from or ledger.median_issue_date()
+        first, last = ledger.first_day, ledger.until
+    except LedgerEmpty as error:
+        raise CommandFailed(f"The ledger cannot be played: {error}.") from error
+    if not first <= play_from <= last:
+        raise CommandFailed(f"--play-from {play_from} must lie within the ledger, {first} to {last}.")
+    play_until = min(last, play_from + timedelta(days=choice.days - 1)) if choice.days else last
+    return PlayWindow(play_from, play_until)
