@@ -163,7 +163,8 @@ class FactFactory:
                 on=_iso(row.reversed_on),
             )
             later = max(known, Moment(row.reversed_on))
-            yield self._fact("payment", row.payment_id, row.debtor_id, later, _RANK_PAYMENT_REVERSED, back)
+            # The reversal's own id names it: a source may give a payment back in parts.
+            yield self._fact("payment", back.reversal_id, row.debtor_id, later, _RANK_PAYMENT_REVERSED, back)
 
     def allocation(self, row: rec.Allocation, debtor_id: str, source_reversed_on: date | None) -> Iterator[DatedFact]:
         """A reversed payment takes its allocations back on the same day, also where the export does not say so."""

@@ -110,6 +110,7 @@ def _records(state: _Import) -> LedgerRecords:
     def read(name: str, build: Callable[[rows.RowReader], _T]) -> list[_T]:
         return rows.read_records(state.tables.get(name, ()), log, currency, build)
 
+    parties = read("parties", rows.party)
     invoices = read("invoices", rows.invoice)
     currencies = {invoice.invoice_id: invoice.total.currency for invoice in invoices}
 
@@ -117,7 +118,7 @@ def _records(state: _Import) -> LedgerRecords:
         return lambda row: build(row, currencies.get(row.text("invoice_id"), ""))
 
     records = LedgerRecords(
-        parties=read("parties", rows.party),
+        parties=parties,
         invoices=_with_instalments(invoices, read("instalments", with_currency(rows.instalment)), state),
         credit_notes=read("credit_notes", rows.credit_note),
         payments=read("payments", rows.payment),

@@ -125,6 +125,8 @@ class Sheet:
 def read_sheet(path: Path, log: FindingLog) -> Sheet:
     """All records of a CSV file. What cannot be read becomes a finding; records of a wrong length are left out."""
     text = _text_of(path, log)
+    if text is None:
+        return Sheet(path.name, (), ())
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     header: tuple[str, ...] = ()
     rows: list[Row] = []
@@ -139,14 +141,15 @@ def read_sheet(path: Path, log: FindingLog) -> Sheet:
                 rows.append(Row(path.name, reader.line_num, dict(zip(header, map(str.strip, cells), strict=True))))
     except csv.Error as error:
         log.add(path.name, reader.line_num, "", "", f"is no CSV: {error}")
-    if not header and text == "":
+    if not header and not text.strip():
         log.add(path.name, 0, "", "", "is empty: a header row is needed")
     return Sheet(path.name, header, tuple(rows))
 
 
 def table_rows(sheet: Sheet, table: TableFormat, log: FindingLog) -> tuple[Row, ...]:
     """The sheet's rows as rows of that table; a missing required column is a finding and there are no rows."""
-    missing = [column for column in table.required if column not in sheet.header]
+    # A sheet without a header has its finding already.
+    missing = [column for column in table.required if column not in sheet.header] if sheet.header else []
     for column in missing:
         log.add(sheet.file, 1, column, "", "is a required column and missing")
     return () if missing else sheet.rows
@@ -159,7 +162,8 @@ def unknown_columns(sheet: Sheet, table: TableFormat) -> Iterator[str]:
             yield column
 
 
-def _text_of(path: Path, log: FindingLog) -> str:
+def _text_of(path: Path, log: FindingLog) -> str | None:
+    """The file's text; None with a finding where it cannot be read."""
     try:
         raw = path.read_bytes()
         return (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8-sig")
@@ -169,7 +173,7 @@ def _text_of(path: Path, log: FindingLog) -> str:
         log.add(path.name, 0, "", "", f"is no gzip file: {error}")
     except OSError as error:
         log.add(path.name, 0, "", "", f"cannot be read: {error.strerror}")
-    return ""
+    return None
 
 
 def _header(path: Path, cells: list[str], log: FindingLog) -> tuple[str, ...]:

@@ -39,7 +39,6 @@ class FeatureFrame:
     delay_mean: float | None = None
     days_to_pay_mean: float | None = None
 
-
     def to_json(self) -> str:
         """Canonical JSON; a fitted Booster carries it as attribute `duly_frame`."""
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))

@@ -21,7 +21,7 @@ def record_instant(connection: Connection, policy_clock: PolicyClock, instant: d
     """Move the clock to a tick's instant, durably. Older instants change nothing."""
     connection.execute(
         "insert into policy_clock (instant) values (%s)"
-        " on conflict (only) do update set instant = greatest(policy_clock.instant, excluded.instant)",
+        " on conflict (single) do update set instant = greatest(policy_clock.instant, excluded.instant)",
         (instant,),
     )
     policy_clock.advance(instant)

@@ -44,7 +44,7 @@ create table outbox_shard (shard smallint primary key);
 insert into outbox_shard select generate_series(0, 15);
 
 create table policy_clock (
-    only boolean primary key default true check (only),
+    single boolean primary key default true check (single),
     instant timestamptz not null
 );
 """

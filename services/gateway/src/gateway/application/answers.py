@@ -6,13 +6,13 @@ import json
 from datetime import datetime
 from typing import Any
 
-from duly.contact.v1 import types_pb2 as types
-from duly.gateway.v1 import contact_service_pb2 as pb
-from duly.money.v1 import money_pb2
 from duly_contracts.envelope import parse_instant
 from duly_policy import GateDecision, canonical_decision_json
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from duly.contact.v1 import types_pb2 as types
+from duly.gateway.v1 import contact_service_pb2 as pb
+from duly.money.v1 import money_pb2
 from gateway.application.validation import channel_number
 from gateway.domain.contact import Amounts, Contact, ContactState
 

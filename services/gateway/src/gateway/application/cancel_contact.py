@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from duly.gateway.v1 import contact_service_pb2 as pb
-
 from gateway.application import validation as check
 from gateway.application.answers import state_number
 from gateway.application.errors import ContactNotFound

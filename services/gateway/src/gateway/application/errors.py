@@ -1,4 +1,4 @@
-"""What callers of the use cases can get wrong. Each has a stable `code`; `entrypoints/errors.py` maps it to a status."""
+"""What callers can get wrong. Each has a stable `code`; `entrypoints/errors.py` maps it to a status."""
 
 from __future__ import annotations
 

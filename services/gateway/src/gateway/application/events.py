@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from duly.contact.v1 import events_pb2 as pb
-from duly.contact.v1 import types_pb2 as types
 from duly_contracts.events import event_of
 from duly_contracts.ids import derived_id
 from duly_contracts.keys import debtor_key
 from duly_policy import Answer, GateDecision
 from google.protobuf.message import Message
 
+from duly.contact.v1 import events_pb2 as pb
+from duly.contact.v1 import types_pb2 as types
 from gateway.application.answers import money, timestamp
 from gateway.application.ports import EventContext, Store
 from gateway.application.validation import channel_number

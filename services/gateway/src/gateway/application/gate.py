@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from duly_policy import Autonomy, Channel, GateDecision, GateInput, Packs, Phase, canonical_json, deferred_by_fault, evaluate
+from duly_policy import (
+    Autonomy,
+    Channel,
+    GateDecision,
+    GateInput,
+    Packs,
+    Phase,
+    canonical_json,
+    deferred_by_fault,
+    evaluate,
+)
 
 from gateway.application.ports import RecordedDecision, Store
 from gateway.domain.contact import ContactId, DebtorId, TenantId
@@ -58,9 +68,7 @@ class ContactGate:
         """None: the debtor is not known. The kill switch is part of the picture: if it cannot be read, the whole
         transaction fails and nothing is sent, so an unreadable switch counts as on.
         """
-        picture = store.picture(
-            question.tenant, question.debtor_id, question.channel, question.contact_point_id, now
-        )
+        picture = store.picture(question.tenant, question.debtor_id, question.channel, question.contact_point_id, now)
         if picture is None:
             return None
         due = claims(picture.positions, picture.unapplied, question.invoice_ids)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from duly.contact.v1 import events_pb2 as contact_events
-from duly.gateway.v1 import inbox_service_pb2 as pb
 from duly_contracts.ids import named_id
 from duly_policy import Channel
 from duly_runtime.clock import PolicyClock
 
+from duly.contact.v1 import events_pb2 as contact_events
+from duly.gateway.v1 import inbox_service_pb2 as pb
 from gateway.application import validation as check
 from gateway.application.answers import timestamp
 from gateway.application.cancel_contact import call_off
@@ -81,7 +81,9 @@ def _whose(request: pb.IngestMessageRequest, store: Store) -> tuple[DebtorId, st
     """The debtor, and the event that caused the contact answered. A contact of another debtor is no contact of his."""
     if not request.contact_id:
         return DebtorId(check.optional_text("debtor_id", request.debtor_id)), ""
-    contact = store.contact(TenantId(request.tenant_id), ContactId(check.optional_text("contact_id", request.contact_id)))
+    contact = store.contact(
+        TenantId(request.tenant_id), ContactId(check.optional_text("contact_id", request.contact_id))
+    )
     if contact is None or (request.debtor_id and contact.debtor_id != request.debtor_id):
         raise ContactNotFound("no such contact")
     return contact.debtor_id, contact.causation_id

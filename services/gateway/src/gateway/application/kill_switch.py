@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from duly.contact.v1 import events_pb2 as contact_events
-from duly.gateway.v1 import control_service_pb2 as pb
 from duly_runtime.clock import Clock
 
+from duly.contact.v1 import events_pb2 as contact_events
+from duly.gateway.v1 import control_service_pb2 as pb
 from gateway.application import validation as check
 from gateway.application.answers import timestamp
 from gateway.application.events import emit_plain
@@ -31,9 +31,7 @@ class SetKillSwitch:
                 store, request, pb.SetKillSwitchResponse(), lambda response: self._set(request, by, store, response)
             )
 
-    def _set(
-        self, request: pb.SetKillSwitchRequest, by: str, store: Store, response: pb.SetKillSwitchResponse
-    ) -> None:
+    def _set(self, request: pb.SetKillSwitchRequest, by: str, store: Store, response: pb.SetKillSwitchResponse) -> None:
         now = self._clock.now()
         store.set_kill_switch(request.tenant_id, request.on, by, request.reason, now)
         changed = contact_events.KillSwitchChanged(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 
-from duly.gateway.v1 import contact_service_pb2 as pb
 from duly_runtime.clock import PolicyClock
 
+from duly.gateway.v1 import contact_service_pb2 as pb
 from gateway.application import validation as check
 from gateway.application.answers import contact_message, decision_message
 from gateway.application.errors import ContactNotFound, DebtorNotFound, InvalidRequest

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from duly.gateway.v1 import contact_service_pb2 as pb
 from duly_contracts.ids import named_id
 from duly_policy import Answer, Channel, GateDecision
-from duly_runtime.clock import PolicyClock
+from duly_runtime.clock import PolicyClock, PolicyClockUnset
 
+from duly.gateway.v1 import contact_service_pb2 as pb
 from gateway.application import events
 from gateway.application import validation as check
 from gateway.application.answers import decision_message, state_number
@@ -88,7 +88,9 @@ class RequestContact:
         template = check.required_text("template_id", request.template_id)
         version = self._templates.version_of(template, request.template_version)
         if version is None:
-            raise InvalidRequest("template_id", f"{template} {request.template_version} is not known".replace("  ", " "))
+            raise InvalidRequest(
+                "template_id", f"{template} {request.template_version} is not known".replace("  ", " ")
+            )
         key = check.required_text("idempotency_key", request.idempotency_key)
         contact_id = check.optional_text("contact_id", request.contact_id) or named_id("contact", tenant, key)
         return Contact(
@@ -121,16 +123,14 @@ def follow_caller(transactions: Transactions, policy_clock: PolicyClock, as_of: 
     waited for while a debtor's lock is held.
     """
     if as_of is not None:
-        before = policy_clock_or_none(policy_clock)
+        before = _now_or_none(policy_clock)
         if before is None or before < as_of:
             with transactions.begin() as store:
                 store.move_clock(as_of)
     return policy_clock.now()
 
 
-def policy_clock_or_none(policy_clock: PolicyClock) -> datetime | None:
-    from duly_runtime.clock import PolicyClockUnset
-
+def _now_or_none(policy_clock: PolicyClock) -> datetime | None:
     try:
         return policy_clock.now()
     except PolicyClockUnset:

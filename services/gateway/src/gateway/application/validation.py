@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from duly.contact.v1 import types_pb2 as types
 from duly_policy import Channel
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from duly.contact.v1 import types_pb2 as types
 from gateway.application.errors import InvalidRequest
 
 ID_LENGTH_MAX = 200

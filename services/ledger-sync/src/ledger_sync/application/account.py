@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 
 from google.protobuf.message import Message
 
+from duly.ledger.v1 import events_pb2 as pb
 from ledger_sync.application.delivery import MappedFact
 from ledger_sync.application.ports import AccountChange, HeldFact, StoredAccount
 from ledger_sync.domain.facts import Fact, FactKey
 from ledger_sync.domain.ledger import Effect, FactRejected, Ledger, release
-
-from duly.ledger.v1 import events_pb2 as pb
 
 # A debtor whose source sends nonsense must not make every later delivery slow.
 HELD_MAX = 10_000
@@ -57,7 +56,7 @@ class Account:
 
     def close(self) -> AccountChange:
         """Try what is held once more, say what is wrong or right again, and sum up. Call once, after the last fact."""
-        if self._held and self._changed:
+        if self._held:
             self._release()
         self._announce()
         released = [fact_id for fact_id in self._stored_held if fact_id not in self._held]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+
 from duly_contracts.envelope import Envelope, format_instant
 from duly_contracts.events import event_of
 from duly_contracts.ids import derived_id, named_id
@@ -74,12 +75,12 @@ def tick_id(tenant: str, tick: Tick, partition: int) -> str:
 def _doubt_waiting(store: CalendarStore, tenant: str, tick: Tick, backfill: bool) -> None:
     """A fact that still waits when the day is over means that the mirror lacks something: no contact until it came."""
     for waiting in store.doubt_waiting(tenant, _DOUBTED_MAX):
-        message = pb.LedgerDriftDetected(
-            debtor_id=waiting.debtor_id, as_of=tick.business_date.isoformat(), reason=waiting.code, fact_id=waiting.fact_id
-        )
-        key = debtor_key(tenant, waiting.debtor_id)
-        event_id = derived_id(waiting.fact_id, event_of(message).type, key)
-        store.emit(message, key, _envelope(message, tenant, tick, backfill, event_id, waiting.debtor_id, waiting.fact_id))
+        debtor_id, fact_id = waiting.debtor_id, waiting.fact_id
+        message = pb.LedgerDriftDetected(debtor_id=debtor_id, reason=waiting.code, fact_id=fact_id)
+        message.as_of = tick.business_date.isoformat()
+        key = debtor_key(tenant, debtor_id)
+        event_id = derived_id(fact_id, event_of(message).type, key)
+        store.emit(message, key, _envelope(message, tenant, tick, backfill, event_id, debtor_id, fact_id))
 
 
 def _envelope(

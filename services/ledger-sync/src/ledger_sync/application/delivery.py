@@ -50,7 +50,10 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """An event that is no fact. position: in the delivery, from 0. text may quote the event: never log it."""
+    """An event that is no fact. position: in the delivery, from 0. text may quote the event: never log it.
+
+    unreadable: it stands for a whole body in which no event could be told from another.
+    """
 
     position: int
     event_id: str
@@ -60,6 +63,7 @@ class Rejection:
     text: str
     debtor_id: str = ""
     raw: bytes = b""
+    unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

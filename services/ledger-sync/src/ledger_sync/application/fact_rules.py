@@ -245,6 +245,7 @@ def _day(text: str) -> date:
 
 
 _INVOICE_DATES = ("issue_date", "due_date")
+# fmt: off
 RULES: dict[type[Message], Rule] = {
     pb.PartyUpserted: Rule("party", "party_id", ("party_id",), _party, optional_dates=("since",), also=_also_party),
     pb.InvoiceIssued: Rule(
@@ -259,7 +260,7 @@ RULES: dict[type[Message], Rule] = {
     pb.InvoiceWrittenOff: Rule(
         "write_off", "write_off_id", ("write_off_id", "invoice_id"), _write_off, ("on",), money=("amount",),
         also=_also_write_off,
-    ),  # fmt: skip
+    ),
     pb.CreditNoteIssued: Rule(
         "credit_note", "credit_note_id", ("credit_note_id",), _credit_note, ("issue_date",), money=("amount",)
     ),
@@ -274,8 +275,9 @@ RULES: dict[type[Message], Rule] = {
     pb.AllocationApplied: Rule(
         "allocation", "allocation_id", ("allocation_id", "source_id", "invoice_id"), _allocation, ("on",),
         money=("amount",), also=_also_allocation,
-    ),  # fmt: skip
+    ),
     pb.AllocationRemoved: Rule(
         "allocation", "allocation_id", ("allocation_id", "invoice_id"), _allocation_removal, ("on",)
     ),
 }
+# fmt: on

@@ -1,4 +1,4 @@
-"""From a delivery to canonical facts: the same pure mapping answers the sender and, behind the line, feeds the mirror."""
+"""From a delivery to canonical facts: one pure mapping answers the sender and, behind the line, feeds the mirror."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def map_delivery(delivery: Delivery) -> list[Mapped]:
         events = read_events(delivery)
     except DeliveryUnreadable as error:
         raw = delivery.body[:_RAW_BYTES_MAX]
-        return [Rejection(0, "", "", error.fault, error.code, str(error), raw=raw)]
+        return [Rejection(0, "", "", error.fault, error.code, str(error), raw=raw, unreadable=True)]
     return [_map_event(delivery, event) for event in events]
 
 

@@ -18,7 +18,7 @@ from ledger_sync.domain.facts import Fact
 
 @dataclass(frozen=True, slots=True)
 class HeldFact:
-    """A fact that does not fit yet. code: why. doubted: the debtor was marked because of it (`ledger.drift_detected`)."""
+    """A fact that does not fit yet. code: why. doubted: drift was announced because of it."""
 
     mapped: MappedFact
     code: str

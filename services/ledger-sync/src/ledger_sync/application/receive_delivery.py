@@ -71,7 +71,8 @@ class Ingress:
         if framing is None:
             raise DeliveryRefused(
                 "unsupported_media_type",
-                "send application/cloudevents+json, application/cloudevents-batch+json, or application/json with ce-* headers",
+                "send application/cloudevents+json, application/cloudevents-batch+json,"
+                " or application/json with ce-* headers",
             )
         kept = {name: value for name, value in headers.items() if name.startswith("ce-") or name == "content-type"}
         if len(body) > BODY_BYTES_MAX or sum(map(len, (*kept, *kept.values()))) > _HEADER_BYTES_MAX:

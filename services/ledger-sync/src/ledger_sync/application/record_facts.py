@@ -1,7 +1,7 @@
 """A delivery into the mirror and the outbox, in the one transaction that `store` stands for.
 
-Safe to repeat at every level: the consumer's inbox knows the delivery, `claim` knows the event, and the ledger knows the
-version. With the first two emptied, a full replay still changes nothing and emits nothing.
+Safe to repeat at every level: the consumer's inbox knows the delivery, `claim` knows the event, and the ledger knows
+the version. With the first two emptied, a full replay still changes nothing and emits nothing.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def record_delivery(delivery: Delivery, store: RecordingStore, traceparent: str 
     mapped = map_delivery(delivery)
     rejections = [result for result in mapped if isinstance(result, Rejection)]
     claims = store.claim(delivery.tenant, [result for result in mapped if isinstance(result, MappedFact)])
-    rejections += [_rejection(fact, ID_REUSED, "this event id came before with other content") for fact in claims.reused]
+    rejections += [_rejection(fact, ID_REUSED, "this id came before with other content") for fact in claims.reused]
     accounts = _apply(delivery.tenant, claims.fresh, store)
     for account in accounts:
         rejections += [_rejection(*refused) for refused in account.refused]

@@ -41,9 +41,10 @@ class FactKey(NamedTuple):
 class Fact:
     """What a source says of one aspect of one thing, at its own version.
 
-    thing_id: id of the party, invoice (also of a dispute or void), payment, reversal, credit note, allocation, write-off.
-    version: the source's own; later states compare greater (`version_key`). rank: orders facts of one version (a dispute
-        before its resolution). digest: of the content, to tell a repetition from a contradiction.
+    thing_id: id of the party, invoice (terms, dispute, void), payment, reversal, credit note, allocation, write-off.
+    version: the source's own; later states compare greater (`version_key`).
+    rank: orders facts of one version (a dispute before its resolution).
+    digest: of the content, to tell a repetition from a contradiction.
     invoice_id: the invoice it bears on. source: the payment or credit note it bears on.
     amount_minor, discount_minor, currency: integer minor units; 0 and "" where the aspect has none.
     on, due: dates the fact itself states.

@@ -154,7 +154,7 @@ class Ledger:
         if fact.aspect in _NEEDS_INVOICE and FactKey(Aspect.INVOICE, fact.invoice_id) not in self._facts:
             raise FactRejected(INVOICE_MISSING, f"invoice {fact.invoice_id} is not known for this debtor")
         if fact.source is not None and fact.source not in self._facts:
-            raise FactRejected(SOURCE_MISSING, f"{fact.source.aspect} {fact.source.thing_id} is not known for this debtor")
+            raise FactRejected(SOURCE_MISSING, f"{_name(fact.source)} is not known for this debtor")
         match fact.aspect:
             case Aspect.PARTY:
                 pass
@@ -192,11 +192,11 @@ class Ledger:
             self._check_currency(self._facts[key], terms)
         balance = self._source_balance(source)
         if balance.reversed > balance.amount:
-            raise FactRejected(OVER_REVERSED, f"{source.aspect} {source.thing_id} would be reversed beyond its amount")
+            raise FactRejected(OVER_REVERSED, f"{_name(source)} would be reversed beyond its amount")
         if balance.unapplied < 0:
             raise FactRejected(
                 SOURCE_OVER_ALLOCATED,
-                f"{source.aspect} {source.thing_id} has {balance.amount - balance.reversed} {balance.currency} "
+                f"{_name(source)} has {balance.amount - balance.reversed} {balance.currency} "
                 f"(minor units), {balance.allocated} would be allocated",
             )
         for key in self._of_source[source]:
@@ -274,7 +274,7 @@ def release(ledger: Ledger, held: Iterable[Fact]) -> Release:
     """Try held facts again: one by one until none fits any more, then the rest as one.
 
     The last try is what makes arrival order irrelevant: whenever the standing and the held facts together keep the
-    invariants, all of them stand afterwards, even if no single one fits alone (two half reversals of an allocated payment).
+    invariants, all of them stand afterwards, even if no single one fits alone (two half reversals of a used payment).
     """
     waiting = sorted(held, key=lambda fact: (ASPECT_ORDER[fact.aspect], fact.order, fact.thing_id))
     taken: list[tuple[Fact, Effect]] = []
@@ -299,6 +299,10 @@ def release(ledger: Ledger, held: Iterable[Fact]) -> Release:
 
 
 _UNTRIED = FactRejected("untried", "not tried yet")
+
+
+def _name(key: FactKey) -> str:
+    return f"{key.aspect} {key.thing_id}"
 
 
 def _source_of(fact: Fact) -> FactKey:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Protocol
 
-from duly.gateway.v1 import contact_service_pb2 as gateway_pb
 from duly_contracts.envelope import Envelope
 from duly_policy import PastAttempt
 from google.protobuf.message import Message
 
+from duly.gateway.v1 import contact_service_pb2 as gateway_pb
 from outreach.domain.debtor import Debtor, OpenInvoice
 from outreach.domain.ledger import Invoice, Source
 from outreach.domain.planning import Plan
@@ -94,9 +96,7 @@ class TreatmentBook(Protocol):
 
     def cancel(self, treatment: Treatment, reason: CancelReason, cause_event_id: str) -> None: ...
 
-    def record_attempt(
-        self, tenant: str, attempt_id: str, debtor_id: str, attempt: PastAttempt
-    ) -> None:
+    def record_attempt(self, tenant: str, attempt_id: str, debtor_id: str, attempt: PastAttempt) -> None:
         """One hand-over to a provider, the newest word on it."""
 
     def attempts(
@@ -104,8 +104,38 @@ class TreatmentBook(Protocol):
     ) -> Mapping[str, Sequence[PastAttempt]]: ...
 
 
+class CallKind(StrEnum):
+    REQUEST = "REQUEST"
+    CANCEL = "CANCEL"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call to make: the very bytes that were stored when it was decided, so that every try is the same request."""
+
+    seq: int
+    tenant: str
+    debtor_id: str
+    contact_id: str
+    kind: CallKind
+    payload: bytes
+    attempts: int
+    traceparent: str
+
+
 class RequestQueue(Protocol):
-    """Calls to the gateway, stored with their keys before they are made."""
+    """Calls to the gateway, stored with their keys before they are made. Instants here are of the real clock."""
+
+    def claim(self, owner: str, now: datetime, lease_until: datetime, limit: int) -> Sequence[Call]:
+        """Lease due calls, oldest first, but none that would overtake an earlier call of the same debtor."""
+
+    def finish(self, call: Call, answer: str) -> None:
+        """Done for good: the gateway's state of the contact, or the reason why it refused."""
+
+    def retry(self, call: Call, at: datetime, reason: str) -> None: ...
+
+    def release(self, owner: str) -> None:
+        """Give back the leases of a process that is gone; its successor under the same name calls this at start."""
 
     def add_request(self, request: gateway_pb.RequestContactRequest, treatment: Treatment) -> None: ...
 
@@ -118,9 +148,7 @@ class RequestQueue(Protocol):
 class TickBook(Protocol):
     """How far the business calendar has come, and what it stops."""
 
-    def advance(
-        self, tenant: str, partition: int, tick_slice: int, business_date: date, instant: datetime
-    ) -> bool:
+    def advance(self, tenant: str, partition: int, tick_slice: int, business_date: date, instant: datetime) -> bool:
         """Remember a tick; False for a repeated or older one. Moves the policy clock in the same transaction."""
 
     def set_kill_switch(self, scope: str, scope_id: str, on: bool) -> None: ...
@@ -156,6 +184,9 @@ class Unit(Protocol):
     def count_gate_answer(self, answer: str) -> None: ...
 
 
+OpenUnit = Callable[[], AbstractContextManager[Unit]]
+
+
 class GatewayUnavailable(RuntimeError):
     """The gateway did not answer, or says: later. The same call may be repeated."""
 
@@ -175,6 +206,10 @@ class RequestRefused(ValueError):
 class ContactGateway(Protocol):
     """`duly.gateway.v1.ContactService`, as far as outreach uses it. Both raise GatewayUnavailable, RequestRefused."""
 
-    def request_contact(self, request: gateway_pb.RequestContactRequest) -> gateway_pb.RequestContactResponse: ...
+    def request_contact(
+        self, request: gateway_pb.RequestContactRequest, traceparent: str = ""
+    ) -> gateway_pb.RequestContactResponse: ...
 
-    def cancel_contact(self, request: gateway_pb.CancelContactRequest) -> gateway_pb.CancelContactResponse: ...
+    def cancel_contact(
+        self, request: gateway_pb.CancelContactRequest, traceparent: str = ""
+    ) -> gateway_pb.CancelContactResponse: ...

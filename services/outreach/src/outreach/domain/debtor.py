@@ -32,6 +32,7 @@ class Score:
 class Debtor:
     """address_refused: id of the contact point that a provider refused for good.
 
+    degraded: scoring could not use an event of this debtor; unusable_here: outreach itself could not.
     open_treatments: whether a treatment waits to be sent, so that a fact may have to cancel it.
     """
 
@@ -46,6 +47,7 @@ class Debtor:
     stopped: bool = False
     drift: bool = False
     degraded: bool = False
+    unusable_here: bool = False
     score: Score | None = None
     open_treatments: bool = False
 

@@ -41,6 +41,7 @@ from outreach.domain.treatment import (
 )
 
 PURPOSE = "payment_reminder"
+INVOICES_PER_CONTACT_MAX = 100  # what the gateway takes in one request
 DEFAULT_BAND = Band.MEDIUM
 _BANDS = frozenset(Band)
 _SCORE_REASONS_SHOWN = 3
@@ -51,7 +52,7 @@ _WORK_FOR_DENIAL = {"DULY-ADDR": "find_address", "DULY-STOP": "no_channel_left",
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The released rules outreach decides by. valid_for: how long a planned contact may wait before it is planned anew."""
+    """The released rules outreach decides by. valid_for: how long a planned contact waits before it is planned anew."""
 
     strategy: Strategy
     packs: Packs
@@ -203,7 +204,8 @@ def _treatment(
     debtor: Debtor, case: Case, tick: Tick, policy: Policy, ladder: LadderDecision, step: LadderStep
 ) -> Treatment:
     strategy = policy.strategy
-    treatment_id = treatment_id_of(debtor.tenant, case.case_id, step.no, tick.business_date, ladder.invoice_ids)
+    listed = _listed(ladder)
+    treatment_id = treatment_id_of(debtor.tenant, case.case_id, step.no, tick.business_date, listed)
     point = debtor.contact_point_for(step.channel)
     return Treatment(
         tenant=debtor.tenant,
@@ -217,8 +219,8 @@ def _treatment(
         channel=step.channel,
         contact_point_id=point.contact_point_id if point is not None else "",
         template_id=step.template,
-        invoice_ids=ladder.invoice_ids,
-        steps_reached=ladder.steps_reached,
+        invoice_ids=listed,
+        steps_reached={key: no for key, no in ladder.steps_reached.items() if key in listed},
         autonomy=strategy.autonomy_of(step.action),
         stage=strategy.stage,
         score_id=debtor.score.score_id if debtor.score is not None else "",
@@ -233,6 +235,15 @@ def _treatment(
         ledger_version=tick.ledger_version,
         state=TreatmentState.PLANNED,
     )
+
+
+def _listed(ladder: LadderDecision) -> tuple[str, ...]:
+    """The rows of the one message, oldest first; where they are too many, those whose step is due come before others."""
+    if len(ladder.invoice_ids) <= INVOICES_PER_CONTACT_MAX:
+        return ladder.invoice_ids
+    first = sorted(ladder.invoice_ids, key=lambda invoice_id: -ladder.steps_reached.get(invoice_id, 0))
+    kept = frozenset(first[:INVOICES_PER_CONTACT_MAX])
+    return tuple(invoice_id for invoice_id in ladder.invoice_ids if invoice_id in kept)
 
 
 def _gate_input(picture: Picture, treatment: Treatment, tick: Tick) -> GateInput:
@@ -267,7 +278,7 @@ def _gate_input(picture: Picture, treatment: Treatment, tick: Tick) -> GateInput
         address_verified=point is not None and point.verified,
         suppressed=point is not None and point.contact_point_id == debtor.address_refused,
         stopped=debtor.stopped,
-        degraded=debtor.degraded,
+        degraded=debtor.degraded or debtor.unusable_here,
         drift=debtor.drift,
         kill_switch=picture.kill_switch,
         ledger_fresh=True,
@@ -304,7 +315,7 @@ def _plan(treatment: Treatment, decision: GateDecision, gate_input_json: str, st
 
 
 def _asks_for_later(decision: GateDecision) -> bool:
-    """Some rule defers to an instant that will come. A rule that defers for good (no zone known) is a person's matter."""
+    """Some rule defers to an instant that will come. One that defers for good (no zone known) is a person's matter."""
     return any(hit.effect is Answer.DEFER and hit.until is not None for hit in decision.hits)
 
 

@@ -104,6 +104,7 @@ def service_env(stack: LocalStack, service: ServiceKind) -> dict[str, str]:
     return {
         "KAFKA_BOOTSTRAP_SERVERS": stack.kafka.bootstrap_servers,
         "DATABASE_URL": _database_url(stack, service),
+        "MLFLOW_TRACKING_URI": stack.mlflow.tracking_uri,
         "DULY_TIME": "simulated",
         "OTEL_EXPORTER_OTLP_ENDPOINT": os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", ""),
         "OMP_NUM_THREADS": "1",
@@ -127,10 +128,7 @@ def _ledger_sync(stack: LocalStack) -> Mapping[str, str]:
 
 
 def _scoring(stack: LocalStack) -> Mapping[str, str]:
-    return {
-        "tenant": stack.tenant,
-        "data_dir": str((stack.run.root / "scoring").absolute()),
-    }
+    return {"data_dir": str((stack.run.root / "scoring").absolute())}
 
 
 def _outreach(stack: LocalStack) -> Mapping[str, str]:
@@ -142,14 +140,15 @@ def _outreach(stack: LocalStack) -> Mapping[str, str]:
 
 def _gateway(stack: LocalStack) -> Mapping[str, str]:
     return {
-        "grpc_host": _LOOPBACK,
-        "grpc_port": str(stack.ports.of("gateway", "grpc")),
+        "grpc_address": stack.address("gateway", "grpc"),
+        "grpc_reflection": "true",
         "rest_host": _LOOPBACK,
         "rest_port": str(stack.ports.of("gateway", "rest")),
         "jwks_file": str(stack.credentials.jwks_file.absolute()),
         "insights_address": stack.address("insights", "grpc"),
         "smtp_host": _LOOPBACK,
         "smtp_port": str(stack.ports.of("mailbox", "smtp")),
+        "smtp_tls": "none",
     }
 
 

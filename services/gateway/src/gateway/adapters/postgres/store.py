@@ -261,7 +261,7 @@ class PostgresTransactions:
 
 
 def work_and_outbox(database: Database, now: datetime | None) -> tuple[int, int]:
-    """(contacts due at `now` or in flight, events not yet in the log). Contacts in back-off count: they are not done."""
+    """(contacts due at `now` or in flight, events not yet in the log). Back-off counts: it is not done."""
     with database.reading() as connection:
         row = connection.execute(
             "select (select count(*) from contact where state in ('RESERVED', 'IN_FLIGHT')"

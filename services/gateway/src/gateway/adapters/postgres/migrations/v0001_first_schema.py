@@ -268,4 +268,4 @@ create index kill_switch_scope on kill_switch (scope, scope_id, seq desc);
 def upgrade() -> None:
     """Everything the first version needs."""
     for part in (RUNTIME_SCHEMA, _LEDGER_VIEW, _CONTACTS):
-        op.get_bind().exec_driver_sql(part)
+        op.execute(part)

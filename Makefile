@@ -1,0 +1,91 @@
+# Duly. `make` lists what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+MEMBERS := $(wildcard libs/* services/* tools/*) training
+STAMP := .venv/.ready
+export PYTHONDONTWRITEBYTECODE =
+
+##@ Start
+setup: $(STAMP) ## Make the environment (.venv, with the duly command)
+up: setup ## Start the stack with an empty ledger; Ctrl-C ends it
+	@$(BIN)/duly up $(ARGS)
+demo: setup ## Play a company's receivables; LEDGER=DIR takes your own ledger, ARGS= goes to `duly demo`
+	@$(BIN)/duly demo $(if $(LEDGER),--ledger "$(LEDGER)") $(ARGS)
+demo-once: setup ## The same, checked and ended: exits 0 only if every check holds
+	@$(BIN)/duly demo --once $(if $(LEDGER),--ledger "$(LEDGER)") $(ARGS)
+down: ## Stop a running stack
+	@if [ -x $(BIN)/duly ]; then $(BIN)/duly down; fi
+purge: down ## Remove everything that was made here: runs, jars, models, environment
+	@rm -rf .duly .venv
+	@echo "removed .duly and .venv"
+
+##@ Test
+test: setup ## The whole test suite
+	@$(BIN)/python -m pytest $(or $(T),libs services training tools tests) $(ARGS)
+unit: setup ## Fast tests only: no servers
+	@$(BIN)/python -m pytest -q -m "not kafka and not postgres and not docker and not sockets and not slow" $(ARGS)
+chaos: setup ## Kill services at random while a demo plays; SEED=n
+	@$(BIN)/duly demo --once --chaos $(or $(SEED),1) $(ARGS)
+test-docker: setup ## Build the images and test them; needs a Docker engine
+	@DULY_REQUIRE=docker $(BIN)/python -m pytest -m docker tests/docker $(ARGS)
+
+##@ Quality
+check: setup lint types arch proto-check generated manifests ## Everything that can be checked without running the system
+lint: setup ## ruff: style, names, imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+types: setup ## mypy, strict
+	@$(BIN)/mypy $(foreach member,$(MEMBERS),$(wildcard $(member)/src/duly_* $(member)/src/[a-ce-z]*)) bench
+arch: setup ## Who may import whom; docs, topics and settings against the code
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -q tests/architecture
+proto-check: setup ## buf: lint, and no breaking change against the last release of the contracts
+	@cd proto && ../$(BIN)/buf lint
+	@cd proto && ../$(BIN)/buf breaking --against ../libs/contracts/released.binpb
+generated: setup ## Nothing generated is stale
+	@$(BIN)/python proto/generate_stubs.py --check
+	@$(BIN)/python docs/generate_reference.py --check
+	@$(BIN)/python deploy/k8s/generate_topics.py --check
+manifests: setup ## Render and check the Kubernetes manifests, offline
+	@$(BIN)/python -m pytest -q tests/manifests
+fix: setup ## Let ruff mend what it can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+##@ Generate
+generate: setup ## Stubs, reference pages, README tables, topic manifests
+	@$(BIN)/python proto/generate_stubs.py
+	@$(BIN)/python docs/generate_reference.py
+	@$(BIN)/python deploy/k8s/generate_topics.py
+lock: setup ## Resolve requirements/*.in into hashed files
+	@requirements/lock.sh
+
+##@ Deploy
+images: setup ## Build the five images; needs a Docker engine
+	@deploy/docker/build.sh
+
+##@ Measure
+bench: setup ## Throughput and latency of the hot paths, as JSON
+	@$(BIN)/python -m bench $(ARGS)
+
+##@ Model
+train: setup ## Train on a ledger export and register the model: LEDGER=DIR
+	@$(BIN)/duly train $(if $(LEDGER),--ledger "$(LEDGER)") $(ARGS)
+
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): requirements/dev.txt requirements/bootstrap.txt $(addsuffix /pyproject.toml,$(MEMBERS))
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Duly needs Python 3.11 or newer, this is %d.%d. Say which: make PYTHON=python3.12" % sys.version_info[:2])'
+	@echo "environment: 1/3 folder"; test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "environment: 2/3 packages, each checked against its hash"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements/dev.txt
+	@echo "environment: 3/3 Duly itself"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(addprefix -e ./,$(MEMBERS))
+	@touch $@
+
+.PHONY: setup up demo demo-once down purge test unit chaos test-docker check lint types arch proto-check generated manifests fix generate lock images bench train help

@@ -1,0 +1,41 @@
+#!/bin/sh
+# What the build stage of the Dockerfile runs. Arguments: `dependencies`, or `members <service>`.
+set -eu
+
+into() { # into <environment> <pip install arguments>; the environments hold no pip of their own
+  environment=$1
+  shift
+  python -m pip --python "$environment/bin/python" install --quiet "$@"
+}
+
+dependencies() {
+  if ls /wheels/*.whl >/dev/null 2>&1; then
+    set -- --no-index --find-links /wheels
+  else
+    set --
+  fi
+  # --no-deps: the files name every package; what they leave out on purpose (GPU libraries) must not come back.
+  into /opt/backend "$@" --require-hashes --no-deps -r /build/backend.txt
+  into /opt/venv "$@" --require-hashes --no-deps -r /build/requirements.txt
+  find /opt/venv/lib -type d \( -name tests -o -name test \) -path '*/site-packages/*' -prune -exec rm -rf {} +
+}
+
+members() {
+  service=$1
+  case "$service" in
+    scoring) libraries="contracts runtime risk" ;;
+    outreach | gateway) libraries="contracts runtime policy" ;;
+    ledger-sync | insights) libraries="contracts runtime" ;;
+    *) echo "no such service: '$service'" >&2; exit 64 ;;
+  esac
+  for library in $libraries; do set -- "$@" "/build/libs/$library"; done
+  shift
+  python -m pip --python /opt/backend/bin/python wheel --quiet \
+    --no-deps --no-build-isolation --no-index --wheel-dir /build/wheels "$@" "/build/services/$service"
+  into /opt/venv --no-index --no-deps /build/wheels/*.whl
+  start=/opt/venv/bin/duly-service
+  printf '#!/bin/sh\nexec /opt/venv/bin/python -m %s.bootstrap "$@"\n' "$(echo "$service" | tr - _)" >"$start"
+  chmod 0755 "$start"
+}
+
+"$@"

@@ -1,0 +1,191 @@
+"""The consumer loop: exactly once in effect, whatever is repeated, broken or away for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+from duly_contracts.envelope import Envelope
+from duly_contracts.events import encode
+from duly_contracts.keys import debtor_key
+from duly_runtime.consumer import ConsumerLoop, EventHandler, ReceivedEvent, TooManyUnusable
+from duly_runtime.database import Database, UnitOfWork
+from duly_runtime.loops import Wake
+from duly_runtime.metrics import Metrics
+from duly_runtime.schema import RUNTIME_SCHEMA
+from duly_testing.clock import FakeClock
+from duly_testing.memory_log import MemoryLog
+
+from duly.ledger.v1 import events_pb2 as ledger
+
+pytestmark = pytest.mark.postgres
+TOPIC = "ledger-events"
+
+
+@pytest.fixture
+def database(pg_dsn: str) -> Iterator[Database]:
+    with psycopg.connect(pg_dsn) as connection:
+        connection.execute(RUNTIME_SCHEMA)
+        connection.execute("create table seen (event_id text not null)")
+    opened = Database(pg_dsn, Wake(), max_connections=3)
+    yield opened
+    opened.close()
+
+
+def envelope(event_id: str, ce_type: str = "duly.invoice.voided.v1") -> Envelope:
+    return Envelope(event_id, ce_type, "/tenants/t/ledgers/erp", "D-1", datetime(2031, 3, 1, tzinfo=UTC), "t")
+
+
+def write(log: MemoryLog, event_id: str, value: bytes | None = None, ce_type: str = "duly.invoice.voided.v1") -> None:
+    payload = encode(ledger.InvoiceVoided(invoice_id="I", debtor_id="D-1")) if value is None else value
+    log.producer("test").send(TOPIC, debtor_key("t", "D-1"), payload, envelope(event_id, ce_type).to_headers())
+
+
+def remember(event: ReceivedEvent, uow: UnitOfWork) -> None:
+    uow.connection.execute("insert into seen values (%s)", (event.envelope.id,))
+
+
+def seen(database: Database) -> list[str]:
+    with database.reading() as connection:
+        return [row["event_id"] for row in connection.execute("select event_id from seen order by ctid").fetchall()]
+
+
+def dead_letters(database: Database) -> list[str]:
+    with database.reading() as connection:
+        rows = connection.execute("select headers from outbox where aggregatetype = %s", (f"{TOPIC}-dlq",)).fetchall()
+    return [dict(row["headers"])["dlq_reason"] for row in rows]
+
+
+MakeLoop = Callable[[EventHandler], ConsumerLoop]
+
+
+@pytest.fixture
+def make_loop(database: Database, memory_log: MemoryLog, fake_clock: FakeClock) -> MakeLoop:
+    def make(handler: EventHandler) -> ConsumerLoop:
+        handlers = {ledger.InvoiceVoided: handler}
+        return ConsumerLoop("c", "test", memory_log, [TOPIC], database, handlers, fake_clock, Metrics())
+
+    return make
+
+
+def drain(loop: ConsumerLoop) -> None:
+    while loop.step(0):
+        pass
+
+
+def test_each_event_takes_effect_once_and_in_order(
+    database: Database, memory_log: MemoryLog, make_loop: MakeLoop
+) -> None:
+    for number in range(30):
+        write(memory_log, f"e{number}")
+    drain(make_loop(remember))
+    assert seen(database) == [f"e{number}" for number in range(30)]
+
+
+def test_the_same_event_at_a_later_offset_has_no_effect(
+    database: Database, memory_log: MemoryLog, make_loop: MakeLoop
+) -> None:
+    for event_id in ("a", "b", "a", "a", "b"):
+        write(memory_log, event_id)
+    drain(make_loop(remember))
+    assert seen(database) == ["a", "b"]
+
+
+def test_a_new_process_goes_on_where_the_database_says(
+    database: Database, memory_log: MemoryLog, make_loop: MakeLoop
+) -> None:
+    write(memory_log, "a")
+    drain(make_loop(remember))
+    with database.unit_of_work() as uow:
+        uow.connection.execute("delete from inbox")  # even with the inbox expired
+    write(memory_log, "b")
+    drain(make_loop(remember))
+    assert seen(database) == ["a", "b"]
+
+
+def test_a_failing_handler_leaves_no_effect_and_the_record_a_dead_letter(
+    database: Database, memory_log: MemoryLog, make_loop: MakeLoop
+) -> None:
+    def refuse_b(event: ReceivedEvent, uow: UnitOfWork) -> None:
+        remember(event, uow)
+        if event.envelope.id == "b":
+            raise ValueError("no b")
+
+    for event_id in ("a", "b", "c"):
+        write(memory_log, event_id)
+    drain(make_loop(refuse_b))
+    assert seen(database) == ["a", "c"]
+    assert dead_letters(database) == ["ValueError"]
+
+
+@pytest.mark.parametrize(
+    ("value", "ce_type", "reason"),
+    [
+        (b"\xff\xff", "duly.invoice.voided.v1", "event_undecodable"),
+        (b"", "duly.invoice.voided.v9", "event_unknown"),
+        (b"", "", "envelope_invalid"),
+    ],
+)
+def test_garbage_becomes_a_dead_letter_with_its_cause(
+    database: Database, memory_log: MemoryLog, make_loop: MakeLoop, value: bytes, ce_type: str, reason: str
+) -> None:
+    write(memory_log, "garbage", value, ce_type)
+    write(memory_log, "good")
+    drain(make_loop(remember))
+    assert dead_letters(database) == [reason]
+    assert seen(database) == ["good"]
+
+
+def test_a_database_fault_pauses_the_partition_until_it_is_over(
+    database: Database, memory_log: MemoryLog, make_loop: MakeLoop, fake_clock: FakeClock
+) -> None:
+    away = True
+
+    def flaky(event: ReceivedEvent, uow: UnitOfWork) -> None:
+        if away:
+            raise psycopg.OperationalError("server closed the connection")
+        remember(event, uow)
+
+    write(memory_log, "a")
+    loop = make_loop(flaky)
+    drain(loop)
+    assert seen(database) == []
+    away = False
+    drain(loop)
+    assert seen(database) == [], "back-off not over"
+    fake_clock.advance(1)
+    drain(loop)
+    assert seen(database) == ["a"]
+    assert dead_letters(database) == []
+
+
+def test_a_consumer_that_was_overtaken_writes_nothing(
+    database: Database, memory_log: MemoryLog, make_loop: MakeLoop
+) -> None:
+    write(memory_log, "a")
+    zombie = make_loop(remember)
+    drain(make_loop(remember))
+    drain(zombie)
+    assert seen(database) == ["a"]
+
+
+def test_a_long_run_of_unusable_records_stops_the_process_before_it_drains_the_topic(
+    database: Database, memory_log: MemoryLog, make_loop: MakeLoop
+) -> None:
+    for number in range(101):
+        write(memory_log, f"g{number}", b"\xff\xff")
+    with pytest.raises(TooManyUnusable):
+        drain(make_loop(remember))
+    assert len(dead_letters(database)) == 100
+
+
+def test_applied_positions_are_those_that_are_committed(memory_log: MemoryLog, make_loop: MakeLoop) -> None:
+    write(memory_log, "a")
+    write(memory_log, "b")
+    loop = make_loop(remember)
+    assert loop.applied == {}
+    drain(loop)
+    assert list(loop.applied.values()) == [2]
+    assert make_loop(remember).applied == loop.applied

@@ -1,0 +1,174 @@
+"""Composition root and `main` of scoring. Nothing is made at import."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import faust
+import uvloop
+from duly_risk.model import HazardModel
+from duly_runtime.admin import STALL_LIMIT_SECONDS, AdminServer, Probes, Status
+from duly_runtime.clock import Clock, SystemClock
+from duly_runtime.log import EventLog
+from duly_runtime.logging import configure_logging, get_logger
+from duly_runtime.metrics import Metrics
+from duly_runtime.settings import SettingsInvalid, load_settings
+from duly_runtime.tracing import configure_tracing
+
+from scoring.adapters.faust_app import (
+    ScoringApp,
+    TableStates,
+    app_id,
+    changelog_topic,
+    debtors_table,
+    make_app,
+)
+from scoring.adapters.guards import (
+    EXIT_CONFIG,
+    EXIT_USAGE,
+    STOP_SECONDS_MAX,
+    Watchdog,
+    ZombieGuard,
+    end_after,
+)
+from scoring.adapters.kafka_preflight import LEDGER, GroupOffsets, NotReadyToStart, Preflight
+from scoring.adapters.mlflow_registry import MlflowRegistry, RegisteredModels
+from scoring.adapters.model_control import Promotion, newest_champion
+from scoring.application.score_batch import Scorer
+from scoring.config import Settings
+from scoring.entrypoints.memory_stream import MemoryStream
+from scoring.entrypoints.positions import Positions
+from scoring.entrypoints.stream import Stream
+
+_log = get_logger(__name__)
+SERVICE = "scoring"
+
+
+class Worker(faust.Worker):  # type: ignore[misc]  # Faust is untyped here
+    """Faust's worker with our logging, no console of its own, and an end to every stop."""
+
+    def __init__(self, app: ScoringApp, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(
+            app, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False, workdir=app.conf.datadir
+        )
+        self.spinner = None
+
+    def _schedule_shutdown(self, signal: Any) -> None:
+        end_after(STOP_SECONDS_MAX)
+        super()._schedule_shutdown(signal)
+
+
+def build_memory(log: EventLog, model: HazardModel) -> MemoryStream:
+    """For scenario tests: the same step over any log, state in memory."""
+    return MemoryStream(log, model)
+
+
+def not_ready(app: ScoringApp) -> Callable[[], str]:
+    """Ready: state recovered, partitions held. `recovery.completed` would not do, Faust never clears it."""
+
+    def reason() -> str:
+        if app.rebalancing:
+            return "rebalancing"
+        return "" if app.tables.actives_ready else "recovering state"
+
+    return reason
+
+
+def status(positions: Positions, models: RegisteredModels) -> Callable[[], Status]:
+    """Positions are what is acknowledged, outputs and state; scoring has no outbox."""
+
+    def now() -> Status:
+        next_offsets, in_work = positions.snapshot()
+        extra = {"facts": positions.facts, "scores": positions.scores, "model": models.serving}
+        return Status(SERVICE, {LEDGER: next_offsets}, outbox=0, work=in_work, extra=extra)
+
+    return now
+
+
+def run_worker(settings: Settings, partitions: int, promotion: Promotion | None, clock: Clock, metrics: Metrics) -> None:
+    """Wire everything and run until a signal. Raises SystemExit with the worker's exit code."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    app = make_app(
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        source=LEDGER,
+        data_dir=settings.data_dir,
+        instance_id=settings.instance_id,
+        store=settings.store,
+        app_version=settings.app_version,
+        session_timeout_seconds=settings.session_timeout_seconds,
+        recovery_delay_seconds=settings.recovery_delay_seconds,
+        replication_factor=settings.replication_factor,
+    )
+    registry = MlflowRegistry(settings.mlflow_tracking_uri) if settings.mlflow_tracking_uri else None
+    models = RegisteredModels(registry, promotion, settings.data_dir / "model", metrics)
+    step_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="step")
+    step_thread.submit(models.current)  # its import and load overlap with Faust's start
+    table = debtors_table(app)
+    states, positions, guard = TableStates(table), Positions(), ZombieGuard(clock)
+    Stream(
+        app=app,
+        table=table,
+        source=LEDGER,
+        scorer=Scorer(states, partitions),
+        states=states,
+        models=models,
+        positions=positions,
+        guard=guard,
+        executor=step_thread,
+        clock=clock,
+        metrics=metrics,
+        batch_records=settings.batch_records,
+        batch_wait_seconds=settings.batch_wait_seconds,
+    ).attach()
+    reason = not_ready(app)
+    watchdog = Watchdog(
+        GroupOffsets(settings.kafka_bootstrap_servers, app_id(settings.app_version), partitions),
+        lambda: bool(reason()),
+        clock,
+    )
+    probes = Probes(lambda: guard.stalled(STALL_LIMIT_SECONDS), reason, status(positions, models))
+    admin = AdminServer(settings.admin_host, settings.admin_port, probes, metrics)
+    admin.start()
+    watchdog.start()
+    _log.info("scoring.worker_started", admin_port=admin.port, partitions=partitions)
+    try:
+        Worker(app, asyncio.new_event_loop()).execute_from_commandline()
+    finally:
+        watchdog.stop()
+        admin.close()
+        _log.info("scoring.worker_stopped")
+
+
+def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None) -> int:
+    """`python -m scoring.bootstrap [run]`. Returns the exit code; a running worker ends by SystemExit."""
+    arguments = list(sys.argv[1:] if argv is None else argv) or ["run"]
+    if arguments != ["run"]:
+        print(f"usage: {SERVICE} [run]", file=sys.stderr)
+        return EXIT_USAGE
+    try:
+        settings = load_settings(Settings, SERVICE, os.environ if env is None else env)
+    except SettingsInvalid as error:
+        print(error, file=sys.stderr)
+        return EXIT_CONFIG
+    configure_logging(SERVICE, settings.log_level)
+    configure_tracing(SERVICE, settings.otlp_endpoint)
+    try:
+        preflight = Preflight(settings.kafka_bootstrap_servers)
+        partitions = preflight.check_topics(changelog_topic(settings.app_version))
+        promotion = newest_champion(preflight)
+        preflight.close()
+    except NotReadyToStart as error:
+        print(f"{SERVICE} cannot start: {error}", file=sys.stderr)
+        return EXIT_CONFIG
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    run_worker(settings, partitions, promotion, SystemClock(), Metrics())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""One debtor's story, from the gateway's public API, line by line, each with its cause."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import httpx
+
+from duly_cli.checks.evidence import Evidence
+from duly_cli.errors import CommandFailed
+from duly_cli.stack.local import LocalStack
+
+PAGE_SIZE = 500
+PAGES_MAX = 20
+LINES_SHOWN = 40
+# What makes a story worth telling; each counts once.
+_WORTH = {
+    "contact.sent": 8,
+    "contact.cancelled": 6,
+    "contact.deferred": 3,
+    "contact.denied": 3,
+    "reply.received": 3,
+    "invoice.disputed": 2,
+    "payment.reversed": 2,
+    "contact.held": 1,
+}
+_PAID_AFTER_CONTACT = 8
+_TOO_LONG_FROM = 60
+
+
+@dataclass(frozen=True, slots=True)
+class StoryLine:
+    """One entry of the timeline."""
+
+    event_id: str
+    event: str
+    business_date: str
+    text: str
+    causation_id: str
+    because: tuple[str, ...]
+
+
+def choose_debtor(evidence: Evidence) -> str:
+    """The debtor with most to tell: contacted, then paid, with something cancelled or put off. '' if there is none."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for topic in ("ledger-events", "outreach-events", "contact-events", "inbound-messages"):
+        for event in evidence.events.get(topic, ()):
+            if not event.envelope.backfill and event.debtor_id:
+                names[event.debtor_id].append(event.name)
+    paid = _paid_after_contact(evidence)
+    if not names:
+        return ""
+
+    def worth(debtor: str) -> tuple[int, str]:
+        points = sum(_WORTH.get(name, 0) for name in set(names[debtor]))
+        points += _PAID_AFTER_CONTACT * (debtor in paid)
+        return points - max(0, len(names[debtor]) - _TOO_LONG_FROM), debtor
+
+    return max(names, key=worth)
+
+
+def _paid_after_contact(evidence: Evidence) -> set[str]:
+    first_sent: dict[str, str] = {}
+    for event in evidence.sent:
+        day = event.envelope.business_date.isoformat() if event.envelope.business_date else ""
+        first_sent[event.debtor_id] = min(day, first_sent.get(event.debtor_id, day))
+    return {
+        event.debtor_id
+        for event in evidence.events["ledger-events"]
+        if event.name == "payment.received"
+        and event.debtor_id in first_sent
+        and (event.envelope.business_date.isoformat() if event.envelope.business_date else "") > first_sent[event.debtor_id]
+    }
+
+
+def read_timeline(stack: LocalStack, debtor_id: str) -> list[StoryLine]:
+    """All pages of `/v1/debtors/{id}/timeline`. Raises CommandFailed."""
+    url = f"{stack.url('gateway', 'rest')}/v1/debtors/{debtor_id}/timeline"
+    headers = {"Authorization": f"Bearer {stack.credentials.token('reader')}"}
+    entries: list[dict[str, object]] = []
+    token = ""
+    try:
+        for _ in range(PAGES_MAX):
+            query = {"tenant_id": stack.tenant, "page_size": str(PAGE_SIZE), "page_token": token}
+            answer = httpx.get(url, params=query, headers=headers, timeout=10.0, trust_env=False)
+            answer.raise_for_status()
+            document = answer.json()
+            entries += document.get("entries", [])
+            token = document.get("next_page_token", "")
+            if not token:
+                break
+    except (httpx.HTTPError, ValueError) as error:
+        raise CommandFailed(f"The timeline of {debtor_id} cannot be read from {url}: {error}") from error
+    return [_line(entry) for entry in entries]
+
+
+def tell(lines: Sequence[StoryLine], since: str) -> list[str]:
+    """The story as text from the first day that was played: date, what happened, and through what."""
+    texts = {line.event_id: f"{line.event} of {line.business_date}" for line in lines}
+    told = [line for line in lines if line.business_date >= since]
+    shown = told[:LINES_SHOWN]
+    result = [text for line in shown for text in _told(line, texts)]
+    if len(told) > len(shown):
+        result.append(f"... and {len(told) - len(shown)} more lines")
+    return result
+
+
+def _told(line: StoryLine, texts: Mapping[str, str]) -> list[str]:
+    cause = texts.get(line.causation_id, "")
+    if not cause and line.causation_id:
+        cause = "the business date" if line.event.startswith(("risk.", "case.", "invoice.overdue")) else "the source"
+    because = "; ".join(line.because)
+    reasons = [part for part in (f"caused by {cause}" if cause else "", because) if part]
+    text = [f"{line.business_date}  {line.event:<24} {line.text}"]
+    if reasons:
+        text.append(f"{'':<38} <- {' | '.join(reasons)}")
+    return text
+
+
+def _line(entry: Mapping[str, object]) -> StoryLine:
+    because = entry.get("because", [])
+    return StoryLine(
+        event_id=str(entry.get("event_id", "")),
+        event=str(entry.get("event", "")),
+        business_date=str(entry.get("business_date", "")),
+        text=str(entry.get("text", "")),
+        causation_id=str(entry.get("causation_id", "")),
+        because=tuple(str(part) for part in because) if isinstance(because, list) else (),
+    )

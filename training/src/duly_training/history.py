@@ -1,0 +1,83 @@
+"""A ledger's facts as the fold reads them: one list per debtor, in known order, with a fingerprint of the whole."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol
+
+from duly_contracts.events import event_of
+from duly_risk.days import day_of
+from duly_risk.event_codec import decode_event
+from duly_risk.facts import RiskEvent
+from google.protobuf.message import Message
+
+
+class LedgerFact(Protocol):
+    """One canonical fact of a ledger export (`duly_ledger_export.DatedFact`)."""
+
+    @property
+    def known_on(self) -> date: ...
+    @property
+    def debtor_id(self) -> str: ...
+    @property
+    def event_id(self) -> str: ...
+    @property
+    def source_version(self) -> str: ...
+    @property
+    def message(self) -> Message: ...
+
+
+class FactSource(Protocol):
+    """What training needs of a ledger (`duly_ledger_export.Ledger`)."""
+
+    def facts(self, known_until: date | None = None) -> Iterator[LedgerFact]:
+        """Facts with known_on < known_until, in known order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Everything known before `cut_day`. by_debtor: events in known order; an event's business_day is its known day."""
+
+    cut_day: int
+    by_debtor: Mapping[str, tuple[RiskEvent, ...]]
+    sha256: str
+
+    def before(self, day: int) -> History:
+        """What was known before an earlier day. The fingerprint stays that of the whole."""
+        earlier = {
+            debtor_id: tuple(event for event in events if event.business_day < day)
+            for debtor_id, events in self.by_debtor.items()
+        }
+        return History(
+            min(day, self.cut_day), {debtor: events for debtor, events in earlier.items() if events}, self.sha256
+        )
+
+
+def read_history(ledger: FactSource, known_until: date) -> History:
+    """The history of a ledger, known before `known_until`. Raises EventUnusable for a fact the fold cannot use."""
+    return history_of(ledger.facts(known_until=known_until), known_until)
+
+
+def history_of(facts: Iterable[LedgerFact], known_until: date) -> History:
+    """The same from facts already at hand."""
+    digest = hashlib.sha256(known_until.isoformat().encode())
+    by_debtor: dict[str, list[RiskEvent]] = {}
+    for fact in facts:
+        value = fact.message.SerializeToString(deterministic=True)
+        digest.update(f"{fact.known_on} {fact.event_id} {fact.source_version} {len(value)}\n".encode())
+        digest.update(value)
+        event = decode_event(
+            event_id=fact.event_id,
+            name=event_of(fact.message).name,
+            business_date=fact.known_on,
+            backfill=True,
+            message=fact.message,
+            source_version=fact.source_version,
+        )
+        by_debtor.setdefault(fact.debtor_id, []).append(event)
+    ordered = {debtor_id: tuple(by_debtor[debtor_id]) for debtor_id in sorted(by_debtor)}
+    return History(day_of(known_until), ordered, digest.hexdigest())

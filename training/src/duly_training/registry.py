@@ -1,0 +1,155 @@
+"""The MLflow side: one run per training, model `risk`, alias `champion`. No prompts, no telemetry, no console links.
+
+MLflow keeps its tracking address in the process; a process trains against one server at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xgboost as xgb
+from duly_risk.features import N_FEATURES
+
+from duly_training.artefact import GOLDEN_FILE, SCHEMA_FILE, ArtefactHashes
+
+MODEL_NAME = "risk"
+CHAMPION = "champion"
+EXPERIMENT = "risk"
+_LIBRARY_LOGGERS = ("mlflow", "alembic")
+_XGBOOST = f"xgboost=={xgb.__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredModel:
+    """A version in the registry; hashes as in `risk.model_promoted`."""
+
+    name: str
+    version: str
+    artifact_sha256: str
+    schema_sha256: str
+    golden_sha256: str
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """What a run holds: params and metrics, tags that identify its inputs, and a folder of files."""
+
+    params: Mapping[str, str | int | float]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    report_folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """tags: of the version. metrics: of its run."""
+
+    model: RegisteredModel
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+
+class Registry:
+    """Model versions of one MLflow server. Imports MLflow when made: it takes seconds."""
+
+    def __init__(self, tracking_uri: str) -> None:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+        for name in _LIBRARY_LOGGERS:
+            logging.getLogger(name).setLevel(logging.WARNING)
+        with _own_warnings_off():
+            import mlflow
+
+            mlflow.set_tracking_uri(tracking_uri)
+            mlflow.set_registry_uri(tracking_uri)
+            self._mlflow = mlflow
+            self._client = mlflow.MlflowClient(tracking_uri, tracking_uri)
+
+    def champion(self) -> Champion | None:
+        """The version with alias `champion`; None if there is none."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            version = self._client.get_model_version_by_alias(MODEL_NAME, CHAMPION)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+        tags = dict(version.tags)
+        metrics = dict(self._client.get_run(version.run_id).data.metrics)
+        return Champion(_registered(version, tags), tags, metrics)
+
+    def register(
+        self, booster: xgb.Booster, folder: Path, hashes: ArtefactHashes, record: RunRecord
+    ) -> RegisteredModel:
+        """Logs the run, adds a version and moves `champion` to it. folder: from `artefact.write_artefact`."""
+        with _own_warnings_off():
+            from mlflow.models import ModelSignature
+            from mlflow.types import Schema, TensorSpec
+            from mlflow.xgboost import log_model
+
+        rows = TensorSpec(np.dtype("float32"), (-1, N_FEATURES))
+        signature = ModelSignature(Schema([rows]), Schema([TensorSpec(np.dtype("float32"), (-1,))]))
+        tags = {
+            **record.tags,
+            "artifact_sha256": hashes.model,
+            "schema_sha256": hashes.schema,
+            "golden_sha256": hashes.golden,
+        }
+        with self._mlflow.start_run(experiment_id=self._experiment(), tags=tags) as run:
+            self._mlflow.log_params(dict(record.params))
+            self._mlflow.log_metrics(dict(record.metrics))
+            self._mlflow.log_artifacts(str(record.report_folder), "report")
+            # Naming the requirements keeps MLflow from importing the model in a child process to guess them.
+            requirements = [_XGBOOST, f"numpy=={np.__version__}"]
+            info = log_model(
+                booster, name="model", model_format="ubj", signature=signature, pip_requirements=requirements
+            )
+        for file in (GOLDEN_FILE, SCHEMA_FILE):
+            self._client.log_model_artifact(info.model_id, str(folder / file))
+        self._ensure_model()
+        version = self._client.create_model_version(
+            MODEL_NAME, info.model_uri, run.info.run_id, tags=tags, model_id=info.model_id
+        )
+        self._client.set_registered_model_alias(MODEL_NAME, CHAMPION, version.version)
+        return _registered(version, tags)
+
+    def _experiment(self) -> str:
+        known = self._client.get_experiment_by_name(EXPERIMENT)
+        return str(known.experiment_id) if known else str(self._client.create_experiment(EXPERIMENT))
+
+    def _ensure_model(self) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(MODEL_NAME)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+
+@contextmanager
+def _own_warnings_off() -> Iterator[None]:
+    """MLflow warns about its own type hints and SQLAlchemy options while it is imported and opened."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _registered(version: object, tags: Mapping[str, str]) -> RegisteredModel:
+    return RegisteredModel(
+        MODEL_NAME,
+        str(version.version),  # type: ignore[attr-defined]
+        tags.get("artifact_sha256", ""),
+        tags.get("schema_sha256", ""),
+        tags.get("golden_sha256", ""),
+        str(version.run_id),  # type: ignore[attr-defined]
+    )
