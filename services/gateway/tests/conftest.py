@@ -45,7 +45,7 @@ class FakeChannel:
     """Does what `outcomes` says, in order; accepts when there is none left. `before`: runs while the call is out."""
 
     provider: str = "fake"
-    outcomes: list[Outcome | Exception] = field(default_factory=list)
+    outcomes: list[Outcome | BaseException] = field(default_factory=list)
     sent: list[Handover] = field(default_factory=list)
     before: Callable[[Handover], None] = lambda handover: None
 
@@ -53,7 +53,7 @@ class FakeChannel:
         self.before(handover)
         self.sent.append(handover)
         outcome = self.outcomes.pop(0) if self.outcomes else Accepted("ok")
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, BaseException):
             raise outcome
         return outcome
 

@@ -126,7 +126,7 @@ def _logistic(seed: int) -> Pipeline:
 
 
 def metrics_of(name: str, predictions: Predictions, judged: Sequence[Judged]) -> dict[str, float]:
-    """`<name>_<measure>_late<k>` (AUC, logloss, Brier, ECE) and `<name>_mae_days`; what cannot be measured is absent."""
+    """`<name>_<measure>_late<k>` (AUC, logloss, Brier, ECE) and `<name>_mae_days`; what has no value is absent."""
     metrics: dict[str, float] = {}
     for k, p in predictions.p_late.items():
         ripe = np.array([one.late[k] is not None for one in judged], dtype=bool)

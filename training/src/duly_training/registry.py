@@ -104,7 +104,7 @@ class Registry:
             "schema_sha256": hashes.schema,
             "golden_sha256": hashes.golden,
         }
-        with self._mlflow.start_run(experiment_id=self._experiment(), tags=tags) as run:
+        with _own_warnings_off(), self._mlflow.start_run(experiment_id=self._experiment(), tags=tags) as run:
             self._mlflow.log_params(dict(record.params))
             self._mlflow.log_metrics(dict(record.metrics))
             self._mlflow.log_artifacts(str(record.report_folder), "report")
@@ -138,7 +138,7 @@ class Registry:
 
 @contextmanager
 def _own_warnings_off() -> Iterator[None]:
-    """MLflow warns about its own type hints and SQLAlchemy options while it is imported and opened."""
+    """MLflow warns about its own type hints and SQLAlchemy options while its parts are imported, some of them late."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -17,6 +17,15 @@ from duly_testing.kafka_topics import empty_topics
 from duly_testing.memory_log import MemoryLog
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Logs go through the standard library, so that pytest captures them; plain lines, plain tracebacks."""
+    structlog.configure(
+        processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer(key_order=["event"])],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+
+
 def _required(kind: str) -> bool:
     return os.environ.get("CI") == "true" or kind in os.environ.get("DULY_REQUIRE", "").split(",")
 

@@ -48,6 +48,11 @@ class Terminal:
         with self._lock:
             self.console.print(text)
 
+    def plain(self, text: str) -> None:
+        """A line as it is: brackets in it mean nothing."""
+        with self._lock:
+            self.console.print(text, markup=False)
+
     @contextmanager
     def steps(self) -> Iterator[None]:
         """While open, lines of `line` share one moving area (on a terminal)."""
