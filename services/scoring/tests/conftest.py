@@ -101,18 +101,18 @@ def _at(day: date, hour: int = 0) -> datetime:
     return datetime.combine(day, time(hour), UTC)
 
 
-def play(seed: int, debtors: int, days: int, *, invoices_a_day: float = 0.15, disturbed: bool = True) -> Ledger:
-    """History (a third of the days, backfill), then live days: invoices, payments, disputes, duplicates, poison."""
+def play(seed: int, debtors: int, days: int, *, live_days: int, disturbed: bool = True) -> Ledger:
+    """History (backfill), then `live_days`: invoices, payments, and, if disturbed, duplicates and poison."""
     rng = random.Random(seed)
     book = Ledger()
     names = [f"D-{number}" for number in range(debtors)]
     unpaid: list[tuple[int, str, str, int]] = []
     for index in range(days):
-        day, backfill = START + timedelta(days=index), index < days // 3
-        if not backfill or index == days // 3 - 1:
+        day, backfill = START + timedelta(days=index), index < days - live_days
+        if not backfill or index == days - live_days - 1:
             book.tick(day, backfill=backfill)
         for name in names:
-            if rng.random() < invoices_a_day:
+            if rng.random() < 0.15:
                 number, total = f"{name}-{index}", rng.randrange(1_000, 200_000)
                 book.invoice(name, number, day, total=total, backfill=backfill)
                 unpaid.append((index + rng.randrange(5, 45), name, number, total))

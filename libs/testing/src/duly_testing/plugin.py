@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+import structlog
 from duly_runtime.kafka_log import KafkaLog
 from psycopg import sql
 

@@ -122,7 +122,7 @@ class Player:
         for debtor_facts in _by_debtor(facts):
             self.report.add_rejections(self._erp.send(debtor_facts, backfill=False))
         if facts:
-            pass
+            self._settle()
         self._tick(day, self._contact_time)
         self._settle()
         self._answer(day)
