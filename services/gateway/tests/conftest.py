@@ -129,7 +129,9 @@ class World:
             tenant,
         )
 
-    def invoice(self, debtor: str, invoice: str, minor: int = 24000, due: str = "2031-02-20", tenant: str = "acme") -> None:
+    def invoice(
+        self, debtor: str, invoice: str, minor: int = 24000, due: str = "2031-02-20", tenant: str = "acme"
+    ) -> None:
         self.fact(
             debtor,
             ledger.InvoiceIssued(
@@ -217,9 +219,7 @@ class World:
                 found.append((envelope, message))
         return found
 
-    def _publish(
-        self, tenant: str, debtor: str, message: Message, version: str, partition: int | None = None
-    ) -> None:
+    def _publish(self, tenant: str, debtor: str, message: Message, version: str, partition: int | None = None) -> None:
         event = event_of(message)
         envelope = Envelope(
             id=fact_id(tenant, "test", event.name, debtor, version, event.name),

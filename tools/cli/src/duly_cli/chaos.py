@@ -39,7 +39,9 @@ class DoneKill:
 
     def __str__(self) -> str:
         plan = self.planned
-        return f"{plan.service} (process {self.pid}) on {plan.day}, {plan.delay_seconds * 1000:.0f} ms into {plan.phase}"
+        return (
+            f"{plan.service} (process {self.pid}) on {plan.day}, {plan.delay_seconds * 1000:.0f} ms into {plan.phase}"
+        )
 
     def to_json(self) -> dict[str, object]:
         plan = self.planned
@@ -87,9 +89,7 @@ class Chaos:
     def on_phase(self, day: date, phase: Phase) -> None:
         """Told by the player as a phase begins."""
         order = list(Phase)
-        due = [
-            kill for kill in self._waiting if (kill.day, order.index(kill.phase)) <= (day, order.index(phase))
-        ]
+        due = [kill for kill in self._waiting if (kill.day, order.index(kill.phase)) <= (day, order.index(phase))]
         for kill in due:
             self._waiting.remove(kill)
             thread = threading.Thread(target=self._kill, args=(kill,), name=f"kill {kill.service}", daemon=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from duly.risk.v1 import events_pb2 as risk
 from duly_contracts.money import Money
 
+from duly.risk.v1 import events_pb2 as risk
 from duly_cli.checks.evidence import Evidence
 
 # Later words win: what a contact came to in the end.

@@ -28,7 +28,9 @@ def code_fingerprint(packages: Iterable[str]) -> str:
     digest = hashlib.sha256()
     for package in packages:
         for folder in _folders(package):
-            for file in sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
+            for file in sorted(
+                path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+            ):
                 digest.update(f"{package}/{file.relative_to(folder)}\0".encode())
                 digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()

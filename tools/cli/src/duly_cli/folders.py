@@ -8,8 +8,8 @@ import os
 import shutil
 import signal
 import time
-from contextlib import contextmanager, suppress
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ _MARK = ".duly-state"
 
 @dataclass(frozen=True, slots=True)
 class StateFolder:
-    """`.duly/`: jars, MLflow, generated ledgers and reference summaries are kept; each run has a folder of its own."""
+    """`.duly/`: jars, MLflow and reference summaries are kept; each run has a folder of its own."""
 
     root: Path
 
@@ -35,14 +35,6 @@ class StateFolder:
     @property
     def mlflow(self) -> Path:
         return self.root / "mlflow"
-
-    @property
-    def models(self) -> Path:
-        return self.root / "models"
-
-    @property
-    def ledgers(self) -> Path:
-        return self.root / "ledgers"
 
     @property
     def references(self) -> Path:
@@ -65,7 +57,7 @@ class StateFolder:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             (self.root / _MARK).touch()
-            for folder in (self.models, self.ledgers, self.references, self.root / "runs"):
+            for folder in (self.references, self.root / "runs"):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CommandFailed(
@@ -196,7 +188,9 @@ def stop_running(state: StateFolder, within_seconds: float = STOP_WITHIN_SECONDS
         return "Nothing runs."
     stack = running_stack(state)
     if stack is None:
-        raise CommandFailed(f"A stack that is just starting or stopping holds {state.lock_file}: try again in a moment.")
+        raise CommandFailed(
+            f"A stack that is just starting or stopping holds {state.lock_file}: try again in a moment."
+        )
     for number, patience in ((signal.SIGTERM, within_seconds), (signal.SIGKILL, 10.0)):
         with suppress(ProcessLookupError):
             os.kill(stack.pid, number)

@@ -8,7 +8,7 @@ from datetime import date, datetime, time
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from duly_ledger_export import DatedFact, Ledger, LedgerEmpty, write_ledger
+from duly_ledger_export import DatedFact, Ledger, LedgerEmpty
 from duly_simulator.edge import open_edge
 from duly_simulator.erp import Erp, HttpErp, Rejection
 from duly_simulator.inbox import HttpReplySender, MaildirInbox
@@ -19,7 +19,6 @@ from duly_simulator.settle import Barrier
 from duly_simulator.sources import LedgerSource, PlayWindowInvalid, RecordedSource, SimulatedSource
 
 from duly_cli.errors import CommandFailed
-from duly_cli.folders import StateFolder
 from duly_cli.ledgers import PLAY_DAYS_DEFAULT, LedgerChoice, read_given, window_of
 from duly_cli.stack.local import LocalStack
 from duly_cli.stack.services import SERVICE_NAMES
@@ -38,11 +37,10 @@ OnPhase = Callable[[date, Phase], None]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A ledger ready to be played. history: the export (or file) that holds what training may see."""
+    """A ledger ready to be played. ledger: holds all that training may see (and, where it was given, the rest too)."""
 
     source: LedgerSource
     ledger: Ledger
-    history: str
     description: str
 
     @property
@@ -50,11 +48,11 @@ class Prepared:
         return (self.source.play_until - self.source.play_from).days + 1
 
 
-def prepare_ledger(choice: LedgerChoice, state: StateFolder, tenant: str) -> Prepared:
+def prepare_ledger(choice: LedgerChoice, tenant: str) -> Prepared:
     """Read the given ledger, or let the simulator play its history. Raises CommandFailed."""
     if choice.path is not None:
         return _recorded(choice, tenant)
-    return _simulated(choice, state, tenant)
+    return _simulated(choice, tenant)
 
 
 def _recorded(choice: LedgerChoice, tenant: str) -> Prepared:
@@ -67,22 +65,17 @@ def _recorded(choice: LedgerChoice, tenant: str) -> Prepared:
         raise CommandFailed(f"The ledger cannot be played: {error}.") from error
     invoices, debtors = len(ledger.records.invoices), len(ledger.debtors())
     what = f"{invoices:,} invoices of {debtors:,} debtors from {choice.path.name}"
-    return Prepared(source, ledger, str(choice.path.absolute()), what)
+    return Prepared(source, ledger, what)
 
 
-def _simulated(choice: LedgerChoice, state: StateFolder, tenant: str) -> Prepared:
+def _simulated(choice: LedgerChoice, tenant: str) -> Prepared:
     if choice.play_from is not None:
         raise CommandFailed("--play-from is for a ledger of your own; the simulated one always begins on the same day.")
     settings = SimulationSettings(seed=choice.seed, tenant=tenant, play_days=choice.days or PLAY_DAYS_DEFAULT)
     source = SimulatedSource(settings)
     history = Ledger(source.settings, source.sent())
-    folder = state.ledgers / history.fingerprint[:16]
-    if not folder.exists():
-        part = folder.with_name(f"{folder.name}.part")
-        write_ledger(part, source.settings, source.sent())
-        part.replace(folder)
     what = f"{len(history.records.invoices):,} invoices of {settings.debtors:,} simulated debtors, seed {settings.seed}"
-    return Prepared(source, history, str(folder.absolute()), what)
+    return Prepared(source, history, what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +105,7 @@ def make_player(stack: LocalStack, prepared: Prepared, on_phase: OnPhase | None 
     def token() -> str:
         return stack.credentials.token("player")
 
-    erp: Erp = HttpErp(
-        open_edge(stack.url("ledger-sync", "http"), token, stack.clock), stack.tenant, settings.source
-    )
+    erp: Erp = HttpErp(open_edge(stack.url("ledger-sync", "http"), token, stack.clock), stack.tenant, settings.source)
     if on_phase is not None:
         erp = _ToldErp(erp, ZoneInfo(settings.time_zone), on_phase)
     statuses = HttpStatusReader({name: stack.url(name, "admin") for name in SERVICE_NAMES})

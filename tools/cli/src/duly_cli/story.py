@@ -71,7 +71,8 @@ def _paid_after_contact(evidence: Evidence) -> set[str]:
         for event in evidence.events["ledger-events"]
         if event.name == "payment.received"
         and event.debtor_id in first_sent
-        and (event.envelope.business_date.isoformat() if event.envelope.business_date else "") > first_sent[event.debtor_id]
+        and (event.envelope.business_date.isoformat() if event.envelope.business_date else "")
+        > first_sent[event.debtor_id]
     }
 
 

@@ -134,7 +134,9 @@ class _PlainLine:
 
     def done(self, result: str) -> None:
         seconds = self._clock.monotonic() - self._began
-        self._terminal.say(f"{self._title}: {result} ({seconds:.1f} s)" if result else f"{self._title} ({seconds:.1f} s)")
+        self._terminal.say(
+            f"{self._title}: {result} ({seconds:.1f} s)" if result else f"{self._title} ({seconds:.1f} s)"
+        )
 
     def failed(self) -> None:
         self._terminal.say(f"{self._title}: FAILED")

@@ -92,7 +92,7 @@ def encode_event(fact: DatedFact, tenant: str, source: str, backfill: bool) -> b
         "datacontenttype": "application/json",
         "data": MessageToDict(fact.message),
     }
-    if True:
+    if backfill:
         event["backfill"] = "true"
     return _json_bytes(event)
 

@@ -9,7 +9,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from duly.ledger.v1 import events_pb2 as pb
-
 from duly_cli.checks.evidence import Evidence
 from duly_cli.checks.own_ledger import OwnInvoice
 from duly_cli.checks.result import CheckResult, result

@@ -8,10 +8,10 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
-from duly.risk.v1 import state_pb2
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
+from duly.risk.v1 import state_pb2
 from duly_cli.checks.contact_checks import sent_at
 from duly_cli.checks.evidence import Evidence
 from duly_cli.checks.topics import Event
@@ -107,7 +107,11 @@ def _entry(debtor: str, day: str, value: Mapping[str, Any]) -> Entry:
 
 
 def _day_of(event: Event) -> str:
-    return event.envelope.business_date.isoformat() if event.envelope.business_date else event.envelope.time.date().isoformat()
+    return (
+        event.envelope.business_date.isoformat()
+        if event.envelope.business_date
+        else event.envelope.time.date().isoformat()
+    )
 
 
 def _sha256(message: Message) -> str:

@@ -8,11 +8,11 @@ from datetime import date, datetime
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
+from duly_ledger_export import DatedFact
+
 from duly.ledger.v1 import events_pb2 as ledger_pb
 from duly.outreach.v1 import events_pb2 as outreach_pb
 from duly.risk.v1 import state_pb2
-from duly_ledger_export import DatedFact
-
 from duly_cli.checks.mails import Mail
 from duly_cli.checks.mirror import Mirror
 from duly_cli.checks.own_ledger import OwnLedger

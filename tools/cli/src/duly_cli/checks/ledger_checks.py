@@ -152,10 +152,10 @@ def ticks_only_rise(evidence: Evidence) -> CheckResult:
         if event.name == TICK:
             instant = event.message.instant.ToNanoseconds()
             per_partition[event.record.partition].append((event.message.business_date, instant))
-    wrong = [
-        f"partition {partition} goes back" for partition, ticks in per_partition.items() if ticks != sorted(ticks)
-    ]
+    wrong = [f"partition {partition} goes back" for partition, ticks in per_partition.items() if ticks != sorted(ticks)]
     sets = {partition: set(ticks) for partition, ticks in per_partition.items()}
     every = set().union(*sets.values()) if sets else set()
-    wrong += [f"partition {partition} lacks {len(every - ticks)} ticks" for partition, ticks in sets.items() if every - ticks]
+    wrong += [
+        f"partition {partition} lacks {len(every - ticks)} ticks" for partition, ticks in sets.items() if every - ticks
+    ]
     return result("I8: every partition has every tick, and none goes back", wrong, ticks=len(every))

@@ -35,7 +35,7 @@ def read_maildir(maildir: Path) -> list[Mail]:
 
 
 def _read(file: Path) -> Mail:
-    message = cast(EmailMessage, email.message_from_bytes(file.read_bytes(), policy=policy.default))
+    message = cast("EmailMessage", email.message_from_bytes(file.read_bytes(), policy=policy.default))
     plain = message.get_body(("plain",))
     parts = [part.get_content() for part in message.walk() if not part.is_multipart()]
     digest = hashlib.sha256()

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
+from duly_ledger_export import DatedFact
+
 from duly.ledger.v1 import events_pb2 as pb
 from duly.money.v1 import money_pb2 as money
-from duly_ledger_export import DatedFact
 
 
 @dataclass(slots=True)

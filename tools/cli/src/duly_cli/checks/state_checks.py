@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 
 from duly.risk.v1 import state_pb2
-
 from duly_cli.checks.evidence import Evidence
 from duly_cli.checks.ledger_checks import TICK
 from duly_cli.checks.result import CheckResult, result

@@ -91,6 +91,4 @@ def read_events(bootstrap_servers: str, topic: str) -> list[Event]:
 
 def _raw(record: Any) -> RawRecord:
     headers = tuple((name, value) for name, value in record.headers or ())
-    return RawRecord(
-        record.topic, record.partition, record.offset, record.key or b"", record.value or b"", headers
-    )
+    return RawRecord(record.topic, record.partition, record.offset, record.key or b"", record.value or b"", headers)

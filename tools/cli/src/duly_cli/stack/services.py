@@ -48,7 +48,7 @@ def migrate(stack: LocalStack, service: ServiceKind) -> None:
     """Bring a service's database to its newest schema, in a process of the service. Raises StackError."""
     log_file = stack.run.log_of(f"{service.name}-migrate")
     with log_file.open("ab") as log:
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             [sys.executable, "-m", f"{service.module}.bootstrap", "migrate"],
             env={**os.environ, **service_env(stack, service)},
             stdin=subprocess.DEVNULL,

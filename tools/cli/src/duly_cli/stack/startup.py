@@ -115,7 +115,7 @@ class Startup:
 
     def _ledger(self, line: Line) -> str:
         assert self.choice is not None  # the step is there only with a choice
-        self.prepared = prepare_ledger(self.choice, self.stack.state, self.stack.tenant)
+        self.prepared = prepare_ledger(self.choice, self.stack.tenant)
         source = self.prepared.source
         return f"{self.prepared.description}; played from {source.play_from} to {source.play_until}"
 

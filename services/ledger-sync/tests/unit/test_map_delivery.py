@@ -1,0 +1,189 @@
+"""What a delivery is, event by event. Pure: no log, no database."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from duly_contracts.ids import fact_id
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ledger_sync.application.cloudevents import BODY_BYTES_MAX
+from ledger_sync.application.delivery import Delivery, Fault, Framing, MappedFact, Rejection
+from ledger_sync.application.map_delivery import map_delivery
+
+RECEIVED = datetime(2031, 3, 1, 9, 30, tzinfo=UTC)
+
+
+def delivery(body: bytes, framing: Framing = Framing.STRUCTURED, headers: dict[str, str] | None = None) -> Delivery:
+    return Delivery("demo", "d-1", "cause-1", framing, headers or {}, body, RECEIVED)
+
+
+def single(event: Any) -> MappedFact | Rejection:
+    (result,) = map_delivery(delivery(json.dumps(event).encode()))
+    return result
+
+
+def code(event: Any) -> str:
+    result = single(event)
+    assert isinstance(result, Rejection), result
+    return result.code
+
+
+def test_a_good_event_is_a_fact_with_an_id_made_of_what_the_source_says(events: Any) -> None:
+    result = single(events.invoice("I-7", sourceversion="2031030112000020"))
+    assert isinstance(result, MappedFact)
+    assert result.fact_id == fact_id("demo", "erp", "invoice", "I-7", "2031030112000020", "invoice.issued")
+    assert (result.debtor_id, result.cause_id, result.backfill) == ("D-1", "cause-1", False)
+    assert (result.fact.amount_minor, result.fact.currency) == (24000, "EUR")
+    assert result.time == datetime(2031, 3, 1, 12, tzinfo=UTC)
+
+
+def test_without_a_version_the_time_is_the_version_and_without_a_time_the_receipt(events: Any) -> None:
+    event = events.invoice()
+    del event["sourceversion"]
+    assert single(event).fact.version == "1930219200000000"
+    del event["time"]
+    result = single(event)
+    assert (result.time, result.fact.version) == (RECEIVED, "1930210200000000")
+
+
+def test_binary_mode_reads_attributes_from_headers(events: Any) -> None:
+    event = events.payment()
+    headers = {f"ce-{name}": value for name, value in event.items() if name != "data"} | {"ce-backfill": "true"}
+    (result,) = map_delivery(delivery(json.dumps(event["data"]).encode(), Framing.BINARY, headers))
+    assert isinstance(result, MappedFact)
+    assert result.backfill
+    assert result.event_id == event["id"]
+
+
+def test_an_unset_kind_of_party_is_an_explicit_unknown(events: Any) -> None:
+    event = events.party()
+    del event["data"]["kind"]
+    assert single(event).message.kind == 4
+
+
+def test_a_batch_gives_one_result_per_event_in_order(events: Any) -> None:
+    batch = [events.invoice(), "nonsense", events.invoice(minor=0), events.payment()]
+    results = map_delivery(delivery(json.dumps(batch).encode(), Framing.BATCH))
+    assert [result.position for result in results] == [0, 1, 2, 3]
+    assert [getattr(result, "code", "") for result in results] == ["", "not_a_cloudevent", "money_invalid", ""]
+
+
+@pytest.mark.parametrize(
+    "body, framing, reason, fault",
+    [
+        (b"", Framing.STRUCTURED, "json_malformed", Fault.MALFORMED),
+        (b"\xff\xfe", Framing.STRUCTURED, "json_malformed", Fault.MALFORMED),
+        (b'{"a": NaN}', Framing.STRUCTURED, "json_malformed", Fault.MALFORMED),
+        (b"[" * 100_000, Framing.BATCH, "json_malformed", Fault.MALFORMED),
+        (b"9" * 5_000, Framing.BATCH, "json_malformed", Fault.MALFORMED),
+        (b"{}", Framing.BATCH, "not_a_batch", Fault.MALFORMED),
+        (b"[" + b"{}," * 500 + b"{}]", Framing.BATCH, "batch_too_large", Fault.TOO_LARGE),
+        (b" " * (BODY_BYTES_MAX + 1), Framing.BATCH, "body_too_large", Fault.TOO_LARGE),
+        (b"[]", Framing.STRUCTURED, "not_a_cloudevent", Fault.MALFORMED),
+        (b"null", Framing.STRUCTURED, "not_a_cloudevent", Fault.MALFORMED),
+    ],
+)
+def test_a_body_without_events_is_one_rejection(body: bytes, framing: Framing, reason: str, fault: Fault) -> None:
+    (result,) = map_delivery(delivery(body, framing))
+    assert isinstance(result, Rejection)
+    assert (result.code, result.fault) == (reason, fault)
+
+
+@pytest.mark.parametrize(
+    "changes, reason",
+    [
+        ({"specversion": "0.3"}, "not_a_cloudevent"),
+        ({"id": ""}, "attribute_missing"),
+        ({"id": None}, "attribute_missing"),
+        ({"id": 7}, "attribute_invalid"),
+        ({"id": "x" * 201}, "attribute_invalid"),
+        ({"subject": "D\u0000"}, "attribute_invalid"),
+        ({"subject": "D\ud800"}, "attribute_invalid"),
+        ({"subject": "D-2"}, "subject_mismatch"),
+        ({"source": "/tenants/other/ledgers/erp"}, "source_foreign"),
+        ({"source": "/tenants/demo/services/scoring"}, "source_invalid"),
+        ({"source": "/tenants/demo/ledgers/a|b"}, "source_invalid"),
+        ({"type": "duly.invoice.issued.v2"}, "type_unknown"),
+        ({"type": "duly.calendar.business_date_advanced.v1"}, "type_not_allowed"),
+        ({"type": "duly.ledger.drift_cleared.v1"}, "type_not_allowed"),
+        ({"type": "duly.contact.sent.v1"}, "type_not_allowed"),
+        ({"time": "yesterday"}, "attribute_invalid"),
+        ({"time": "2031-03-01T12:00:00"}, "attribute_invalid"),
+        ({"sourceversion": ""}, "attribute_invalid"),
+        ({"sourceversion": True}, "attribute_invalid"),
+        ({"backfill": "yes"}, "attribute_invalid"),
+        ({"data": None}, "data_missing"),
+        ({"data": []}, "data_missing"),
+    ],
+)
+def test_an_attribute_that_is_wrong_is_named(events: Any, changes: dict[str, Any], reason: str) -> None:
+    assert code(events.invoice() | changes) == reason
+
+
+@pytest.mark.parametrize(
+    "changes, reason",
+    [
+        ({"invoiceId": ""}, "field_missing"),
+        ({"invoiceId": "I\u0000"}, "field_invalid"),
+        ({"number": "x" * 2001}, "field_invalid"),
+        ({"issueDate": ""}, "field_missing"),
+        ({"issueDate": "20310301"}, "date_invalid"),
+        ({"dueDate": "2031-02-30"}, "date_invalid"),
+        ({"total": None}, "field_missing"),
+        ({"total": {"amountMinor": "0", "currency": "EUR"}}, "money_invalid"),
+        ({"total": {"amountMinor": "-5", "currency": "EUR"}}, "money_invalid"),
+        ({"total": {"amountMinor": "5", "currency": "eur"}}, "money_invalid"),
+        ({"total": {"amountMinor": 10.5, "currency": "JPY"}}, "data_invalid"),
+        ({"total": {"amountMinor": str(2**63), "currency": "EUR"}}, "data_invalid"),
+        ({"totl": 1}, "data_invalid"),
+        ({"number": 12}, "data_invalid"),
+        ({"instalments": [{"no": 1, "dueDate": "2031-03-01", "amount": {"amountMinor": 1, "currency": "EUR"}}]},
+         "money_invalid"),
+    ],
+)  # fmt: skip
+def test_a_field_that_is_wrong_is_named(events: Any, changes: dict[str, Any], reason: str) -> None:
+    event = events.invoice()
+    event["data"] |= changes
+    assert code(event) == reason
+    if reason != "data_invalid":
+        assert "_" in single(event).text or ":" in single(event).text
+
+
+def test_enum_values_of_another_version_are_no_default(events: Any) -> None:
+    assert code(events.party(kind=77)) == "event_undecodable"
+    assert code(events.party(kind="PARTY_KIND_ROBOT")) == "data_invalid"
+    allocation = events.allocation()
+    del allocation["data"]["sourceKind"]
+    assert code(allocation) == "field_missing"
+
+
+def test_a_zone_or_a_contact_point_that_is_none_is_refused(events: Any) -> None:
+    assert code(events.party(zones=["Mars/Olympus"])) == "field_invalid"
+    assert code(events.party(zones=["../etc/passwd"])) == "field_invalid"
+    assert code(events.party(contactPoints=[{"contactPointId": "c", "address": "a@b.example"}])) == "field_missing"
+    assert isinstance(single(events.party(zones=["Europe/Berlin"])), MappedFact)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(st.sampled_from(["specversion", "id", "source", "type", "subject", "time", "data", "backfill"]),
+                       json_values | st.sampled_from(["1.0", "duly.party.upserted.v1", "/tenants/demo/ledgers/x"])))  # fmt: skip
+def test_no_json_makes_the_mapping_fail(event: dict[str, Any]) -> None:
+    assert len(map_delivery(delivery(json.dumps([event, event]).encode(), Framing.BATCH))) == 2
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200), st.sampled_from(list(Framing)))
+def test_no_bytes_make_the_mapping_fail(body: bytes, framing: Framing) -> None:
+    assert isinstance(map_delivery(delivery(body, framing)), list)

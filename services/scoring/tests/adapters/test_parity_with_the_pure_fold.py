@@ -1,0 +1,35 @@
+"""Issue rule: a pure fold of the log gives byte-identical states and outputs to the running worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from duly_contracts.keys import partition_of
+from duly_runtime.log import Record
+from scoring.application.pure_fold import pure_fold
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+EVENTS_MIN = 20_000
+
+
+def test_the_worker_and_the_pure_fold_agree_byte_for_byte(
+    worker: Any, send: Callable[..., None], read_topic: Callable[[str], list[Record]], play_ledger: Any, rules: Any
+) -> None:
+    book = play_ledger(seed=3, debtors=500, days=110, live_days=20)
+    assert len(book.records) >= EVENTS_MIN
+    send(book.records)
+
+    worker.start()
+    expected = pure_fold(book.records, rules, book.partitions)
+    worker.until_applied(book.ends, within_seconds=120)
+
+    table = {record.key: record for record in read_topic("scoring-debtors-changelog")}
+    assert {key: record.value for key, record in table.items()} == expected.blobs()
+    assert all(record.partition == partition_of(key, book.partitions) for key, record in table.items())
+    wanted = {(o.topic, o.key, o.value, o.headers) for o in expected.outputs}
+    written = [(r.topic, r.key, r.value, r.headers) for t in ("risk-scores", "ledger-events-dlq") for r in read_topic(t)]
+    assert len(written) == len(expected.outputs)
+    assert set(written) == wanted
+    assert worker.stop() == 0

@@ -1,0 +1,233 @@
+"""The `duly` command: what a person types, and nothing more."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from duly_cli import ports as port_table
+from duly_cli.credentials import SCOPES, Credentials, utc_now
+from duly_cli.errors import CommandFailed, Interrupted, StackError
+from duly_cli.folders import STATE_VARIABLE, StateFolder, running_stack, stop_running
+from duly_cli.ledgers import SEED_DEFAULT, LedgerChoice
+from duly_cli.ports import BASE_DEFAULT, BASE_VARIABLE, BasePortInvalid, Ports
+from duly_cli.signals import interruptible
+from duly_cli.terminal import Terminal
+
+EXIT_NOT_HELD, EXIT_FAULT, EXIT_INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    name="duly",
+    help="Duly on this machine: start it, play a ledger through it, prove what came out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+StateOption = Annotated[
+    Path, typer.Option("--state", envvar=STATE_VARIABLE, help="Folder for everything that is kept.", file_okay=False)
+]
+BaseOption = Annotated[
+    int, typer.Option("--base-port", envvar=BASE_VARIABLE, help="First port; `duly ports` shows the offsets.")
+]
+LedgerOption = Annotated[
+    Path | None,
+    typer.Option("--ledger", envvar="LEDGER", help="Ledger export (folder) or CSV; without it a simulated company."),
+]
+PlayFromOption = Annotated[
+    datetime | None,
+    typer.Option("--play-from", formats=["%Y-%m-%d"], help="First played day of your ledger [median issue date]."),
+]
+DaysOption = Annotated[int, typer.Option("--days", min=1, max=3660, help="Play at most so many days.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Of the simulated company and of the training.")]
+_STATE = Path(".duly")
+
+
+def _choice(ledger: Path | None, play_from: datetime | None, days: int, seed: int) -> LedgerChoice:
+    # `make demo LEDGER=` sets the variable to nothing.
+    given = ledger if ledger is not None and str(ledger) not in ("", ".") else None
+    return LedgerChoice(given, play_from.date() if play_from else None, days, seed)
+
+
+@app.command()
+def up(state: StateOption = _STATE, base_port: BaseOption = BASE_DEFAULT) -> None:
+    """Start servers and services with empty data, and stay until Ctrl-C."""
+    from duly_cli.session import Session
+
+    Session(StateFolder(state), Ports(base_port), Terminal()).up()
+
+
+@app.command()
+def demo(
+    ledger: LedgerOption = None,
+    play_from: PlayFromOption = None,
+    days: Annotated[int, typer.Option("--days", min=0, max=3660, help="Play only so many days; 0 = all.")] = 0,
+    seed: SeedOption = SEED_DEFAULT,
+    once: Annotated[bool, typer.Option("--once", help="Stop at the end; exit 0 only if every check holds.")] = False,
+    chaos: Annotated[
+        int | None, typer.Option("--chaos", metavar="SEED", help="Kill services while playing; implies --once.")
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option("--reference", help="Summary of the undisturbed run to compare with [--chaos].")
+    ] = None,
+    state: StateOption = _STATE,
+    base_port: BaseOption = BASE_DEFAULT,
+) -> None:
+    """Import a ledger's history, train, play its days through the public edges, prove and tell what happened."""
+    from duly_cli.session import Session
+
+    session = Session(StateFolder(state), Ports(base_port), Terminal())
+    choice = _choice(ledger, play_from, days, seed)
+    holds = session.demo(choice, once=once) if chaos is None else session.chaos(choice, chaos, reference)
+    if not holds:
+        raise typer.Exit(EXIT_NOT_HELD)
+
+
+@app.command("demo-once")
+def demo_once(
+    ledger: LedgerOption = None,
+    play_from: PlayFromOption = None,
+    days: Annotated[int, typer.Option("--days", min=0, max=3660, help="Play only so many days; 0 = all.")] = 0,
+    seed: SeedOption = SEED_DEFAULT,
+    state: StateOption = _STATE,
+    base_port: BaseOption = BASE_DEFAULT,
+) -> None:
+    """The same as `duly demo --once`."""
+    demo(ledger, play_from, days, seed, once=True, chaos=None, reference=None, state=state, base_port=base_port)
+
+
+@app.command()
+def down(state: StateOption = _STATE) -> None:
+    """Stop the running stack, in order."""
+    typer.echo(stop_running(StateFolder(state)))
+
+
+@app.command()
+def purge(state: StateOption = _STATE) -> None:
+    """Stop the running stack and remove the state folder: jars, models, runs, everything."""
+    folder = StateFolder(state)
+    stop_running(folder)
+    folder.purge()
+    typer.echo(f"{state} is removed.")
+
+
+@app.command()
+def status(state: StateOption = _STATE) -> None:
+    """What runs, and how far each service has come."""
+    from duly_cli.status import print_status
+
+    if not print_status(StateFolder(state), Terminal()):
+        raise typer.Exit(EXIT_NOT_HELD)
+
+
+@app.command()
+def token(
+    scope: Annotated[list[str], typer.Option("--scope", help=f"One of {', '.join(SCOPES)}; may be repeated.")],
+    tenant: Annotated[str, typer.Option("--tenant", help="Whom it is for.")] = "demo",
+    hours: Annotated[int, typer.Option("--hours", min=1, max=720, help="How long it holds.")] = 8,
+    state: StateOption = _STATE,
+) -> None:
+    """Print a token for the running stack's APIs: `curl -H "Authorization: Bearer $(duly token --scope ...)"`."""
+    stack = running_stack(StateFolder(state))
+    if stack is None:
+        raise CommandFailed("Nothing runs, so there is no key to sign with: `duly up` or `duly demo` first.")
+    credentials = Credentials(stack.run.credentials)
+    typer.echo(credentials.sign("person", tenant, scope, utc_now(), timedelta(hours=hours)))
+
+
+@app.command("import")
+def import_(
+    ledger: Annotated[Path, typer.Argument(help="Ledger export (folder) or CSV that a shipped mapping fits.")],
+    until: Annotated[
+        datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="Import what was known before [all].")
+    ] = None,
+    state: StateOption = _STATE,
+) -> None:
+    """Bring a ledger's history into the running stack. Nobody is contacted because of it."""
+    from duly_cli.with_running import import_ledger
+
+    import_ledger(StateFolder(state), ledger, until.date() if until else None, Terminal())
+
+
+@app.command()
+def train(
+    ledger: Annotated[Path, typer.Argument(help="Ledger export (folder) or CSV that a shipped mapping fits.")],
+    until: Annotated[
+        datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="Learn from what was known before [all].")
+    ] = None,
+    seed: SeedOption = SEED_DEFAULT,
+    state: StateOption = _STATE,
+) -> None:
+    """Train a model on a ledger, register it in the running stack's MLflow and name it champion."""
+    from duly_cli.with_running import train_ledger
+
+    train_ledger(StateFolder(state), ledger, until.date() if until else None, seed, Terminal())
+
+
+@app.command()
+def preflight(state: StateOption = _STATE, base_port: BaseOption = BASE_DEFAULT) -> None:
+    """Check Python, platform, disk and ports without starting anything."""
+    from duly_localstack.ports import require_free_ports
+    from duly_localstack.preflight import check_all
+
+    check_all(state)
+    require_free_ports(Ports(base_port).numbers())
+    typer.echo("Python, platform, disk and ports are fine.")
+
+
+@app.command()
+def ports(
+    base_port: BaseOption = BASE_DEFAULT,
+    markdown: Annotated[bool, typer.Option("--markdown", help="As the table of the README.")] = False,
+) -> None:
+    """Which port is whose."""
+    if markdown:
+        typer.echo(port_table.markdown(base_port))
+        return
+    for name, number in Ports(base_port).numbers().items():
+        typer.echo(f"{number}  {name}")
+
+
+def main() -> None:
+    """Run the command; a foreseeable fault is one clear sentence and exit code 2."""
+    code: object = 0
+    try:
+        with interruptible():
+            code = app(standalone_mode=False)
+    except (CommandFailed, StackError, BasePortInvalid) as error:
+        print(f"duly: {error}", file=sys.stderr)
+        code = EXIT_FAULT
+    except typer.Exit as asked:
+        code = asked.exit_code
+    except typer.Abort:
+        code = EXIT_INTERRUPTED
+    except Interrupted as signal:
+        print(f"\nduly: stopped by {signal}, nothing is left running.", file=sys.stderr)
+        code = EXIT_INTERRUPTED
+    except Exception as error:
+        code = _usage_or_bug(error)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Steps that were abandoned may still hold threads; everything that matters has been stopped and written.
+    os._exit(int(str(code)) if code is not None else 0)
+
+
+def _usage_or_bug(error: Exception) -> int:
+    show, exit_code = getattr(error, "show", None), getattr(error, "exit_code", None)
+    if callable(show) and isinstance(exit_code, int):  # click's own usage errors
+        show()
+        return exit_code
+    import traceback
+
+    traceback.print_exception(error)
+    return EXIT_FAULT
+
+
+if __name__ == "__main__":
+    main()

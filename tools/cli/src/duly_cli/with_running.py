@@ -1,0 +1,69 @@
+"""Commands that use a stack which runs already: import a history, train a model."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+from duly_ledger_export import Ledger, LedgerEmpty
+from duly_simulator.edge import EdgeRefused, EdgeUnavailable
+from duly_simulator.settle import NotSettled
+from duly_simulator.sources import PlayWindowInvalid, RecordedSource
+
+from duly_cli.errors import CommandFailed
+from duly_cli.folders import StateFolder, running_stack
+from duly_cli.ledgers import read_given
+from duly_cli.playing import Prepared, make_player
+from duly_cli.ports import Ports
+from duly_cli.stack.local import DEMO_TENANT, LocalStack
+from duly_cli.stack.model import promote, trained_model
+from duly_cli.terminal import Terminal
+
+
+def import_ledger(state: StateFolder, path: Path, until: date | None, terminal: Terminal) -> None:
+    """Everything known before `until` as history. Raises CommandFailed."""
+    stack = attached(state)
+    prepared = prepared_history(read_given(path, stack.tenant), until)
+    player = make_player(stack, prepared)
+    with terminal.steps():
+        line = terminal.line(f"Import {prepared.description}")
+        try:
+            report = player.import_history(lambda step: line.progress(step.done, step.total, "facts"))
+        except (NotSettled, EdgeRefused, EdgeUnavailable) as error:
+            line.failed()
+            raise CommandFailed(f"The import stopped: {error}. Logs: {stack.run.logs}.") from error
+        line.done(f"{report.history_facts:,} facts, {report.rejected:,} rejected")
+    for rejection in report.rejections[:10]:
+        terminal.plain(f"  rejected {rejection.event} {rejection.event_id}: {rejection.reason}")
+
+
+def train_ledger(state: StateFolder, path: Path, until: date | None, seed: int, terminal: Terminal) -> None:
+    """Fit, register, name champion; scoring takes it at its next start. Raises CommandFailed."""
+    stack = attached(state)
+    prepared = prepared_history(read_given(path, stack.tenant), until)
+    with terminal.steps():
+        line = terminal.line(f"Train on {prepared.description}")
+        model = trained_model(stack, prepared, seed, line.progress)
+        promote(stack, model)
+        line.done(model.description)
+    if model.registered is not None:
+        terminal.say("scoring serves it from its next start on.")
+
+
+def attached(state: StateFolder) -> LocalStack:
+    """Addresses and credentials of the stack that runs; it is never stopped through this. Raises CommandFailed."""
+    running = running_stack(state)
+    if running is None:
+        raise CommandFailed("Nothing runs to do this with: `duly up` first.")
+    return LocalStack(state, running.run, Ports(running.base_port), tenant=DEMO_TENANT)
+
+
+def prepared_history(ledger: Ledger, until: date | None) -> Prepared:
+    """All that was known before `until` (default: everything) as a history with one day after it."""
+    try:
+        end = until or ledger.until + timedelta(days=1)
+        source = RecordedSource(ledger, end, end)
+    except (LedgerEmpty, PlayWindowInvalid) as error:
+        raise CommandFailed(f"The ledger cannot be imported: {error}.") from error
+    invoices = sum(invoice.issue_date < end for invoice in ledger.records.invoices)
+    return Prepared(source, ledger, f"{invoices:,} invoices known before {end}")
