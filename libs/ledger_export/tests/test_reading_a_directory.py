@@ -162,6 +162,27 @@ def test_a_reversed_payment_takes_its_allocations_back(tmp_path: Path) -> None:
     ]
 
 
+def test_nothing_is_undone_before_it_was_known(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        ledger__yaml=SETTINGS,
+        invoices="invoice_id,debtor_id,issue_date,due_date,total,recorded_at,voided_on\n"
+        "I1,D1,2026-03-01,2026-03-31,5,2026-04-20,2026-04-01\n",
+        payments="payment_id,debtor_id,booking_date,amount,recorded_at,reversed_on\n"
+        "P1,D1,2026-03-30,5,2026-04-21,2026-04-03\n",
+        allocations="allocation_id,source_id,invoice_id,amount,on,recorded_at\nA1,P1,I1,5,2026-03-30,2026-04-22\n",
+    )
+    assert story(read_ledger(tmp_path)) == [
+        ("2026-04-20", "party.upserted"),
+        ("2026-04-20", "invoice.issued"),
+        ("2026-04-20", "invoice.voided"),
+        ("2026-04-21", "payment.received"),
+        ("2026-04-21", "payment.reversed"),
+        ("2026-04-22", "allocation.applied"),
+        ("2026-04-22", "allocation.removed"),
+    ]
+
+
 def test_instalments_come_with_their_invoice_and_must_add_up(tmp_path: Path) -> None:
     write(
         tmp_path,

@@ -27,7 +27,7 @@ from duly_testing.memory_log import MemoryLog
 from gateway.application.errors import DebtorNotFound
 from gateway.application.ports import Handover
 from gateway.bootstrap import MIGRATIONS, Gateway, compose
-from gateway.config import GatewaySettings
+from gateway.config import Settings
 from gateway.domain.contact import Accepted, Outcome
 from gateway.entrypoints.operations import Caller
 from google.protobuf.message import Message
@@ -78,7 +78,7 @@ class World:
     """One gateway and the log around it."""
 
     dsn: str
-    settings: GatewaySettings
+    settings: Settings
     clock: FakeClock
     log: MemoryLog
     channel: FakeChannel
@@ -238,7 +238,7 @@ class World:
 @pytest.fixture
 def world(pg_dsn: str, fake_clock: FakeClock, memory_log: MemoryLog) -> Iterator[World]:
     migrate(pg_dsn, MIGRATIONS)
-    settings = GatewaySettings(
+    settings = Settings(
         kafka_bootstrap_servers="unused",
         database_url=pg_dsn,
         time_mode="simulated",

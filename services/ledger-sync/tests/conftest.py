@@ -17,7 +17,6 @@ from duly_runtime.migrations import migrate
 from duly_testing.clock import FakeClock
 from duly_testing.memory_log import MemoryLog
 from google.protobuf.message import Message
-
 from ledger_sync.application.receive_delivery import Receipt
 from ledger_sync.bootstrap import MIGRATIONS, LedgerSync, compose
 from ledger_sync.config import Settings

@@ -17,7 +17,7 @@ from duly_testing.clock import FakeClock
 from google.protobuf.timestamp_pb2 import Timestamp
 from outreach.application.ports import GatewayUnavailable, RequestRefused
 from outreach.bootstrap import MIGRATIONS, build
-from outreach.config import OutreachSettings
+from outreach.config import Settings
 from psycopg.rows import dict_row
 
 from duly.contact.v1 import events_pb2 as contact
@@ -67,7 +67,7 @@ class FakeGateway:
 class World:
     log: object
     dsn: str
-    settings: OutreachSettings
+    settings: Settings
     gateway: FakeGateway = field(default_factory=FakeGateway)
     clock: FakeClock = field(default_factory=FakeClock)
     today: date = date(2026, 5, 1)
@@ -95,7 +95,7 @@ class World:
     def run(self):
         """Step every loop until none works."""
         for _ in range(1000):
-            if not any([loop.step(0) for loop in self.service.loops]):
+            if sum(loop.step(0) for loop in self.service.loops) == 0:
                 return
         raise AssertionError("the loops never come to rest")
 
@@ -221,8 +221,9 @@ class World:
 
     def deliver(self):
         """The gateway sends everything it was asked for and that was not cancelled."""
+        cancelled = {request.contact_id for request in self.gateway.cancels}
         for request in self.gateway.contacts:
-            if request.contact_id not in self._delivered:
+            if request.contact_id not in self._delivered | cancelled:
                 self._delivered.add(request.contact_id)
                 self.sent(request)
         self.run()
@@ -282,7 +283,7 @@ def make_world(make_database, memory_log):
             "gateway_token": "test",
             **settings,
         }
-        world = World(memory_log, dsn, OutreachSettings.model_validate(values))
+        world = World(memory_log, dsn, Settings.model_validate(values))
         world.start()
         worlds.append(world)
         return world

@@ -115,7 +115,7 @@ def play(seed: int, debtors: int, days: int, *, live_days: int, disturbed: bool 
             if rng.random() < 0.15:
                 number, total = f"{name}-{index}", rng.randrange(1_000, 200_000)
                 book.invoice(name, number, day, total=total, backfill=backfill)
-                unpaid.append((index + rng.randrange(5, 45), name, number, total))
+                unpaid.append((index + rng.randrange(2, 25), name, number, total))
         for due in [row for row in unpaid if row[0] <= index]:
             unpaid.remove(due)
             paid = book.pay(due[1], due[2], day, amount=due[3], backfill=backfill)

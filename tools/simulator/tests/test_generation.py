@@ -190,3 +190,18 @@ def test_weekends_roll_to_monday(day: str, then: str) -> None:
 def test_settings_that_make_no_company_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError):
         SimulationSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_an_invoice_whose_payment_was_taken_back_is_settled_again() -> None:
+    records = default_ledger().records
+    total = {invoice.invoice_id: invoice.total.amount_minor for invoice in records.invoices}
+    settled: Counter[str] = Counter()
+    for part in records.allocations:
+        settled[part.invoice_id] += 0 if part.removed_on else part.amount.amount_minor
+    for loss in records.write_offs:
+        settled[loss.invoice_id] += loss.amount.amount_minor
+    taken_back = {
+        part.invoice_id for part in records.allocations if part.removed_on and part.removed_on < date(2026, 1, 1)
+    }
+    assert taken_back
+    assert {invoice_id for invoice_id in taken_back if settled[invoice_id] != total[invoice_id]} == set()

@@ -177,6 +177,19 @@ def test_debtors_answer_the_mails_that_reached_them_and_the_answers_settle() -> 
     assert "settle" in company.calls[last : last + 13]
 
 
+def test_two_mails_to_one_debtor_on_one_day_get_one_answer() -> None:
+    source = SimulatedSource(SMALL)
+    mails = [Mail(f"C{n}", debtor.party.email) for debtor in source.books.debtors.values() for n in range(3)]
+    answers = [
+        source.mails_delivered(SMALL.play_from + timedelta(days=n), [*mails, Mail("C9", "nobody@debtors.example")])
+        for n in range(30)
+    ]
+    assert sum(map(len, answers)) > 0
+    for replies in answers:
+        assert len({reply.debtor_id for reply in replies}) == len(replies)
+        assert {reply.contact_id for reply in replies} <= {"C0"}
+
+
 def test_two_runs_that_see_the_same_mails_in_another_order_are_equal() -> None:
     def run(backwards: bool) -> tuple[list[DatedFact], list[Reply]]:
         company, source = Company(), SimulatedSource(SMALL)

@@ -110,12 +110,14 @@ def test_rejected_events_are_reported_with_their_reason(fake_clock: FakeClock) -
     def refuse_second(request: httpx.Request) -> httpx.Response:
         results = [
             {"id": facts[0].event_id, "status": "accepted"},
-            {"id": facts[1].event_id, "status": "rejected", "reason": "total: required"},
+            {"id": facts[1].event_id, "status": "rejected", "reason": "field_missing", "detail": "total: required"},
         ]
         return httpx.Response(202, json={"delivery_id": "d", "results": results})
 
     erp = HttpErp(Server(refuse_second).edge(fake_clock), "demo", "simulator")
-    assert erp.send(facts, backfill=False) == [Rejection(facts[1].event_id, facts[1].event, "total: required")]
+    assert erp.send(facts, backfill=False) == [
+        Rejection(facts[1].event_id, facts[1].event, "field_missing: total: required")
+    ]
 
 
 def test_batches_keep_both_limits_and_the_order() -> None:

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 
-from duly_risk.balances import Settlement, counts, settle, unapplied_minor
-from duly_risk.state import CLOSED_KEPT, Archive, Closing, DebtorState, Invoice, Source
+from duly_risk.balances import counts, settle, unapplied_minor
+from duly_risk.state import CLOSED_KEPT, Archive, Closing, DebtorState, Invoice, Settlement, Source
 
 DELAY_MIN, DELAY_MAX = -60, 120
 DAYS_TO_PAY_MAX = 365

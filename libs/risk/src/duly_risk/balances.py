@@ -3,22 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from duly_risk.state import Allocation, Closing, DebtorState, Invoice, Source
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """open_minor: total - standing allocations - write-offs, never below 0. closing: None while open or unknown."""
-
-    open_minor: int
-    closing: Closing | None = None
-    closed_day: int = 0
-
-    @property
-    def is_open(self) -> bool:
-        return self.open_minor > 0
+from duly_risk.state import Allocation, Closing, DebtorState, Invoice, Settlement, Source
 
 
 def counts(allocation: Allocation, sources: Mapping[str, Source]) -> bool:
@@ -32,10 +18,25 @@ def counts(allocation: Allocation, sources: Mapping[str, Source]) -> bool:
 def settle(invoice: Invoice, sources: Mapping[str, Source]) -> Settlement:
     """Where an invoice stands. An invoice of which only allocations are known is neither open nor closed."""
     if not invoice.known:
-        return Settlement(0)
+        return _PENDING
+    for allocation in invoice.allocations:
+        source = sources.get(allocation.source_id)
+        if source is not None and (source.voided or source.reversals):
+            return _settled(invoice, [one for one in invoice.allocations if counts(one, sources)])
+    if invoice.undisturbed is None:
+        settlement = _settled(invoice, [one for one in invoice.allocations if one.applied and not one.removed])
+        # A memo on a frozen value: a book settles the same closed invoices again with every event.
+        object.__setattr__(invoice, "undisturbed", settlement)
+        return settlement
+    return invoice.undisturbed
+
+
+_PENDING = Settlement(0)
+
+
+def _settled(invoice: Invoice, standing: list[Allocation]) -> Settlement:
     if invoice.voided:
         return Settlement(0, Closing.VOIDED, invoice.voided_day)
-    standing = [allocation for allocation in invoice.allocations if counts(allocation, sources)]
     lowered = [(a.on_day, a.allocation_id, a.amount_minor + a.discount_minor) for a in standing]
     lowered += [(off.on_day, off.write_off_id, off.amount_minor) for off in invoice.write_offs]
     open_minor = invoice.total_minor - sum(amount for _, _, amount in lowered)

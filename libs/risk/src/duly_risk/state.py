@@ -30,6 +30,19 @@ class Closing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Settlement:
+    """open_minor: total - standing allocations - write-offs, never below 0. closing: None while open or unknown."""
+
+    open_minor: int
+    closing: Closing | None = None
+    closed_day: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        return self.open_minor > 0
+
+
+@dataclass(frozen=True, slots=True)
 class Allocation:
     allocation_id: str
     source_id: str = ""
@@ -51,7 +64,10 @@ class WriteOff:
 
 @dataclass(frozen=True, slots=True)
 class Invoice:
-    """known: False while only allocations, disputes or write-offs of it have come."""
+    """known: False while only allocations, disputes or write-offs of it have come.
+
+    undisturbed: memo of `balances.settle` for the usual case that no payment was taken back; no part of the value.
+    """
 
     invoice_id: str
     known: bool = False
@@ -68,6 +84,7 @@ class Invoice:
     dispute_resolved: bool = False
     allocations: tuple[Allocation, ...] = ()
     write_offs: tuple[WriteOff, ...] = ()
+    undisturbed: Settlement | None = field(default=None, init=False, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

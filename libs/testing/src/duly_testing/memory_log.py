@@ -15,6 +15,7 @@ from duly_runtime.log import Headers, Record, SendFailed, StartOffset, TopicPart
 @dataclass(slots=True)
 class _Store:
     partitions: dict[str, int]
+    written: list[Record] = field(default_factory=list)
     records: dict[TopicPartition, list[Record]] = field(default_factory=lambda: defaultdict(list))
     committed: dict[tuple[str, TopicPartition], int] = field(default_factory=dict)
     changed: Condition = field(default_factory=Condition)
@@ -45,6 +46,10 @@ class MemoryLog:
         """Everything in a topic, partition by partition."""
         return [record for tp in self._partitions_of(topic) for record in self._store.records[tp]]
 
+    def in_order(self, topic: str) -> list[Record]:
+        """Everything in a topic in the order it was written, which only a log in memory knows."""
+        return [record for record in self._store.written if record.topic == topic]
+
     def _partitions_of(self, topic: str) -> list[TopicPartition]:
         return [TopicPartition(topic, number) for number in range(self.partitions(topic))]
 
@@ -70,7 +75,9 @@ class MemoryProducer:
         target = TopicPartition(topic, partition_of(key, count) if partition is None else partition)
         with self._store.changed:
             records = self._store.records[target]
-            records.append(Record(topic, target.partition, len(records), key, value, tuple(headers)))
+            record = Record(topic, target.partition, len(records), key, value, tuple(headers))
+            records.append(record)
+            self._store.written.append(record)
             self._store.changed.notify_all()
             return _Sent(target.partition, len(records) - 1)
 

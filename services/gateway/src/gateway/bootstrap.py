@@ -38,7 +38,7 @@ from gateway.application.kill_switch import SetKillSwitch
 from gateway.application.look_up_contacts import EvaluateGate, LookUpContacts
 from gateway.application.ports import ChannelAdapter, Channels
 from gateway.application.request_contact import RequestContact
-from gateway.config import GatewaySettings
+from gateway.config import Settings
 from gateway.entrypoints.consumer import consumer_loop
 from gateway.entrypoints.dispatcher import DispatcherLoop
 from gateway.entrypoints.grpc_server import GrpcServer
@@ -69,7 +69,7 @@ class Gateway:
 
 
 def compose(
-    settings: GatewaySettings,
+    settings: Settings,
     clock: Clock,
     metrics: Metrics,
     log: EventLog | None = None,
@@ -118,7 +118,7 @@ def compose(
 
 
 def build(
-    settings: GatewaySettings,
+    settings: Settings,
     clock: Clock,
     metrics: Metrics,
     log: EventLog | None = None,
@@ -151,10 +151,10 @@ def build(
 
 
 def main() -> int:
-    return service_main("gateway", GatewaySettings, build, MIGRATIONS)
+    return service_main("gateway", Settings, build, MIGRATIONS)
 
 
-def _channels(settings: GatewaySettings) -> Channels:
+def _channels(settings: Settings) -> Channels:
     channels: dict[Channel, ChannelAdapter] = {
         Channel.CONSOLE: ConsoleChannel(sys.stderr),
         Channel.NOOP: NoopChannel(),

@@ -8,7 +8,7 @@ from duly_runtime.settings import ServiceSettings
 from pydantic import Field, SecretStr
 
 
-class GatewaySettings(ServiceSettings):
+class Settings(ServiceSettings):
     """`DULY_GATEWAY_<FIELD>`; see `duly_runtime.settings` for the shared ones."""
 
     jwks_file: str = Field(description="file with the JWKS whose keys sign callers' tokens")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from ledger_sync.domain.calendar import TickBackwards
 
 pytestmark = pytest.mark.postgres

@@ -7,7 +7,6 @@ from datetime import date
 from typing import Any
 
 import pytest
-
 from ledger_sync.application.delivery import Rejection
 
 pytestmark = pytest.mark.postgres

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from duly_runtime.settings import SettingsInvalid, load_settings
-
 from ledger_sync.config import Settings
 
 GOOD = {

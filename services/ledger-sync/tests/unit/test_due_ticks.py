@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from hypothesis import given
 from hypothesis import strategies as st
-
 from ledger_sync.domain.calendar import Tick, due_ticks
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -53,6 +53,6 @@ def test_a_clock_that_was_set_back_writes_nothing() -> None:
 def test_dates_and_instants_only_rise_in_every_zone(first: datetime, later: datetime, zone: str) -> None:
     ticks = due_ticks(None, first.replace(tzinfo=UTC), ZoneInfo(zone))
     ticks += due_ticks(ticks[-1], max(first, later).replace(tzinfo=UTC), ZoneInfo(zone))
-    assert all(a.instant < b.instant for a, b in zip(ticks, ticks[1:], strict=False))
-    assert all(a.business_date <= b.business_date for a, b in zip(ticks, ticks[1:], strict=False))
+    assert all(a.instant < b.instant for a, b in pairwise(ticks))
+    assert all(a.business_date <= b.business_date for a, b in pairwise(ticks))
     assert len(ticks) <= 1200

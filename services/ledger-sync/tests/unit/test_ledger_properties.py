@@ -7,7 +7,6 @@ import random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from ledger_sync.domain.facts import Aspect, Fact, FactKey
 from ledger_sync.domain.ledger import FactRejected, Ledger, release
 

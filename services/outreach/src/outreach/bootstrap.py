@@ -26,7 +26,7 @@ from outreach.adapters.postgres.unit import Units
 from outreach.application.call_gateway import CallGateway
 from outreach.application.handlers import event_handlers
 from outreach.application.ports import ContactGateway
-from outreach.config import OutreachSettings, autonomy_levels
+from outreach.config import Settings, autonomy_levels
 from outreach.domain.planning import Policy
 from outreach.entrypoints.consumer import consumer_loop
 from outreach.entrypoints.requester import BothWakes, RequesterLoop
@@ -36,7 +36,7 @@ MIGRATIONS = "outreach.adapters.postgres.migrations"
 
 
 def build(
-    settings: OutreachSettings,
+    settings: Settings,
     clock: Clock,
     metrics: Metrics,
     log: EventLog | None = None,
@@ -66,7 +66,7 @@ def build(
     )
 
 
-def policy_of(settings: OutreachSettings) -> Policy:
+def policy_of(settings: Settings) -> Policy:
     """The released rules by name, with this tenant's stage and levels."""
     strategy = load_strategy(settings.strategy).in_stage(settings.stage)
     levels = {**strategy.autonomy, **autonomy_levels(settings.autonomy)}
@@ -93,7 +93,7 @@ def _status(consumer: ConsumerLoop, database: Database, policy_clock: PolicyCloc
 
 
 def main() -> int:
-    return service_main(NAME, OutreachSettings, build, MIGRATIONS)
+    return service_main(NAME, Settings, build, MIGRATIONS)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from duly_runtime.settings import ServiceSettings
 from pydantic import Field, SecretStr, field_validator
 
 
-class OutreachSettings(ServiceSettings):
+class Settings(ServiceSettings):
     gateway_address: str = Field("127.0.0.1:18040", description="gRPC address of the gateway, host:port")
     gateway_token: SecretStr = Field(description="token for the gateway, scope contacts:write")
     instance: str = Field("outreach-0", min_length=1, description="name of this process among its replicas")

@@ -153,7 +153,8 @@ def test_at_14_a_call_task_does_not_silence_a_younger_invoice(world):
     world.invoice("NEW", due="2026-06-01")
     world.play_until("2026-06-05")
 
-    assert [(c.step_no, sorted(c.invoice_ids)) for c in world.gateway.contacts] == [(1, ["NEW", "OLD"])]
+    assert world.last("work_item.created")[1].kind == "call_task"
+    assert [(c.step_no, sorted(c.invoice_ids)) for c in world.gateway.contacts] == [(3, ["OLD"]), (1, ["NEW", "OLD"])]
 
 
 def test_at_23_history_causes_nothing_and_the_first_live_tick_enters_at_the_invoices_age(world):

@@ -10,14 +10,14 @@ from duly_contracts.keys import partition_of
 from duly_runtime.log import Record
 from scoring.application.pure_fold import pure_fold
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 EVENTS_MIN = 20_000
 
 
 def test_the_worker_and_the_pure_fold_agree_byte_for_byte(
     worker: Any, send: Callable[..., None], read_topic: Callable[[str], list[Record]], play_ledger: Any, rules: Any
 ) -> None:
-    book = play_ledger(seed=3, debtors=500, days=110, live_days=20)
+    book = play_ledger(seed=3, debtors=400, days=125, live_days=15)
     assert len(book.records) >= EVENTS_MIN
     send(book.records)
 

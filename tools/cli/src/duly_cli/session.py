@@ -104,7 +104,7 @@ class Session:
         self.terminal.say(f"Now with kills, seed {seed}; compared with run {reference.run}.")
         run.chaos_seed = seed
         run.play()
-        evidence, summary = run.prove()
+        _, summary = run.prove()
         comparison = compare(reference.digest, summary.digest, reference.unknown, summary.unknown)
         summary = dataclasses.replace(summary, comparison=comparison)
         write_summary(summary, run.stack.run.summary, self.state.summary)

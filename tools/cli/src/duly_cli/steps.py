@@ -16,7 +16,7 @@ AT_ONCE_MAX = 6
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """run: does it, idempotently, and returns what came of it in a few words. after: names of steps that come before."""
+    """run: does it, idempotently, and returns what came of it in a few words. after: names of steps it needs."""
 
     name: str
     title: str
@@ -43,7 +43,7 @@ def check_order(steps: Sequence[Step]) -> None:
 
 
 def run_steps(steps: Sequence[Step], terminal: Terminal, clock: Clock) -> Mapping[str, float]:
-    """Run all; name -> seconds. The first failure is raised at once; steps still busy then are left to the caller's stop.
+    """Run all; name -> seconds. The first failure is raised at once; what is busy then is left to the caller's stop.
 
     Called on the main thread: steps work in daemon threads, so that a signal always finds the main thread waiting.
     """
@@ -65,7 +65,7 @@ def run_steps(steps: Sequence[Step], terminal: Terminal, clock: Clock) -> Mappin
             for step in [step for step in waiting if set(step.after) <= seconds.keys()][: AT_ONCE_MAX - busy]:
                 waiting.remove(step)
                 busy += 1
-                line = terminal.line(f"[{numbers[step.name]:2d}/{len(steps)}] {step.title}".replace("[", "\\[", 1))
+                line = terminal.line(f"[{numbers[step.name]:2d}/{len(steps)}] {step.title}")
                 threading.Thread(target=work, args=(step, line), name=f"step {step.name}", daemon=True).start()
             step, line, fault, result, took = finished.get()
             busy -= 1

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from duly_runtime.clock import Clock, SystemClock
 from rich.console import Console, RenderableType
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, Task, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
@@ -77,7 +78,7 @@ class Terminal:
     def line(self, title: str) -> Line:
         """A step that begins now."""
         if self._progress is not None:
-            return _LiveLine(self._progress, title)
+            return _LiveLine(self._progress, escape(title))
         return _PlainLine(self, title, self._clock)
 
 
@@ -110,10 +111,10 @@ class _LiveLine:
         self._task = progress.add_task(title, total=None, detail="", state="", counts=False)
 
     def progress(self, done: int, total: int, detail: str = "") -> None:
-        self._progress.update(self._task, completed=done, total=total, detail=detail, counts=True)
+        self._progress.update(self._task, completed=done, total=total, detail=escape(detail), counts=True)
 
     def done(self, result: str) -> None:
-        self._progress.update(self._task, total=1, completed=1, detail=result, state="done")
+        self._progress.update(self._task, total=1, completed=1, detail=escape(result), state="done")
 
     def failed(self) -> None:
         self._progress.update(self._task, state="failed", total=1, completed=1)
@@ -130,13 +131,13 @@ class _PlainLine:
         now = self._clock.monotonic()
         if now - self._said >= PLAIN_EVERY_SECONDS:
             self._said = now
-            self._terminal.say(f"{self._title} .. {done}/{total} {detail}".rstrip())
+            self._terminal.plain(f"{self._title} .. {done}/{total} {detail}".rstrip())
 
     def done(self, result: str) -> None:
         seconds = self._clock.monotonic() - self._began
-        self._terminal.say(
+        self._terminal.plain(
             f"{self._title}: {result} ({seconds:.1f} s)" if result else f"{self._title} ({seconds:.1f} s)"
         )
 
     def failed(self) -> None:
-        self._terminal.say(f"{self._title}: FAILED")
+        self._terminal.plain(f"{self._title}: FAILED")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
@@ -71,12 +71,7 @@ class HttpErp:
         answer = self.edge.post("/v1/events", batch, headers)
         refused = [result for result in answer.get("results", []) if result.get("status") != _ACCEPTED]
         names = {fact.event_id: fact.event for fact in facts} if refused else {}
-        return [
-            Rejection(
-                str(result.get("id", "")), names.get(str(result.get("id", "")), ""), str(result.get("reason", ""))
-            )
-            for result in refused
-        ]
+        return [_rejection(result, names) for result in refused]
 
 
 def encode_event(fact: DatedFact, tenant: str, source: str, backfill: bool) -> bytes:
@@ -109,6 +104,13 @@ def batches(events: Sequence[bytes]) -> Iterator[bytes]:
         size += len(event) + 1
     if batch:
         yield b"[" + b",".join(batch) + b"]"
+
+
+def _rejection(result: Mapping[str, str], names: Mapping[str, str]) -> Rejection:
+    """One refused result of an answer: `reason` is a stable code, `detail` says it in words where there are any."""
+    event_id = result.get("id", "")
+    reason = ": ".join(text for text in (result.get("reason"), result.get("detail")) if text)
+    return Rejection(event_id, names.get(event_id, ""), reason)
 
 
 def _delivery(content: bytes) -> dict[str, str]:

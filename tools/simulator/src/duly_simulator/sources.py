@@ -88,7 +88,7 @@ class SimulatedSource:
             contacts = self._contacts.setdefault(debtor.id, [])
             contacts.append(day)
             body = reply_to(self._simulation.seed, debtor, day, contacts)
-            if body:
+            if body and debtor.id not in replies:
                 replies[debtor.id] = Reply(mail.contact_id, debtor.id, body)
                 if promise := promise_in(self._simulation.seed, debtor, body, day):
                     self.books.promise(debtor.id, promise)

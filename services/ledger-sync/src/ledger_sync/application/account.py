@@ -37,6 +37,7 @@ class Account:
         self._ledger = Ledger(stored.facts)
         self._known = stored.known
         self._degraded = stored.degraded
+        self._stored_status = (stored.known, stored.degraded, bool(stored.held))
         self._stored_held: Mapping[str, HeldFact] = {held.mapped.fact_id: held for held in stored.held}
         self._held: dict[str, HeldFact] = dict(self._stored_held)
         self._changed: dict[FactKey, MappedFact] = {}
@@ -61,7 +62,9 @@ class Account:
         self._announce()
         released = [fact_id for fact_id in self._stored_held if fact_id not in self._held]
         held = [held for fact_id, held in self._held.items() if held != self._stored_held.get(fact_id)]
-        return AccountChange(self.debtor_id, list(self._changed.values()), held, released, self._degraded)
+        status = (self._known, self._degraded, bool(self._held))
+        changed = list(self._changed.values())
+        return AccountChange(self.debtor_id, changed, held, released, *status, restated=status != self._stored_status)
 
     def _took(self, mapped: MappedFact, effect: Effect) -> None:
         if effect is Effect.STALE:

@@ -39,13 +39,20 @@ class StoredAccount:
 
 @dataclass(frozen=True, slots=True)
 class AccountChange:
-    """What one delivery did to a debtor. changed: standing facts to write. held: new, or held for another reason."""
+    """What one delivery did to a debtor.
+
+    changed: standing facts to write. held: newly held, or for another reason. released: ids no longer held.
+    holds: something is held now. restated: `known`, `degraded` or `holds` differ from what is stored.
+    """
 
     debtor_id: str
     changed: Sequence[MappedFact]
     held: Sequence[HeldFact]
     released: Sequence[str]
+    known: bool
     degraded: bool
+    holds: bool
+    restated: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,7 +238,7 @@ def _treatment(
 
 
 def _listed(ladder: LadderDecision) -> tuple[str, ...]:
-    """The rows of the one message, oldest first; where they are too many, those whose step is due come before others."""
+    """The rows of the one message, oldest first; where they are too many, those whose step is due are kept."""
     if len(ladder.invoice_ids) <= INVOICES_PER_CONTACT_MAX:
         return ladder.invoice_ids
     first = sorted(ladder.invoice_ids, key=lambda invoice_id: -ladder.steps_reached.get(invoice_id, 0))

@@ -12,7 +12,7 @@ DIFFERENCES_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """compared: entries per section. differences: the first ones in words, of `count`. unknown: debtor -> since when."""
+    """compared: entries per section. differences: the first of `count`, in words. unknown: debtor -> since when."""
 
     compared: Mapping[str, int]
     count: int

@@ -21,7 +21,7 @@ CAP_DAY, CAP_DAYS_7 = 1, 2
 
 
 def none_for_paid_or_disputed(evidence: Evidence) -> CheckResult:
-    """Every invoice that an e-mail names was open and undisputed at that business date, and the e-mail's sum is right (I5)."""
+    """Every invoice that an e-mail names was due, open and undisputed at that business date; its sum is right (I5)."""
     mails = {mail.contact_id: mail for mail in evidence.mails}
     named_count = 0
 

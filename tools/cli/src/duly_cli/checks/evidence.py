@@ -23,8 +23,8 @@ from duly_cli.checks.topics import Event
 class Evidence:
     """facts: the input as it was played. until: the last business date. events: every event by topic.
 
-    states: debtor -> state blob, the newest of the changelog. dead_letters: topic -> records. leftovers: service -> what
-    it had not finished (unsent outbox rows, due work), empty after a clean drain.
+    states: debtor -> state blob, the newest of the changelog. dead_letters: topic -> records.
+    leftovers: service -> what it had not finished (unsent outbox rows, due work); all 0 after a clean drain.
     """
 
     tenant: str

@@ -1,4 +1,4 @@
-"""The ledger as the input says it is, in a few lines of its own: it shares no code with the mirror or the score state."""
+"""The ledger as the input says it is, computed here: no code is shared with the mirror or the score state."""
 
 from __future__ import annotations
 
@@ -63,6 +63,7 @@ class OwnLedger:
         self.sources: dict[str, OwnSource] = {}
         self.parties: dict[str, pb.PartyUpserted] = {}
         self.facts_of: dict[str, set[str]] = defaultdict(set)
+        self._puts_of: dict[str, list[_Put]] = defaultdict(list)
         self._later: list[DatedFact] = []
         for fact in facts:
             self.facts_of[fact.debtor_id].add(fact.event_id)
@@ -71,7 +72,7 @@ class OwnLedger:
             self._undo(fact)
 
     def open_minor(self, invoice_id: str, at: date) -> int:
-        """Open amount at the end of that day: total - allocations that stand - write-offs; 0 if void or not known yet."""
+        """Open at the end of that day: total - allocations that stand - write-offs; 0 if void or not known yet."""
         invoice = self.invoices[invoice_id]
         if invoice.known_on > at or invoice.voided_on <= at:
             return 0
@@ -96,12 +97,7 @@ class OwnLedger:
         source = self.sources[source_id]
         if source.known_on > at:
             return 0
-        used = sum(
-            part.source_minor
-            for invoice in self.invoices.values()
-            for part in invoice.allocations.values()
-            if part.source_id == source_id and self._counts(part, at)
-        )
+        used = sum(part.source_minor for part in self._puts_of[source_id] if self._counts(part, at))
         return source.minor - (source.undone_minor if source.undone_on <= at else 0) - used
 
     def invoices_of(self, debtor_id: str) -> list[OwnInvoice]:
@@ -138,6 +134,7 @@ class OwnLedger:
                 whole = minor + message.discount.amount_minor
                 put = _Put(message.source_id, whole, minor, on)
                 self._invoice(message.invoice_id).allocations[message.allocation_id] = put
+                self._puts_of[message.source_id].append(put)
             case _:
                 self._later.append(fact)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -41,8 +41,8 @@ class Model:
 def trained_model(
     stack: LocalStack, prepared: Prepared, seed: int, on_progress: Callable[[int, int, str], None]
 ) -> Model:
-    """The champion for what was known before the play; fitted only if the registry has none for it. Raises StackError."""
-    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    """The champion for what was known before the play; fitted only if the registry has none for it."""
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # else it talks into the bars
     play_from = prepared.source.play_from
     try:
         report = train_on(

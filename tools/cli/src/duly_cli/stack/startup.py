@@ -120,7 +120,8 @@ class Startup:
         return f"{self.prepared.description}; played from {source.play_from} to {source.play_until}"
 
     def _model(self, line: Line) -> str:
-        assert self.prepared is not None and self.choice is not None  # made by the step before
+        assert self.prepared is not None  # made by the step before
+        assert self.choice is not None  # the step is there only with a choice
         self.model = trained_model(self.stack, self.prepared, self.choice.seed, line.progress)
         return self.model.description
 
@@ -140,7 +141,7 @@ class Startup:
 
 
 def speed_up_next_start(stack: LocalStack) -> None:
-    """Make Kafka's class archive once, when nobody waits. Optional: a failure changes nothing but the next start's speed."""
+    """Make Kafka's class archive once, when nobody waits. Optional: a failure only leaves the next start slower."""
     try:
         ensure_class_archive(stack.state.jars)
     except StackError:

@@ -6,7 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from duly_contracts.envelope import Envelope
 from duly_contracts.events import decode
@@ -39,6 +39,13 @@ _LOADED = (
     "debtor_id, aspect, thing_id, version, rank, digest, invoice_id, source_aspect, source_id, amount_minor,"
     " discount_minor, currency, on_date, due_date"
 )
+
+
+class _Debtor(NamedTuple):
+    debtor_id: str
+    known: bool = False
+    degraded: bool = False
+    holds: bool = False
 
 
 class PostgresRecordingStore:
@@ -80,20 +87,15 @@ class PostgresRecordingStore:
         return [fact for fact, digest in others if seen.get((fact.source, fact.event_id)) != digest]
 
     def lock_accounts(self, tenant: str, debtor_ids: Sequence[str]) -> list[StoredAccount]:
-        ids = list(debtor_ids)
-        debtors = self._lock(tenant, ids)
-        if len(debtors) < len(ids):
-            missing = sorted(set(ids) - debtors.keys())
-            self._uow.connection.execute(
-                "insert into debtor (tenant, debtor_id) select %s, unnest(%s::text[]) on conflict do nothing",
-                (tenant, missing),
-            )
-            debtors |= self._lock(tenant, missing)
-        facts = self._facts(tenant, [debtor_id for debtor_id, (known, _) in debtors.items() if known])
-        held = self._held(tenant, ids)
+        debtors = self._lock(tenant, debtor_ids)
+        missing = sorted(set(debtor_ids) - {debtor.debtor_id for debtor in debtors})
+        if missing:
+            debtors += self._open(tenant, missing)
+        facts = self._facts(tenant, [debtor.debtor_id for debtor in debtors if debtor.known])
+        held = self._held(tenant, [debtor.debtor_id for debtor in debtors if debtor.holds])
         return [
-            StoredAccount(debtor_id, facts.get(debtor_id, ()), held.get(debtor_id, ()), *debtors[debtor_id])
-            for debtor_id in sorted(ids)
+            StoredAccount(id_, facts.get(id_, ()), held.get(id_, ()), debtor.known, debtor.degraded)
+            for id_, debtor in sorted((debtor.debtor_id, debtor) for debtor in debtors)
         ]
 
     def save(self, tenant: str, changes: Sequence[AccountChange]) -> None:
@@ -108,18 +110,21 @@ class PostgresRecordingStore:
             self._uow.connection.execute(
                 "delete from held_fact where tenant = %s and fact_id = any(%s)", (tenant, released)
             )
-        self._uow.connection.execute(
-            "update debtor set known = debtor.known or changed.known, degraded = changed.degraded"
-            " from unnest(%s::text[], %s::boolean[], %s::boolean[]) as changed (debtor_id, known, degraded)"
-            " where debtor.tenant = %s and debtor.debtor_id = changed.debtor_id"
-            " and (debtor.known, debtor.degraded) is distinct from (debtor.known or changed.known, changed.degraded)",
-            (
-                [change.debtor_id for change in changes],
-                [bool(change.changed) for change in changes],
-                [change.degraded for change in changes],
-                tenant,
-            ),
-        )
+        restated = [change for change in changes if change.restated]
+        if restated:
+            self._uow.connection.execute(
+                "update debtor set known = changed.known, degraded = changed.degraded, holds = changed.holds"
+                " from unnest(%s::text[], %s::boolean[], %s::boolean[], %s::boolean[])"
+                " as changed (debtor_id, known, degraded, holds)"
+                " where debtor.tenant = %s and debtor.debtor_id = changed.debtor_id",
+                (
+                    [change.debtor_id for change in restated],
+                    [change.known for change in restated],
+                    [change.degraded for change in restated],
+                    [change.holds for change in restated],
+                    tenant,
+                ),
+            )
 
     def quarantine(
         self, tenant: str, delivery_id: str, cause_id: str, received_at: datetime, rejections: Sequence[Rejection]
@@ -138,13 +143,24 @@ class PostgresRecordingStore:
     def emit(self, message: Message, key: bytes, envelope: Envelope) -> None:
         self._uow.emit(message, key, envelope)
 
-    def _lock(self, tenant: str, debtor_ids: Sequence[str]) -> dict[str, tuple[bool, bool]]:
+    def _lock(self, tenant: str, debtor_ids: Sequence[str]) -> list[_Debtor]:
         rows = self._query(
-            "select debtor_id, known, degraded from debtor where tenant = %s and debtor_id = any(%s)"
+            "select debtor_id, known, degraded, holds from debtor where tenant = %s and debtor_id = any(%s)"
             " order by debtor_id for update",
             (tenant, list(debtor_ids)),
         )
-        return {debtor_id: (known, degraded) for debtor_id, known, degraded in rows}
+        return [_Debtor(*row) for row in rows]
+
+    def _open(self, tenant: str, debtor_ids: Sequence[str]) -> list[_Debtor]:
+        """New debtors: those inserted here are locked by that; one that another recorder just opened is waited for."""
+        rows = self._query(
+            "insert into debtor (tenant, debtor_id) select %s, unnest(%s::text[]) on conflict do nothing"
+            " returning debtor_id",
+            (tenant, list(debtor_ids)),
+        )
+        opened = {debtor_id for (debtor_id,) in rows}
+        others = [debtor_id for debtor_id in debtor_ids if debtor_id not in opened]
+        return [_Debtor(debtor_id) for debtor_id in opened] + (self._lock(tenant, others) if others else [])
 
     def _facts(self, tenant: str, debtor_ids: Sequence[str]) -> dict[str, list[Fact]]:
         found: defaultdict[str, list[Fact]] = defaultdict(list)
@@ -158,6 +174,8 @@ class PostgresRecordingStore:
         return found
 
     def _held(self, tenant: str, debtor_ids: Sequence[str]) -> dict[str, list[HeldFact]]:
+        if not debtor_ids:
+            return {}
         rows = self._query(
             f"select {', '.join(_HELD_COLUMNS)} from held_fact where tenant = %s and debtor_id = any(%s)"  # noqa: S608
             " order by fact_id",

@@ -11,12 +11,14 @@ branch_labels = None
 depends_on = None
 
 MIRROR = """
--- One row per debtor; recorders lock it before they read the ledger.
+-- One row per debtor; recorders lock it before they read the ledger. holds: has rows in held_fact. It is a column,
+-- for a subquery would still see the time before the lock was given.
 create table debtor (
     tenant text not null,
     debtor_id text not null,
     known boolean not null default false,
     degraded boolean not null default false,
+    holds boolean not null default false,
     primary key (tenant, debtor_id)
 );
 
@@ -153,6 +155,7 @@ where i.aspect = 'invoice';
 
 def upgrade() -> None:
     # TEMPORARY until duly_runtime quotes the reserved word itself; a no-op then.
-    op.execute(RUNTIME_SCHEMA.replace("    only boolean", '    "only" boolean').replace("check (only)", 'check ("only")'))
+    schema = RUNTIME_SCHEMA.replace("    only boolean", '    "only" boolean').replace("check (only)", 'check ("only")')
+    op.execute(schema)
     op.execute(MIRROR)
     op.execute(VIEWS)

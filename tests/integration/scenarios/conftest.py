@@ -1,0 +1,19 @@
+"""The fixture `world`: all services on an in-memory log and real PostgreSQL, and a clock that ticks move."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from world import World
+
+
+@pytest.fixture
+def world(make_database: Callable[[], str]) -> Iterator[World]:
+    opened = World(make_database)
+    yield opened
+    opened.close()

@@ -1,0 +1,100 @@
+"""Nothing from after an invoice's as-of date may enter its features: shown by cutting the future off and by changing it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+from duly_risk.days import day_of
+from duly_risk.features import INDEX
+from duly_risk.model import FeatureFrame
+from duly_training.history import History, history_of
+from duly_training.snapshots import Snapshot, snapshots_of
+
+from duly.ledger.v1 import events_pb2 as ledger
+
+FRAME = FeatureFrame({"EUR": 50_000.0}, None, 0.1, 0.4, 3.0, 25.0)
+CUTS = (date(2025, 6, 1), date(2025, 9, 13), date(2026, 1, 5))
+
+Snapshots = Callable[[History, FeatureFrame], Iterable[Snapshot]]
+
+
+def bytes_before(snapshots: Iterable[Snapshot], day: int) -> dict[tuple[str, int], bytes]:
+    # Landmarks of the last two days before a cut are made only if days after them can be seen.
+    return {
+        (one.terms.invoice_id, one.as_of_day): np.array(one.static, dtype=np.float32).tobytes()
+        for one in snapshots
+        if one.as_of_day < day - 1
+    }
+
+
+def leaks(make: Snapshots, whole: History, other: History, cut: date) -> bool:
+    """Whether features as of days before `cut` differ between two histories that agree on what was known before it."""
+    day = day_of(cut)
+    ours, theirs = bytes_before(make(whole, FRAME), day), bytes_before(make(other, FRAME), day)
+    assert len(theirs) > 200
+    return ours != theirs
+
+
+def future_changed(facts, cut: date):
+    """The same facts before the cut; after it nobody pays, and everybody is billed a hundred times as much."""
+    for fact in facts:
+        if fact.known_on < cut:
+            yield fact
+        elif isinstance(fact.message, ledger.InvoiceIssued):
+            message = ledger.InvoiceIssued()
+            message.CopyFrom(fact.message)
+            message.total.amount_minor *= 100
+            yield replace(fact, message=message)
+
+
+def leaking(history: History, frame: FeatureFrame) -> list[Snapshot]:
+    """The broken rule: every fact is believed to be known a month before it was."""
+    early = {
+        debtor: tuple(
+            sorted((replace(e, business_day=e.business_day - 30) for e in events), key=lambda e: e.business_day)
+        )
+        for debtor, events in history.by_debtor.items()
+    }
+    seen = snapshots_of(replace(history, by_debtor=early), frame)
+    return [replace(one, as_of_day=one.as_of_day + 30) for one in seen]
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_cutting_the_future_off_changes_no_byte_of_earlier_features(made_up_ledger, known_until, cut):
+    whole = history_of(made_up_ledger.facts(known_until), known_until)
+    assert not leaks(snapshots_of, whole, whole.before(day_of(cut)), cut)
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_another_future_changes_no_byte_of_earlier_features(made_up_ledger, known_until, cut):
+    whole = history_of(made_up_ledger.facts(known_until), known_until)
+    other = history_of(future_changed(made_up_ledger.facts(known_until), cut), known_until)
+    assert whole.sha256 != other.sha256
+    assert not leaks(snapshots_of, whole, other, cut)
+
+
+def test_a_planted_leak_is_found(made_up_ledger, known_until):
+    whole = history_of(made_up_ledger.facts(known_until), known_until)
+    other = history_of(future_changed(made_up_ledger.facts(known_until), CUTS[1]), known_until)
+    assert leaks(leaking, whole, other, CUTS[1])
+
+
+def test_a_payment_is_no_news_on_its_own_day_and_is_on_the_next(made_up_ledger, known_until):
+    whole = history_of(made_up_ledger.facts(known_until), known_until)
+    day = day_of(date(2025, 1, 1) + timedelta(days=31))
+    for gap, known in ((0, 0.0), (1, 1.0)):
+        events = {
+            "D": tuple(
+                replace(event, business_day=day - gap if "I00-000" not in event.event_id else event.business_day)
+                for event in whole.by_debtor["D00"]
+                if "I00-000" in event.event_id
+            )
+        }
+        paid_day = max(event.business_day for event in events["D"])
+        fresh = replace(whole.by_debtor["D00"][0], event_id="fresh", business_day=paid_day + gap)
+        fresh = replace(fresh, body=replace(fresh.body, invoice_id="FRESH"))
+        history = History(paid_day + 90, {"D": (*events["D"], fresh)}, "")
+        first = next(one for one in snapshots_of(history, FRAME) if one.terms.invoice_id == "FRESH")
+        assert first.static[INDEX["n_known"]] == known
