@@ -57,7 +57,8 @@ class Ledger:
             event = event_of(message)
             envelope = Envelope(
                 id=fact_id(TENANT, "calendar", "tick", f"{day}-{hour}", str(partition), event.name), type=event.type,
-                source="ledger-sync", subject="", tenant=TENANT, business_date=day, time=_at(day, hour), backfill=backfill,
+                source="ledger-sync", subject="", tenant=TENANT, business_date=day, time=_at(day, hour),
+                backfill=backfill,
             )
             made.append(self.append(debtor_key(TENANT, ""), encode(message), envelope.to_headers(), partition))
         return made
@@ -80,7 +81,8 @@ class Ledger:
     def invoice(self, debtor: str, number: str, issued: date, *, total: int = 24_000, **kwargs: bool) -> Record:
         message = ledger.InvoiceIssued(
             invoice_id=number, debtor_id=debtor, number=number, document_type="380", issue_date=issued.isoformat(),
-            due_date=(issued + timedelta(days=14)).isoformat(), total=money_pb2.Money(amount_minor=total, currency="EUR"),
+            due_date=(issued + timedelta(days=14)).isoformat(),
+            total=money_pb2.Money(amount_minor=total, currency="EUR"),
         )
         return self.fact(debtor, message, issued, **kwargs)
 

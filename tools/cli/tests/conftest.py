@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
@@ -216,17 +216,16 @@ def evidence(world: World) -> Evidence:
     return world.evidence()
 
 
-@dataclass(frozen=True)
 class Made:
     """The makers, for tests that plant a violation."""
 
-    mail: Callable[..., Mail] = staticmethod(mail)
-    sent: Callable[..., contact.ContactSent] = staticmethod(sent)
-    planned: Callable[..., outreach.ContactPlanned] = staticmethod(planned)
-    decided: Callable[..., outreach.TreatmentDecided] = staticmethod(decided)
-    score: Callable[..., risk.RiskScoreUpdated] = staticmethod(score)
-    state: Callable[..., state_pb2.DebtorState] = staticmethod(state)
-    mirror: Callable[[], Mirror] = staticmethod(mirror)
+    mail = staticmethod(mail)
+    sent = staticmethod(sent)
+    planned = staticmethod(planned)
+    decided = staticmethod(decided)
+    score = staticmethod(score)
+    state = staticmethod(state)
+    mirror = staticmethod(mirror)
 
     def with_mails(self, evidence: Evidence, mails: Sequence[Mail]) -> Evidence:
         return replace(evidence, mails=mails)

@@ -148,5 +148,3 @@ def test_a_degraded_debtor_is_found(evidence, made):
     message = made.state("D-1", 5)
     message.degraded_event_ids.append("x")
     assert not state_checks.states_reached_the_last_day(made.with_state(evidence, "D-1", message)).passed
-
-

@@ -90,7 +90,9 @@ def status(positions: Positions, models: RegisteredModels) -> Callable[[], Statu
     return now
 
 
-def run_worker(settings: Settings, partitions: int, promotion: Promotion | None, clock: Clock, metrics: Metrics) -> None:
+def run_worker(
+    settings: Settings, partitions: int, promotion: Promotion | None, clock: Clock, metrics: Metrics
+) -> None:
     """Wire everything and run until a signal. Raises SystemExit with the worker's exit code."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     app = make_app(

@@ -32,4 +32,4 @@ class Settings(BaseModel):
     admin_port: int = Field(9100, ge=0, le=65535, description="port of the admin server")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="lowest level that is logged")
     otlp_endpoint: str = Field("", description="OpenTelemetry collector (OTLP over HTTP); empty = no traces")
-    time_mode: Literal["real", "simulated"] = Field("real", description="accepted for uniformity: scoring reads no clock")
+    time_mode: Literal["real", "simulated"] = Field("real", description="ignored: nothing here follows a policy clock")

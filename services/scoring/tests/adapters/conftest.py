@@ -33,21 +33,20 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, env: Mapping[str, str] | None = None, program: Sequence[str] = ("-m", "scoring.bootstrap")) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, *program],
-            cwd=self.folder,
-            stdout=self.log.open("ab"),
-            stderr=subprocess.STDOUT,
-            env={
-                **os.environ,
-                "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap,
-                "MLFLOW_TRACKING_URI": "",
-                "DULY_SCORING_DATA_DIR": str(self.folder / "data"),
-                "DULY_SCORING_ADMIN_PORT": str(self.port),
-                "DULY_SCORING_INSTANCE_ID": self.folder.name,  # else a test waits for the session of the one before
-                **(env or {}),
-            },
-        )
+        settings = {
+            "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap,
+            "DULY_SCORING_DATA_DIR": str(self.folder / "data"),
+            "DULY_SCORING_ADMIN_PORT": str(self.port),
+        }
+        inherited = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, *program],
+                cwd=self.folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**inherited, **settings, **(env or {})},
+            )
 
     def signal(self, number: int) -> None:
         assert self._process is not None
@@ -90,7 +89,7 @@ class Worker:
                 return False
             positions = self.status()["positions"]
             assert isinstance(positions, dict)
-            return {int(p): n for p, n in positions["ledger-events"].items() if n} == {p: n for p, n in ends.items() if n}
+            return {int(p): n for p, n in positions["ledger-events"].items() if n} == ends
 
         eventually(applied, within_seconds)
 

@@ -29,7 +29,8 @@ def test_the_worker_and_the_pure_fold_agree_byte_for_byte(
     assert {key: record.value for key, record in table.items()} == expected.blobs()
     assert all(record.partition == partition_of(key, book.partitions) for key, record in table.items())
     wanted = {(o.topic, o.key, o.value, o.headers) for o in expected.outputs}
-    written = [(r.topic, r.key, r.value, r.headers) for t in ("risk-scores", "ledger-events-dlq") for r in read_topic(t)]
+    records = [*read_topic("risk-scores"), *read_topic("ledger-events-dlq")]
+    written = [(record.topic, record.key, record.value, record.headers) for record in records]
     assert len(written) == len(expected.outputs)
     assert set(written) == wanted
     assert worker.stop() == 0

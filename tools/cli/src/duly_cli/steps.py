@@ -49,7 +49,8 @@ def run_steps(steps: Sequence[Step], terminal: Terminal, clock: Clock) -> Mappin
     """
     check_order(steps)
     finished: queue.Queue[tuple[Step, Line, BaseException | None, str, float]] = queue.Queue()
-    waiting, busy, seconds = list(steps), 0, {}
+    waiting, busy = list(steps), 0
+    seconds: dict[str, float] = {}
     numbers = {step.name: index for index, step in enumerate(steps, start=1)}
 
     def work(step: Step, line: Line) -> None:

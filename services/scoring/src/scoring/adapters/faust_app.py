@@ -1,4 +1,4 @@
-"""The Faust app, made to fail instead of skip. Read against faust-streaming 0.15.3; docs/reference/delivery.md says why.
+"""The Faust app, made to fail instead of skip. Read against faust-streaming 0.15.3; reasons: docs/reference/delivery.md.
 
 Private names of Faust are touched in this module and nowhere else; `require_known_faust` stops any other version.
 """
@@ -120,7 +120,8 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
 
     async def perform_seek(self) -> None:
         await super().perform_seek()
-        self.app.on_seek({tp.partition: at or 0 for tp, at in self._read_offset.items() if tp.topic in self.app.sources})
+        read = self._read_offset.items()
+        self.app.on_seek({tp.partition: at or 0 for tp, at in read if tp.topic == self.app.source_topic})
 
 
 class _Transport(driver.Transport):  # type: ignore[misc]
@@ -130,7 +131,7 @@ class _Transport(driver.Transport):  # type: ignore[misc]
 class ScoringApp(faust.App):  # type: ignore[misc]
     """on_seek: told {partition: next offset} whenever Faust goes to the group's committed offsets."""
 
-    sources: frozenset[str] = frozenset()
+    source_topic = ""
     on_seek: Callable[[Mapping[int, int]], None]
 
     def _new_transport(self) -> Any:
@@ -190,7 +191,7 @@ def make_app(
         web_router_enabled=False,
         worker_redirect_stdouts=False,
     )
-    app.sources = frozenset({source})
+    app.source_topic = source
     return app
 
 

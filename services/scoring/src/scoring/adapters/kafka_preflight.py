@@ -37,8 +37,8 @@ class Preflight:
         missing = [topic for topic, count in counts.items() if not count]
         if missing:
             raise NotReadyToStart(
-                f"topics missing: {', '.join(missing)}. Create the topics of the registry first (cleanup.policy=compact "
-                f"for {changelog}); scoring never creates one"
+                f"topics missing: {', '.join(missing)}. Create the topics of the registry first "
+                f"(cleanup.policy=compact for {changelog}); scoring never creates one"
             )
         if counts[changelog] != counts[LEDGER]:
             raise NotReadyToStart(

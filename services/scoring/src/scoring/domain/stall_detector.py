@@ -8,7 +8,7 @@ STALL_LIMIT_SECONDS = 120.0
 
 
 class StallDetector:
-    """Fed with what the broker says, never with what this process believes: a failed commit looks like progress here."""
+    """Fed with what the broker says, never with what this process believes: Faust counts failed commits as done."""
 
     def __init__(self, limit_seconds: float = STALL_LIMIT_SECONDS) -> None:
         self._limit_seconds = limit_seconds

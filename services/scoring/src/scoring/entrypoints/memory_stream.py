@@ -1,4 +1,4 @@
-"""The same step over any `EventLog`, with state in memory: for scenario tests, where all services run in one process."""
+"""The same step over any `EventLog`, with state in memory: for scenario tests, all services in one process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SEND_TIMEOUT_SECONDS = 10.0
 
 
 class MemoryStream:
-    """A `duly_runtime.loops.Loop` named `stream`. State lives as long as the object, so it starts from the beginning."""
+    """A `duly_runtime.loops.Loop` named `stream`. State lives as long as the object, so it reads from the start."""
 
     name = "stream"
 

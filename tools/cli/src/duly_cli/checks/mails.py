@@ -6,9 +6,7 @@ import email
 import hashlib
 from dataclasses import dataclass
 from email import policy
-from email.message import EmailMessage
 from pathlib import Path
-from typing import cast
 
 CONTACT_HEADER = "X-Contact-Id"
 # Differ between two equal runs: when it was sent, and boundaries that a library draws.
@@ -35,7 +33,7 @@ def read_maildir(maildir: Path) -> list[Mail]:
 
 
 def _read(file: Path) -> Mail:
-    message = cast("EmailMessage", email.message_from_bytes(file.read_bytes(), policy=policy.default))
+    message = email.message_from_bytes(file.read_bytes(), policy=policy.default)
     plain = message.get_body(("plain",))
     parts = [part.get_content() for part in message.walk() if not part.is_multipart()]
     digest = hashlib.sha256()

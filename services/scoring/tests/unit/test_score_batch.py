@@ -1,0 +1,237 @@
+"""The scoring step on a store in memory: order, replays, duplicates, poison, batch cuts."""
+
+from __future__ import annotations
+
+import random
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from duly_contracts.keys import debtor_key
+from duly_risk.codec import decode_state
+from duly_risk.fallback import RulesModel
+from duly_risk.step import HazardInvalid
+from duly_runtime.log import Record
+from scoring.application import score_batch
+from scoring.application.outputs import Output
+from scoring.application.ports import MemoryStates
+from scoring.application.pure_fold import pure_fold
+from scoring.application.score_batch import Scorer
+from scoring.domain.poison_meter import TooMuchPoison
+
+from duly.risk.v1 import events_pb2 as risk
+
+DAY = date(2031, 3, 3)
+KEY = debtor_key("acme", "D-1")
+
+
+class Bench:
+    """A scorer with its store, fed batch by batch as the stream does."""
+
+    def __init__(self, model: Any = None, partitions: int = 12) -> None:
+        self.store = MemoryStates()
+        self.scorer = Scorer(self.store, partitions)
+        self.model = model or RulesModel()
+        self.outputs: list[Output] = []
+
+    def feed(self, records: list[Record]) -> list[Output]:
+        outcome = self.scorer.score(records, self.model)
+        for (partition, key), blob in outcome.blobs.items():
+            self.store.put(partition, key, blob)
+        self.outputs += outcome.outputs
+        return outcome.outputs
+
+    def restarted(self) -> Bench:
+        """Another process on the same store."""
+        other = Bench(self.model)
+        other.store = self.store
+        other.scorer = Scorer(self.store, 12)
+        other.scorer.rebuild(self.store.scan())
+        return other
+
+    def blobs(self) -> dict[bytes, bytes]:
+        return {key: blob for (_, key), blob in self.store.blobs.items()}
+
+
+def types(outputs: list[Output]) -> list[str]:
+    return [dict(o.headers).get("ce_type", b"").decode() if o.topic == "risk-scores" else o.topic for o in outputs]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_batch_cuts_do_not_change_a_byte(seed: int, play_ledger: Any, rules: RulesModel) -> None:
+    book = play_ledger(seed=seed, debtors=12, days=30, live_days=15)
+    expected = pure_fold(book.records, rules, book.partitions)
+    rng = random.Random(seed)
+    bench, at = Bench(), 0
+    while at < len(book.records):
+        size = rng.choice([1, 2, 7, 128])
+        bench.feed(book.records[at : at + size])
+        at += size
+    assert bench.blobs() == expected.blobs()
+    assert {o.id: o for o in bench.outputs} == {o.id: o for o in expected.outputs}
+    assert len(bench.outputs) == len(expected.outputs)
+
+
+def test_partitions_may_arrive_in_any_order_to_each_other(play_ledger: Any, rules: RulesModel) -> None:
+    book = play_ledger(seed=9, debtors=12, days=20, live_days=10)
+    expected = pure_fold(book.records, rules, book.partitions)
+    bench = Bench()
+    for partition in random.Random(9).sample(range(book.partitions), book.partitions):
+        bench.feed([record for record in book.records if record.partition == partition])
+    assert bench.blobs() == expected.blobs()
+    assert {o.id: o for o in bench.outputs} == {o.id: o for o in expected.outputs}
+
+
+def test_a_replay_sends_nothing_and_writes_the_same_blob_again(book: Any) -> None:
+    book.invoice("D-1", "INV-1", DAY)
+    book.pay("D-1", "INV-1", DAY + timedelta(days=3))
+    bench = Bench()
+    bench.feed(book.records)
+    before = bench.blobs()
+
+    outcome = bench.restarted().scorer.score(book.records, bench.model)
+    assert outcome.outputs == []
+    assert {key: blob for (_, key), blob in outcome.blobs.items()} == before
+
+
+def test_a_replay_of_a_tick_over_newer_blobs_only_writes_them_again(play_ledger: Any) -> None:
+    book = play_ledger(seed=4, debtors=10, days=12, live_days=8, disturbed=False)
+    bench = Bench()
+    bench.feed(book.records)
+    before = bench.blobs()
+    again = bench.restarted()
+    for start in range(0, len(book.records), 50):
+        assert again.feed(book.records[start : start + 50]) == []
+    assert again.blobs() == before
+
+
+def test_the_same_event_at_a_later_offset_has_no_output(book: Any) -> None:
+    first = book.invoice("D-1", "INV-1", DAY)
+    book.again(first)
+    bench = Bench()
+    assert types(bench.feed(book.records)) == ["duly.risk.score_updated.v1"]
+    assert decode_state(bench.blobs()[KEY]).facts_applied == 1
+
+
+def test_a_score_names_its_cause(book: Any) -> None:
+    record = book.invoice("D-1", "INV-1", DAY)
+    (output,) = Bench().feed(book.records)
+    cause, headers = dict(record.headers), dict(output.headers)
+    assert headers["ce_causationid"] == cause["ce_id"]
+    assert headers["ce_correlationid"] == cause["ce_correlationid"]
+    assert headers["ce_time"] == cause["ce_time"]
+    assert headers["ce_businessdate"] == b"2031-03-03"
+    score = risk.RiskScoreUpdated.FromString(output.value)
+    assert (score.score_id, score.ledger_version, score.role) == (output.id, record.offset, risk.MODEL_ROLE_FALLBACK)
+
+
+def test_backfill_folds_without_a_score(book: Any) -> None:
+    book.invoice("D-1", "INV-1", DAY, backfill=True)
+    book.tick(DAY, backfill=True)
+    bench = Bench()
+    assert bench.feed(book.records) == []
+    assert decode_state(bench.blobs()[KEY]).invoices.keys() == {"INV-1"}
+
+
+def test_a_tick_scores_open_debtors_once_a_date_in_key_order(book: Any) -> None:
+    for debtor in ("D-1", "D-2", "D-3"):
+        book.invoice(debtor, f"INV-{debtor}", DAY, backfill=True)
+    book.pay("D-2", "INV-D-2", DAY, backfill=True)
+    history, bench = len(book.records), Bench()
+    bench.feed(book.records)
+    book.tick(DAY + timedelta(days=1))
+    book.tick(DAY + timedelta(days=1), hour=10)
+    outputs = bench.feed(book.records[history:])
+    assert sorted(output.key for output in outputs) == [debtor_key("acme", "D-1"), debtor_key("acme", "D-3")]
+    assert len({output.id for output in outputs}) == 2
+
+
+def test_an_undecodable_event_goes_to_the_dead_letters_and_the_next_is_scored(book: Any, corrupted: Any) -> None:
+    book.invoice("D-1", "INV-1", DAY)
+    broken = corrupted(book.invoice("D-1", "INV-2", DAY))
+    book.records[1] = broken
+    book.invoice("D-1", "INV-3", DAY)
+    bench = Bench()
+    outputs = bench.feed(book.records)
+    assert types(outputs) == [
+        "duly.risk.score_updated.v1", "ledger-events-dlq", "duly.risk.debtor_degraded.v1", "duly.risk.score_updated.v1",
+    ]
+    letter = outputs[1]
+    assert (letter.key, letter.value, letter.headers[: len(broken.headers)]) == (KEY, broken.value, broken.headers)
+    assert dict(letter.headers)["dlq_offset"] == str(broken.offset).encode()
+    event_id = dict(broken.headers)["ce_id"].decode()
+    assert decode_state(bench.blobs()[KEY]).degraded_event_ids == (event_id,)
+    assert list(risk.RiskDebtorDegraded.FromString(outputs[2].value).event_ids) == [event_id]
+    assert bench.restarted().feed(book.records) == []  # a restart does not lose it, and does not send it again
+
+
+def test_the_repaired_event_restores_the_debtor(book: Any, corrupted: Any) -> None:
+    good = book.invoice("D-1", "INV-1", DAY)
+    book.records[0] = corrupted(good)
+    book.again(good)
+    bench = Bench()
+    assert types(bench.feed(book.records))[2:] == ["duly.risk.debtor_restored.v1", "duly.risk.score_updated.v1"]
+    assert decode_state(bench.blobs()[KEY]).degraded_event_ids == ()
+
+
+def test_a_fold_that_raises_costs_one_event_only(book: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        book.invoice("D-1", f"INV-{number}", DAY)
+    book.invoice("D-2", "INV-9", DAY)
+    at_fault = dict(book.records[1].headers)["ce_id"].decode()
+    real = score_batch.fold
+
+    def fragile(state: Any, event: Any, position: Any) -> Any:
+        if event.event_id == at_fault:
+            raise ArithmeticError("no such number")
+        return real(state, event, position)
+
+    monkeypatch.setattr("duly_risk.batch.fold", fragile)
+    monkeypatch.setattr(score_batch, "fold", fragile)
+    bench = Bench()
+    outputs = bench.feed(book.records)
+    assert types(outputs).count("ledger-events-dlq") == 1
+    assert types(outputs).count("duly.risk.score_updated.v1") == 3
+    assert decode_state(bench.blobs()[KEY]).degraded_event_ids == (at_fault,)
+
+
+def test_a_record_nobody_can_be_blamed_for_is_a_dead_letter_alone(book: Any) -> None:
+    book.append(b"\xff\xfe", b"x", [])
+    book.append(debtor_key("acme", ""), b"\xff", book.tick(DAY)[0].headers, 0)
+    bench = Bench()
+    assert set(types(bench.feed([book.records[0], book.records[-1]]))) == {"ledger-events-dlq"}
+    assert bench.blobs() == {}
+
+
+@pytest.mark.parametrize(("limit", "count"), [("BLOB_BYTES_MAX", 2), ("RECORD_BYTES_MAX", 2)])
+def test_what_is_too_large_degrades_its_debtor_alone(
+    limit: str, count: int, book: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book.invoice("D-2", "INV-1", DAY)
+    book.invoice("D-1", "INV-" + "9" * 5_000, DAY)
+    monkeypatch.setattr(score_batch, limit, 4_000)
+    bench = Bench()
+    outputs = bench.feed(book.records)
+    assert len(types(outputs)) == count + 1
+    assert {"ledger-events-dlq", "duly.risk.debtor_degraded.v1"} <= set(types(outputs))
+    assert decode_state(bench.blobs()[KEY]).invoices == {}
+
+
+def test_a_model_that_answers_nonsense_is_not_the_events_fault(book: Any) -> None:
+    class Broken(RulesModel):
+        def predict(self, rows: Any) -> Any:
+            return np.full(len(rows), np.nan, dtype=np.float32)
+
+    book.invoice("D-1", "INV-1", DAY)
+    bench = Bench(Broken())
+    with pytest.raises(HazardInvalid):
+        bench.feed(book.records)
+    assert bench.blobs() == {}
+
+
+def test_a_long_run_of_poison_ends_the_process(book: Any) -> None:
+    for _ in range(100):
+        book.append(KEY, b"", [])
+    with pytest.raises(TooMuchPoison):
+        Bench().feed(book.records)
