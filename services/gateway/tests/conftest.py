@@ -9,11 +9,6 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from duly.contact.v1 import types_pb2 as types
-from duly.gateway.v1 import contact_service_pb2 as pb
-from duly.insights.v1 import debtor_query_service_pb2 as insights
-from duly.ledger.v1 import events_pb2 as ledger
-from duly.money.v1.money_pb2 import Money
 from duly_contracts.envelope import Envelope
 from duly_contracts.events import encode, event_by_type, event_of
 from duly_contracts.ids import fact_id
@@ -31,6 +26,12 @@ from gateway.config import Settings
 from gateway.domain.contact import Accepted, Outcome
 from gateway.entrypoints.operations import Caller
 from google.protobuf.message import Message
+
+from duly.contact.v1 import types_pb2 as types
+from duly.gateway.v1 import contact_service_pb2 as pb
+from duly.insights.v1 import debtor_query_service_pb2 as insights
+from duly.ledger.v1 import events_pb2 as ledger
+from duly.money.v1.money_pb2 import Money
 
 SCOPES = ("contacts:read", "contacts:write", "debtors:read", "inbox:write", "control:write")
 TUESDAY_TEN = datetime(2031, 3, 4, 15, 0, tzinfo=UTC)  # 10:00 in New York
@@ -88,7 +89,7 @@ class World:
 
     def settle(self) -> None:
         for _ in range(100):
-            if not any([loop.step(0) for loop in self.gateway.loops]):
+            if not sum(loop.step(0) for loop in self.gateway.loops):
                 return
         raise AssertionError("the gateway does not come to rest")
 

@@ -11,9 +11,11 @@ from duly_contracts.events import decode, event_of
 from duly_contracts.ids import named_id
 from duly_contracts.keys import debtor_key
 from duly_contracts.money import parse_money
+from duly_contracts.topics import topics
 from duly_runtime.metrics import Metrics
 from duly_runtime.migrations import migrate
 from duly_testing.clock import FakeClock
+from duly_testing.memory_log import MemoryLog
 from google.protobuf.timestamp_pb2 import Timestamp
 from outreach.application.ports import GatewayUnavailable, RequestRefused
 from outreach.bootstrap import MIGRATIONS, build
@@ -28,6 +30,7 @@ from duly.risk.v1 import events_pb2 as risk
 
 TENANT = "acme"
 ZONE = ZoneInfo("Europe/Berlin")
+PARTITIONS = 3  # of every topic here: a tick is one transaction per partition
 NIGHT, MORNING, NOON = time(0, 0), time(10, 0), time(12, 0)
 
 
@@ -70,7 +73,7 @@ class World:
     settings: Settings
     gateway: FakeGateway = field(default_factory=FakeGateway)
     clock: FakeClock = field(default_factory=FakeClock)
-    today: date = date(2026, 5, 1)
+    today: date = date(2026, 5, 29)
     backfill: bool = False
     published: list = field(default_factory=list)
     _seen: int = 0
@@ -202,7 +205,7 @@ class World:
         """One tick of a business date into every partition, and whatever follows from it."""
         self.today = date.fromisoformat(day) if day else self.today
         instant = datetime.combine(self.today, at, ZONE).astimezone(UTC)
-        for partition in range(12):
+        for partition in range(PARTITIONS):
             message = ledger.CalendarBusinessDateAdvanced(business_date=self.today.isoformat(), slices=1)
             message.instant.FromDatetime(instant)
             self.publish(message, "", partition=partition, at=instant)
@@ -270,7 +273,7 @@ class World:
 
 
 @pytest.fixture
-def make_world(make_database, memory_log):
+def make_world(make_database):
     worlds = []
 
     def make(**settings):
@@ -283,7 +286,7 @@ def make_world(make_database, memory_log):
             "gateway_token": "test",
             **settings,
         }
-        world = World(memory_log, dsn, Settings.model_validate(values))
+        world = World(MemoryLog(dict.fromkeys(topics(), PARTITIONS)), dsn, Settings.model_validate(values))
         world.start()
         worlds.append(world)
         return world

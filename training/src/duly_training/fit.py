@@ -21,8 +21,8 @@ SCHEMA_ATTRIBUTE = "duly_schema_sha256"
 class FitSettings:
     """Hyperparameters.
 
-    threads: on busy cores two took 10 times the CPU and 8 times the wall clock of one (OpenMP spins at its barriers), and
-    a small ledger fits in a second anyway. Raise it for millions of rows on a quiet machine.
+    threads: on busy cores two took 10 times the CPU and 8 times the wall clock of one (OpenMP spins at its barriers),
+    and a small ledger fits in a second anyway. Raise it for millions of rows on a quiet machine.
     """
 
     eta: float = 0.1
@@ -34,7 +34,7 @@ class FitSettings:
     trees_max: int = 120
     # Fewer leave every hazard near the base rate, also where the validation days were a shock and stopped at once.
     trees_min: int = 60
-    early_stopping_trees: int = 12
+    early_stopping_trees: int = 25
     rows_max: int = 400_000
     threads: int = 1
 

@@ -63,11 +63,12 @@ class Registry:
     def __init__(self, tracking_uri: str) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-        for name in _LIBRARY_LOGGERS:
-            logging.getLogger(name).setLevel(logging.WARNING)
         with _own_warnings_off():
             import mlflow
 
+            # After the import, which sets them to INFO.
+            for name in _LIBRARY_LOGGERS:
+                logging.getLogger(name).setLevel(logging.WARNING)
             mlflow.set_tracking_uri(tracking_uri)
             mlflow.set_registry_uri(tracking_uri)
             self._mlflow = mlflow

@@ -1,4 +1,4 @@
-"""Nothing from after an invoice's as-of date may enter its features: shown by cutting the future off and by changing it."""
+"""Nothing from after an invoice's as-of date enters its features: the future may be cut off or changed."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -7,6 +7,7 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 from duly_risk.days import day_of
+from duly_risk.facts import InvoiceStated, RiskEvent
 from duly_risk.features import INDEX
 from duly_risk.model import FeatureFrame
 from duly_training.history import History, history_of
@@ -49,16 +50,18 @@ def future_changed(facts, cut: date):
             yield replace(fact, message=message)
 
 
-def leaking(history: History, frame: FeatureFrame) -> list[Snapshot]:
-    """The broken rule: every fact is believed to be known a month before it was."""
-    early = {
-        debtor: tuple(
-            sorted((replace(e, business_day=e.business_day - 30) for e in events), key=lambda e: e.business_day)
-        )
-        for debtor, events in history.by_debtor.items()
-    }
-    seen = snapshots_of(replace(history, by_debtor=early), frame)
-    return [replace(one, as_of_day=one.as_of_day + 30) for one in seen]
+def leaking(history: History, frame: FeatureFrame) -> Iterable[Snapshot]:
+    """The broken rule: payments are believed to be known a month before they were."""
+    early = {debtor: tuple(sorted(map(_early, events), key=_day)) for debtor, events in history.by_debtor.items()}
+    return snapshots_of(replace(history, by_debtor=early), frame)
+
+
+def _early(event: RiskEvent) -> RiskEvent:
+    return event if isinstance(event.body, InvoiceStated) else replace(event, business_day=event.business_day - 30)
+
+
+def _day(event: RiskEvent) -> int:
+    return event.business_day
 
 
 @pytest.mark.parametrize("cut", CUTS)

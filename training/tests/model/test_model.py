@@ -1,4 +1,4 @@
-"""The fitted model: more days overdue never lower the risk, the same seed gives the same model, a row knows no neighbours."""
+"""The fitted model: more days overdue never lower the risk, equal seeds give equal models, rows know no neighbours."""
 
 import numpy as np
 import pytest

@@ -62,8 +62,9 @@ def _late_history(history: DelayHistory) -> list[Reason]:
 def _trend(history: DelayHistory) -> list[Reason]:
     if history.settled <= _NEW_BELOW:
         return []
-    worse = history.mean_of_last(3) - history.delay_sum / history.settled
-    if worse < _WORSE_DAYS:
+    now = history.mean_of_last(3)
+    worse = now - history.delay_sum / history.settled
+    if worse < _WORSE_DAYS or now < LATE_DAYS:
         return []
     return [_raises("h_last3", worse / 60, f"the last 3 invoices were paid {_days(round(worse))} later than usual")]
 

@@ -90,6 +90,7 @@ def _handler(probes: Probes, metrics: Metrics) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         timeout = 30
+        disable_nagle_algorithm = True  # header and body leave at once: kept connections would wait 40 ms otherwise
 
         def do_GET(self) -> None:
             try:

@@ -27,6 +27,7 @@ from gateway.adapters.channels.console import ConsoleChannel
 from gateway.adapters.channels.noop import NoopChannel
 from gateway.adapters.channels.smtp import SmtpChannel, SmtpServer
 from gateway.adapters.insights_client import GrpcDebtorQueries
+from gateway.adapters.postgres.ledger_view import FoldingDatabase
 from gateway.adapters.postgres.store import PostgresTransactions, work_and_outbox
 from gateway.adapters.templates.library import TemplateLibrary
 from gateway.application.cancel_contact import CancelContact
@@ -100,7 +101,8 @@ def compose(
         settings.lease_seconds, settings.backoff_seconds, settings.refused_tries_max, settings.creditor_name
     )
     dispatch = Dispatch(transactions, gate, templates, senders, rules, policy_clock, clock)
-    consumer = consumer_loop(log, database, policy_clock, dispatch_wake, clock, metrics)
+    folding = FoldingDatabase(dsn, relay_wake, policy_clock, dispatch_wake)
+    consumer = consumer_loop(log, folding, clock, metrics)
     loops: tuple[Loop, ...] = (
         consumer,
         DispatcherLoop(dispatch, dispatch_wake, metrics, settings.dispatch_workers),
@@ -113,7 +115,7 @@ def compose(
         loops=loops,
         status=lambda: _status(database, consumer, policy_clock),
         database=database,
-        closers=(*(sender.close for sender in senders.values()), *_closer(queries), database.close),
+        closers=(*(sender.close for sender in senders.values()), *_closer(queries), folding.close, database.close),
     )
 
 

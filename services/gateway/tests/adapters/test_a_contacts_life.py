@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from duly.contact.v1 import events_pb2 as contact_events
-from duly.gateway.v1 import contact_service_pb2 as pb
 from gateway.application.errors import ContactExists, DebtorNotFound, InvalidRequest
 from gateway.domain.contact import NotSent, Refused, Unknown
+
+from duly.contact.v1 import events_pb2 as contact_events
+from duly.gateway.v1 import contact_service_pb2 as pb
 
 pytestmark = pytest.mark.postgres
 NIGHT = datetime(2031, 3, 4, 3, 0, tzinfo=UTC)

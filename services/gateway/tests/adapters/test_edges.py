@@ -13,8 +13,6 @@ import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from duly.contact.v1 import types_pb2 as types
-from duly.gateway.v1 import contact_service_pb2 as pb
 from duly_runtime.auth import TokenVerifier
 from duly_runtime.metrics import Metrics
 from gateway.entrypoints.grpc_server import GrpcServer
@@ -25,6 +23,9 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
+
+from duly.contact.v1 import types_pb2 as types
+from duly.gateway.v1 import contact_service_pb2 as pb
 
 pytestmark = pytest.mark.postgres
 KEY = Ed25519PrivateKey.generate()

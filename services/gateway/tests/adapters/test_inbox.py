@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from gateway.application.errors import ContactNotFound
+
 from duly.contact.v1 import types_pb2 as types
 from duly.gateway.v1 import contact_service_pb2 as pb
 from duly.gateway.v1 import inbox_service_pb2 as inbox
-from gateway.application.errors import ContactNotFound
 
 pytestmark = pytest.mark.postgres
 

@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
-from duly.gateway.v1 import control_service_pb2 as control
-from duly.gateway.v1 import inbox_service_pb2 as inbox
-from duly.contact.v1 import types_pb2 as types
 from duly_testing.eventually import eventually
 from gateway.application.errors import KeyReused
+
+from duly.contact.v1 import types_pb2 as types
+from duly.gateway.v1 import control_service_pb2 as control
+from duly.gateway.v1 import inbox_service_pb2 as inbox
 
 pytestmark = pytest.mark.postgres
 

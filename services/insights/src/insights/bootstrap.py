@@ -21,7 +21,7 @@ from duly_runtime.service import Service, service_main
 from insights.adapters.postgres.queries import PostgresQueries
 from insights.adapters.postgres.read_models import BatchingDatabase
 from insights.application.debtor_queries import DebtorQueries
-from insights.config import InsightsSettings
+from insights.config import Settings
 from insights.entrypoints.grpc_server import GrpcServer
 from insights.entrypoints.projector import projector_loop
 
@@ -39,7 +39,7 @@ class Insights:
     closers: Sequence[Callable[[], None]]
 
 
-def compose(settings: InsightsSettings, clock: Clock, metrics: Metrics, log: EventLog | None = None) -> Insights:
+def compose(settings: Settings, clock: Clock, metrics: Metrics, log: EventLog | None = None) -> Insights:
     """Everything but the servers. The database must be migrated. log: a fake in tests."""
     wake = Wake()
     dsn = settings.database_url.get_secret_value()
@@ -58,7 +58,7 @@ def compose(settings: InsightsSettings, clock: Clock, metrics: Metrics, log: Eve
     )
 
 
-def build(settings: InsightsSettings, clock: Clock, metrics: Metrics, log: EventLog | None = None) -> Service:
+def build(settings: Settings, clock: Clock, metrics: Metrics, log: EventLog | None = None) -> Service:
     """The service as it runs: loops and gRPC."""
     insights = compose(settings, clock, metrics, log)
     verifier = TokenVerifier.from_file(settings.jwks_file, settings.token_issuer, settings.token_audience)
@@ -74,7 +74,7 @@ def build(settings: InsightsSettings, clock: Clock, metrics: Metrics, log: Event
 
 
 def main() -> int:
-    return service_main("insights", InsightsSettings, build, MIGRATIONS)
+    return service_main("insights", Settings, build, MIGRATIONS)
 
 
 def _status(database: Database, projector: ConsumerLoop) -> Status:

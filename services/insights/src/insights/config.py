@@ -6,7 +6,7 @@ from duly_runtime.settings import ServiceSettings
 from pydantic import Field
 
 
-class InsightsSettings(ServiceSettings):
+class Settings(ServiceSettings):
     """`DULY_INSIGHTS_<FIELD>`; see `duly_runtime.settings` for the shared ones."""
 
     jwks_file: str = Field(description="file with the JWKS whose keys sign callers' tokens")

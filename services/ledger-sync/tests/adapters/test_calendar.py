@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from ledger_sync.domain.calendar import TickBackwards
+from duly_runtime.metrics import Metrics
+from duly_runtime.migrations import migrate
+from duly_testing.clock import FakeClock
+from duly_testing.memory_log import MemoryLog
+from ledger_sync.application.advance_business_date import TicksNotAllowed
+from ledger_sync.bootstrap import MIGRATIONS, compose
+from ledger_sync.config import Settings
+from ledger_sync.domain.calendar import Tick, TickBackwards
 
 pytestmark = pytest.mark.postgres
 
@@ -35,3 +43,29 @@ def test_a_later_instant_with_an_earlier_date_is_refused(world: Any) -> None:
     world.tick("2031-03-02", "2031-03-02T10:00:00+00:00")
     with pytest.raises(TickBackwards):
         world.tick("2031-03-01", "2031-03-02T11:00:00+00:00")
+
+
+def test_in_real_time_the_ticker_writes_each_hour_once_and_nobody_else_may(pg_dsn: str, world: Any) -> None:
+    migrate(pg_dsn, MIGRATIONS)
+    settings = Settings.model_validate(
+        {
+            "kafka_bootstrap_servers": "none:1",
+            "database_url": pg_dsn,
+            "jwks_file": "none",
+            "tenants": '[{"tenant": "demo", "zone": "Europe/Berlin"}]',
+        }
+    )
+    log, clock = MemoryLog(), FakeClock(datetime(2031, 3, 1, 9, 30, tzinfo=UTC))
+    parts = compose(settings, clock, Metrics(), log)
+    with pytest.raises(TicksNotAllowed):
+        parts.calendar.tick(world.principal, "demo", Tick(clock.now().date(), clock.now()))
+    for seconds in (0, 60, 3600, 86_400):
+        clock.advance(seconds)
+        while any([loop.step(0) for loop in parts.service.loops]):  # noqa: C419  # every loop must get its step
+            pass
+    ends = log.end_offsets(["ledger-events"])
+    # 28 Feb 23:00 and 1 Mar 09:00; 1 Mar 10:00; 1 Mar 23:00 and 2 Mar 10:00 (UTC)
+    assert set(ends.values()) == {5}
+    assert parts.service.status().clock == "2031-03-02T10:00:00Z"
+    for close in parts.service.closers:
+        close()

@@ -148,12 +148,12 @@ def test_at_14_the_end_of_the_ladder_is_a_work_item_and_it_comes_once(world):
 
 def test_at_14_a_call_task_does_not_silence_a_younger_invoice(world):
     world.party()
-    world.invoice("OLD", due="2026-04-01")
-    world.play_until("2026-05-06")
-    world.invoice("NEW", due="2026-06-01")
+    world.invoice("OLD", due="2026-05-01")
     world.play_until("2026-06-05")
-
     assert world.last("work_item.created")[1].kind == "call_task"
+    world.invoice("NEW", due="2026-06-05")
+    world.play_until("2026-06-08")
+
     assert [(c.step_no, sorted(c.invoice_ids)) for c in world.gateway.contacts] == [(3, ["OLD"]), (1, ["NEW", "OLD"])]
 
 

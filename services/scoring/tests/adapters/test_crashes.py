@@ -27,14 +27,16 @@ def test_killed_again_and_again_the_worker_ends_where_the_pure_fold_does(
 ) -> None:
     rng = random.Random(seed)
     book = play_ledger(seed=seed, debtors=60, days=60, live_days=20)
-    send(book.records)
     expected = pure_fold(book.records, rules, book.partitions)
 
-    for _ in range(3):
+    quarter = len(book.records) // 4
+    for life in range(4):
+        send(book.records[life * quarter : (life + 1) * quarter])
         worker.start()
-        target = rng.randrange(1, 400)
+        target = rng.randrange(1, 200)
         eventually(lambda at_least=target: worker.facts() >= at_least, 60)
         worker.kill()
+    send(book.records[4 * quarter :])
     worker.start()
     worker.until_applied(book.ends)
 

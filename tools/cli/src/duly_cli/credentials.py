@@ -30,10 +30,10 @@ SCOPES = (
     ALL_TENANTS,
 )
 SERVICE_TOKEN_LIFE = timedelta(days=30)
-# What each caller may do. Only services act for all tenants; the player and the reader are ordinary clients.
+# What each caller may do. Only outreach acts for all tenants; the player and the reader are ordinary clients, and the
+# gateway asks insights in its caller's name.
 SERVICE_SCOPES: Mapping[str, tuple[str, ...]] = {
     "outreach": ("contacts:read", "contacts:write", ALL_TENANTS),
-    "gateway": ("debtors:read", ALL_TENANTS),
     "player": ("ledger:write", "inbox:write"),
     "reader": ("debtors:read", "contacts:read"),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,8 +23,9 @@ RUNNING = (
 )
 
 
-def code_fingerprint(packages: Iterable[str]) -> str:
-    """sha256 over names and bytes of all files of these packages."""
+@cache
+def code_fingerprint(packages: tuple[str, ...]) -> str:
+    """sha256 over names and bytes of all files of these packages, as they were when first asked."""
     digest = hashlib.sha256()
     for package in packages:
         for folder in _folders(package):

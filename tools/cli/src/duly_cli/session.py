@@ -20,7 +20,7 @@ from duly_cli.ports import Ports
 from duly_cli.signals import wait_for_signal
 from duly_cli.stack.local import LocalStack
 from duly_cli.stack.startup import Startup, speed_up_next_start
-from duly_cli.story import choose_debtor, read_timeline, tell
+from duly_cli.story import cause_words, choose_debtor, read_timeline, tell
 from duly_cli.summary import Reference, Summary, checks_table, counts_table, read_reference, write_summary
 from duly_cli.terminal import Terminal
 
@@ -75,19 +75,21 @@ class Session:
     def chaos(self, choice: LedgerChoice, seed: int, reference: Path | None) -> bool:
         """An undisturbed run (or its kept summary), then one with kills; both must hold and be equal."""
         with self.alone():
-            given = read_reference(reference) if reference is not None else None
-            while True:
-                with self.stack() as stack:
-                    run = DemoRun(stack, self.terminal, choice)
-                    run.start()
-                    known = given or self._kept_reference(run)
-                    if known is None:
-                        self.terminal.say("First the undisturbed run, to compare with.")
-                        self._undisturbed(run)
-                        continue
+            known = read_reference(reference) if reference is not None else None
+            with self.stack() as stack:
+                run = DemoRun(stack, self.terminal, choice)
+                run.start()
+                known = known or self._kept_reference(run)
+                if known is not None:
                     return self._disturbed(run, seed, known)
+                self.terminal.say("First the undisturbed run, to compare with.")
+                known = self._undisturbed(run)
+            with self.stack() as stack:
+                run = DemoRun(stack, self.terminal, choice)
+                run.start()
+                return self._disturbed(run, seed, known)
 
-    def _undisturbed(self, run: DemoRun) -> None:
+    def _undisturbed(self, run: DemoRun) -> Reference:
         run.play()
         _, summary = run.prove()
         write_summary(summary, run.stack.run.summary)
@@ -95,6 +97,7 @@ class Session:
         if not summary.passed:
             self.terminal.say(checks_table(summary.checks))
             raise CommandFailed("The undisturbed run does not hold, so there is nothing to compare with.")
+        return read_reference(run.stack.run.summary)
 
     def _disturbed(self, run: DemoRun, seed: int, reference: Reference) -> bool:
         if reference.fingerprint != run.fingerprint:
@@ -130,7 +133,8 @@ class Session:
         debtor = choose_debtor(evidence)
         if debtor:
             say(f"\nThe story of {debtor}, as the gateway's API tells it:")
-            for text in tell(read_timeline(stack, debtor), run.prepared.source.play_from.isoformat()):
+            since = run.prepared.source.play_from.isoformat()
+            for text in tell(read_timeline(stack, debtor), since, cause_words(evidence)):
                 self.terminal.plain(text)
         say()
         say(counts_table(summary.counts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 import httpx
 
 from duly_cli.checks.evidence import Evidence
+from duly_cli.checks.ledger_checks import TICK
+from duly_cli.checks.topics import Event
 from duly_cli.errors import CommandFailed
 from duly_cli.stack.local import LocalStack
 
@@ -28,6 +31,9 @@ _WORTH = {
 }
 _PAID_AFTER_CONTACT = 8
 _TOO_LONG_FROM = 60
+_INDENT = " " * 34
+# An id says nothing to a reader; words do.
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,26 +103,40 @@ def read_timeline(stack: LocalStack, debtor_id: str) -> list[StoryLine]:
     return [_line(entry) for entry in entries]
 
 
-def tell(lines: Sequence[StoryLine], since: str) -> list[str]:
-    """The story as text from the first day that was played: date, what happened, and through what."""
-    texts = {line.event_id: f"{line.event} of {line.business_date}" for line in lines}
+def tell(lines: Sequence[StoryLine], since: str, causes: Mapping[str, str]) -> list[str]:
+    """The story as text from the first day that was played: date, what happened, and through what.
+
+    causes: event id -> the event in a few words, for all that a line may be caused by.
+    """
     told = [line for line in lines if line.business_date >= since]
     shown = told[:LINES_SHOWN]
-    result = [text for line in shown for text in _told(line, texts)]
+    result = [text for line in shown for text in _told(line, causes)]
     if len(told) > len(shown):
         result.append(f"... and {len(told) - len(shown)} more lines")
     return result
 
 
-def _told(line: StoryLine, texts: Mapping[str, str]) -> list[str]:
-    cause = texts.get(line.causation_id, "")
-    if not cause and line.causation_id:
-        cause = "the business date" if line.event.startswith(("risk.", "case.", "invoice.overdue")) else "the source"
-    because = "; ".join(line.because)
-    reasons = [part for part in (f"caused by {cause}" if cause else "", because) if part]
-    text = [f"{line.business_date}  {line.event:<24} {line.text}"]
-    if reasons:
-        text.append(f"{'':<38} <- {' | '.join(reasons)}")
+def cause_words(evidence: Evidence) -> dict[str, str]:
+    """Every event id in a few words."""
+    return {event_id: _words(event) for event_id, event in evidence.by_id.items()}
+
+
+def _words(event: Event) -> str:
+    if event.name == TICK:
+        return f"the business date {event.message.business_date}"
+    if event.name == "ingress.received":
+        return "what the ERP delivered"
+    day = event.envelope.business_date
+    return f"{event.name} of {day}" if day else event.name
+
+
+def _told(line: StoryLine, causes: Mapping[str, str]) -> list[str]:
+    text = [f"{line.business_date}  {line.event:<20}  {line.text}"]
+    cause = causes.get(line.causation_id, "")
+    reasons = [part for part in line.because if not _ID.fullmatch(part)]
+    if cause or reasons:
+        text.append(f"{_INDENT}<- {cause or 'a source'}")
+    text += [f"{_INDENT}   {reason}" for reason in reasons]
     return text
 
 

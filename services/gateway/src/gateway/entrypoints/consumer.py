@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from duly_contracts.envelope import Envelope
 from duly_contracts.keys import split_key
-from duly_runtime.clock import Clock, PolicyClock
+from duly_runtime.clock import Clock
 from duly_runtime.consumer import ConsumerLoop, EventHandler, ReceivedEvent
-from duly_runtime.database import Database, UnitOfWork
+from duly_runtime.database import UnitOfWork
 from duly_runtime.log import EventLog, Record
-from duly_runtime.loops import Wake
 from duly_runtime.metrics import Metrics
-from google.protobuf.message import Message
 
-from gateway.adapters.postgres.ledger_view import PostgresLedgerView
+from gateway.adapters.postgres.ledger_view import FoldingDatabase
 from gateway.application.handlers import EVENT_HANDLERS, FactOrigin, Handler
 from gateway.domain.contact import DebtorId, TenantId
 
@@ -22,40 +17,30 @@ GROUP = "gateway-consumer"
 TOPICS = ("ledger-events", "risk-scores")
 
 
-def consumer_loop(
-    log: EventLog, database: Database, policy_clock: PolicyClock, wake: Wake, clock: Clock, metrics: Metrics
-) -> ConsumerLoop:
-    """wake: told after a tick, because a contact may have become due."""
-
+def consumer_loop(log: EventLog, database: FoldingDatabase, clock: Clock, metrics: Metrics) -> ConsumerLoop:
     def on_unusable(record: Record, reason: str, uow: UnitOfWork) -> None:
-        tenant, debtor_id = split_key(record.key)
-        if tenant and debtor_id:
-            PostgresLedgerView(uow, policy_clock).count_unusable(
-                FactOrigin(TenantId(tenant), DebtorId(debtor_id), "", record.offset)
-            )
+        try:
+            origin = _origin(record, "")
+        except UnicodeDecodeError:
+            return  # a key that is no text is nobody's
+        if origin.tenant and origin.debtor_id:
+            database.batch.count_unusable(origin)
 
-    handlers = _handlers(policy_clock, wake)
-    return ConsumerLoop(GROUP, "gateway", log, TOPICS, database, handlers, clock, metrics, on_unusable)
-
-
-def _handlers(policy_clock: PolicyClock, wake: Wake) -> Mapping[type[Message], EventHandler]:
     def handle_with(handler: Handler) -> EventHandler:
         def handle(event: ReceivedEvent, uow: UnitOfWork) -> None:
-            view = PostgresLedgerView(uow, policy_clock)
-            origin = _origin(event.envelope, event.record)
+            origin = _origin(event.record, event.envelope.source_version)
             if origin.debtor_id:
-                view.touch(origin)
-            else:
-                wake.set()
-            handler(event.message, origin, view)
+                database.batch.touch(origin)
+            handler(event.message, origin, database.batch)
 
         return handle
 
-    return {message: handle_with(handler) for message, handler in EVENT_HANDLERS.items()}
+    handlers = {message: handle_with(handler) for message, handler in EVENT_HANDLERS.items()}
+    return ConsumerLoop(GROUP, "gateway", log, TOPICS, database, handlers, clock, metrics, on_unusable)
 
 
-def _origin(envelope: Envelope, record: Record) -> FactOrigin:
+def _origin(record: Record, version: str) -> FactOrigin:
     """risk-scores have offsets of their own, which say nothing of the ledger's version."""
-    _, debtor_id = split_key(record.key)
+    tenant, debtor_id = split_key(record.key)
     offset = record.offset if record.topic == "ledger-events" else -1
-    return FactOrigin(TenantId(envelope.tenant), DebtorId(debtor_id), envelope.source_version, offset)
+    return FactOrigin(TenantId(tenant), DebtorId(debtor_id), version, offset)

@@ -1,8 +1,8 @@
 """The tick: what is overdue now, which cases open and close, which treatments are due.
 
 Everything of one partition's slice happens in one transaction: reads for all its debtors at once, then a pure decision
-per debtor, then what follows from it. A tick outside a debtor's contact hours moves cases but plans nothing: the gate
-answers DEFER and nothing is recorded; the next tick asks again.
+per debtor, then all writes on their way together. A tick outside a debtor's contact hours moves cases but plans
+nothing: the gate answers DEFER and nothing is recorded; the next tick asks again.
 """
 
 from __future__ import annotations
@@ -22,21 +22,12 @@ from duly.outreach.v1 import events_pb2 as pb
 from outreach.application.outgoing import emit_caused
 from outreach.application.ports import Received, Unit
 from outreach.application.withdraw_treatments import cancel_treatment
-from outreach.application.work import create_work_item, emit_work_item
+from outreach.application.work import create_work_item
 from outreach.domain.debtor import Debtor
-from outreach.domain.planning import (
-    PURPOSE,
-    Picture,
-    Plan,
-    PlanKind,
-    Policy,
-    Tick,
-    covered_by_unapplied_cash,
-    day_change,
-    plan_treatment,
-)
-from outreach.domain.treatment import CancelReason, Case, Treatment, WorkItem, work_item_id_of
+from outreach.domain.planning import PURPOSE, DayChange, DayPlan, Picture, Plan, PlanKind, Policy, Tick, plan_day
+from outreach.domain.treatment import CancelReason, Treatment, WorkItem, work_item_id_of
 
+_ALLOCATE_PAYMENT = "allocate_payment"
 _ATTEMPTS_WINDOW = timedelta(days=31)  # the gate counts local days of 30; one more covers every zone
 
 
@@ -58,37 +49,38 @@ class AdvanceDay:
         debtors = unit.ledger.lock_due(event.tenant, event.partition, message.slice, slices, tick.business_date)
         if not debtors:
             return
-        for picture in _pictures(event.tenant, debtors, tick, unit):
-            self._advance(picture, tick, event.envelope, unit)
+        pictures = _pictures(event.tenant, debtors, tick, unit)
+        days = [plan_day(picture, tick, self.policy) for picture in pictures]
+        known = _known(event.tenant, days, unit)
+        with unit.batched():
+            for day in days:
+                self._carry_out(day, known, tick, event.envelope, unit)
 
-    def _advance(self, picture: Picture, tick: Tick, cause: Envelope, unit: Unit) -> None:
-        case = _move_case(picture, tick, cause, unit)
-        if case is None:
+    def _carry_out(self, day: DayPlan, known: frozenset[str], tick: Tick, cause: Envelope, unit: Unit) -> None:
+        _move_case(day.picture, day.change, tick, cause, unit)
+        if day.change.closes:
+            _supersede(day.picture, cause, unit)
+        if day.covered and _cash_item_id(day) not in known:
+            create_work_item(_allocate_payment(day, tick), cause, unit)
+        if day.plan is None:
             return
-        if case.closed_on is not None:
-            _supersede(picture, cause, unit)
+        unit.count_gate_answer(day.plan.decision.answer)
+        unit.treatments.record_decision(day.plan)
+        treatment = day.plan.treatment
+        if treatment.treatment_id in known:
             return
-        if covered_by_unapplied_cash(picture, tick.business_date):
-            create_work_item(_allocate_payment(picture.debtor, case, tick), cause, unit)
-            return
-        plan = plan_treatment(picture, case, tick, self.policy)
-        if plan is not None:
-            self._carry_out(plan, picture, cause, unit)
-
-    def _carry_out(self, plan: Plan, picture: Picture, cause: Envelope, unit: Unit) -> None:
-        unit.count_gate_answer(plan.decision.answer)
-        unit.treatments.record_decision(plan)
-        match plan.kind:
+        match day.plan.kind:
             case PlanKind.REFUSED:
                 return
             case PlanKind.WORK:
-                if _hand_over(plan, cause, unit):
-                    _supersede(picture, cause, unit)
+                unit.ledger.raise_steps(treatment.tenant, treatment.debtor_id, treatment.steps_reached, handed=True)
+                if _work_item_id(day.plan) not in known:
+                    _hand_over(day.plan, cause, unit)
+                    _supersede(day.picture, cause, unit)
             case PlanKind.CONTACT:
-                if not unit.treatments.add(plan.treatment):
-                    return
-                _supersede(picture, cause, unit)
-                self._ask_gateway(plan.treatment, cause, unit)
+                unit.treatments.add(treatment)
+                _supersede(day.picture, cause, unit)
+                self._ask_gateway(treatment, cause, unit)
 
     def _ask_gateway(self, treatment: Treatment, cause: Envelope, unit: Unit) -> None:
         """The decision, the contact, the call: each caused by the one before. The call's key is stored here."""
@@ -123,9 +115,27 @@ def _pictures(tenant: str, debtors: Sequence[Debtor], tick: Tick, unit: Unit) ->
     ]
 
 
-def _move_case(picture: Picture, tick: Tick, cause: Envelope, unit: Unit) -> Case | None:
+def _known(tenant: str, days: Sequence[DayPlan], unit: Unit) -> frozenset[str]:
+    """Ids of treatments and work items that exist already: what was decided before is not decided again."""
+    plans = [day.plan for day in days if day.plan is not None]
+    items = [_work_item_id(plan) for plan in plans if plan.kind is PlanKind.WORK]
+    items += [_cash_item_id(day) for day in days if day.covered]
+    treatments = [plan.treatment.treatment_id for plan in plans]
+    return unit.treatments.known(tenant, treatments) | unit.known_work_items(tenant, items)
+
+
+def _work_item_id(plan: Plan) -> str:
+    treatment = plan.treatment
+    return work_item_id_of(treatment.tenant, treatment.case_id, plan.work_kind, treatment.step_no)
+
+
+def _cash_item_id(day: DayPlan) -> str:
+    assert day.change.case is not None
+    return work_item_id_of(day.picture.debtor.tenant, day.change.case.case_id, _ALLOCATE_PAYMENT)
+
+
+def _move_case(picture: Picture, change: DayChange, tick: Tick, cause: Envelope, unit: Unit) -> None:
     tenant, debtor_id = picture.debtor.tenant, picture.debtor.debtor_id
-    change = day_change(picture, tick.business_date)
     on = tick.business_date.isoformat()
     for ordinal, invoice in enumerate(change.newly_overdue):
         overdue = pb.InvoiceOverdue(
@@ -137,7 +147,7 @@ def _move_case(picture: Picture, tick: Tick, cause: Envelope, unit: Unit) -> Cas
         )
         emit_caused(unit, cause, debtor_id, overdue, ordinal)
     if change.case is None:
-        return None
+        return
     if change.newly_overdue:
         rows = [(debtor_id, invoice.invoice_id, change.case.case_id) for invoice in change.newly_overdue]
         unit.ledger.mark_overdue(tenant, rows, tick.business_date)
@@ -149,7 +159,6 @@ def _move_case(picture: Picture, tick: Tick, cause: Envelope, unit: Unit) -> Cas
     if change.closes:
         closed = pb.CaseClosed(case_id=change.case.case_id, debtor_id=debtor_id, business_date=on)
         emit_caused(unit, cause, debtor_id, closed)
-    return change.case
 
 
 def _supersede(picture: Picture, cause: Envelope, unit: Unit) -> None:
@@ -157,12 +166,13 @@ def _supersede(picture: Picture, cause: Envelope, unit: Unit) -> None:
         cancel_treatment(waiting, CancelReason.SUPERSEDED, cause, unit, ordinal)
 
 
-def _hand_over(plan: Plan, cause: Envelope, unit: Unit) -> bool:
+def _hand_over(plan: Plan, cause: Envelope, unit: Unit) -> None:
     """One work item per case and step. The step of what is a person's by its kind counts as done on the ladder."""
     treatment = plan.treatment
-    unit.ledger.raise_steps(treatment.tenant, treatment.debtor_id, treatment.steps_reached, handed=True)
+    unit.treatments.add(treatment)
+    decided = _say_decided(treatment, cause, unit)
     item = WorkItem(
-        work_item_id=work_item_id_of(treatment.tenant, treatment.case_id, plan.work_kind, treatment.step_no),
+        work_item_id=_work_item_id(plan),
         tenant=treatment.tenant,
         debtor_id=treatment.debtor_id,
         kind=plan.work_kind,
@@ -170,21 +180,16 @@ def _hand_over(plan: Plan, cause: Envelope, unit: Unit) -> bool:
         due=treatment.business_date,
         treatment_id=treatment.treatment_id,
     )
-    if not (unit.add_work_item(item) and unit.treatments.add(treatment)):
-        return False
-    decided = _say_decided(treatment, cause, unit)
-    emit_work_item(item, decided, unit)
+    create_work_item(item, decided, unit)
     unit.count_treatment(treatment.action)
-    return True
 
 
-def _allocate_payment(debtor: Debtor, case: Case, tick: Tick) -> WorkItem:
-    kind = "allocate_payment"
+def _allocate_payment(day: DayPlan, tick: Tick) -> WorkItem:
     return WorkItem(
-        work_item_id=work_item_id_of(debtor.tenant, case.case_id, kind),
-        tenant=debtor.tenant,
-        debtor_id=debtor.debtor_id,
-        kind=kind,
+        work_item_id=_cash_item_id(day),
+        tenant=day.picture.debtor.tenant,
+        debtor_id=day.picture.debtor.debtor_id,
+        kind=_ALLOCATE_PAYMENT,
         reasons=("unapplied cash covers everything overdue: allocate it before anybody is reminded",),
         due=tick.business_date,
     )

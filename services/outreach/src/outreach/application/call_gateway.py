@@ -108,11 +108,10 @@ class CallGateway:
 def _record(call: Call, answer: str, unit: Unit) -> None:
     """The answer is stored; what the gateway decides about the contact comes as an event."""
     unit.ledger.lock_debtor(call.tenant, call.debtor_id)
-    unit.requests.finish(call, answer)
-    if call.kind is CallKind.REQUEST:
-        treatment = unit.treatments.of_contact(call.tenant, call.contact_id)
-        if treatment is not None and treatment.state is TreatmentState.PLANNED:
-            unit.treatments.move(treatment, TreatmentState.REQUESTED)
+    with unit.batched():
+        unit.requests.finish(call, answer)
+        if call.kind is CallKind.REQUEST:
+            unit.treatments.mark_requested(call.tenant, call.contact_id)
 
 
 def _refused_item(treatment: Treatment, reason: str) -> WorkItem:

@@ -81,8 +81,11 @@ class CaseBook(Protocol):
 class TreatmentBook(Protocol):
     """Treatments, the decisions behind them and what came of them."""
 
-    def add(self, treatment: Treatment) -> bool:
-        """False when it was decided before: then nothing may follow."""
+    def known(self, tenant: str, treatment_ids: Sequence[str]) -> frozenset[str]:
+        """Those that exist already: what was decided before must not be decided again."""
+
+    def add(self, treatment: Treatment) -> None:
+        """Ids are unique for good; adding a known one fails the whole unit."""
 
     def record_decision(self, plan: Plan) -> None:
         """Keep the question, the answer and the versions behind it; once per treatment and answer."""
@@ -93,6 +96,9 @@ class TreatmentBook(Protocol):
     def of_contact(self, tenant: str, contact_id: str) -> Treatment | None: ...
 
     def move(self, treatment: Treatment, to: TreatmentState, until: datetime | None = None) -> None: ...
+
+    def mark_requested(self, tenant: str, contact_id: str) -> None:
+        """The gateway has it, unless something else happened to it meanwhile."""
 
     def cancel(self, treatment: Treatment, reason: CancelReason, cause_event_id: str) -> None: ...
 
@@ -173,6 +179,11 @@ class Unit(Protocol):
 
     @property
     def ticks(self) -> TickBook: ...
+
+    def batched(self) -> AbstractContextManager[object]:
+        """Inside, writes go out together instead of waiting for each other."""
+
+    def known_work_items(self, tenant: str, work_item_ids: Sequence[str]) -> frozenset[str]: ...
 
     def add_work_item(self, item: WorkItem) -> bool:
         """False when it exists already."""

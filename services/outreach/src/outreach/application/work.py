@@ -10,15 +10,10 @@ from outreach.application.ports import Unit
 from outreach.domain.treatment import WorkItem
 
 
-def create_work_item(item: WorkItem, cause: Envelope, unit: Unit, ordinal: int = 0) -> bool:
-    """Create it and say so, once; False when it exists already."""
+def create_work_item(item: WorkItem, cause: Envelope, unit: Unit) -> None:
+    """Create it and say so, once."""
     if not unit.add_work_item(item):
-        return False
-    emit_work_item(item, cause, unit, ordinal)
-    return True
-
-
-def emit_work_item(item: WorkItem, cause: Envelope, unit: Unit, ordinal: int = 0) -> None:
+        return
     message = pb.WorkItemCreated(
         work_item_id=item.work_item_id,
         debtor_id=item.debtor_id,
@@ -27,4 +22,4 @@ def emit_work_item(item: WorkItem, cause: Envelope, unit: Unit, ordinal: int = 0
         reasons=item.reasons,
         due=item.due.isoformat() if item.due is not None else "",
     )
-    emit_caused(unit, cause, item.debtor_id, message, ordinal)
+    emit_caused(unit, cause, item.debtor_id, message)

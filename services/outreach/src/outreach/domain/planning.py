@@ -115,6 +115,25 @@ class Plan:
     work_kind: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class DayPlan:
+    """What a tick means for one debtor. covered: unapplied cash pays for everything overdue (AT-24)."""
+
+    picture: Picture
+    change: DayChange
+    covered: bool = False
+    plan: Plan | None = None
+
+
+def plan_day(picture: Picture, tick: Tick, policy: Policy) -> DayPlan:
+    change = day_change(picture, tick.business_date)
+    if change.case is None or change.case.closed_on is not None:
+        return DayPlan(picture, change)
+    if covered_by_unapplied_cash(picture, tick.business_date):
+        return DayPlan(picture, change, covered=True)
+    return DayPlan(picture, change, plan=plan_treatment(picture, change.case, tick, policy))
+
+
 def day_change(picture: Picture, business_date: date) -> DayChange:
     """A case opens with the first overdue invoice and closes when none is left; a reversal opens the same one again."""
     overdue = picture.overdue(business_date)

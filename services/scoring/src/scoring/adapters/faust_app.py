@@ -1,4 +1,4 @@
-"""The Faust app, made to fail instead of skip. Read against faust-streaming 0.15.3; reasons: docs/reference/delivery.md.
+"""The Faust app, made to fail instead of skip. Read against faust-streaming 0.15.3; why: docs/reference/delivery.md.
 
 Private names of Faust are touched in this module and nowhere else; `require_known_faust` stops any other version.
 """

@@ -154,8 +154,8 @@ def _gateway(stack: LocalStack) -> Mapping[str, str]:
 
 def _insights(stack: LocalStack) -> Mapping[str, str]:
     return {
-        "grpc_host": _LOOPBACK,
-        "grpc_port": str(stack.ports.of("insights", "grpc")),
+        "grpc_address": stack.address("insights", "grpc"),
+        "jwks_file": str(stack.credentials.jwks_file.absolute()),
     }
 
 

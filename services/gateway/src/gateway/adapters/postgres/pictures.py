@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from duly_policy import Channel, DebtorKind, PastAttempt
 from duly_runtime.database import Connection, Row
@@ -19,7 +20,7 @@ _ATTEMPTS_DAYS = 30
 KILL_SWITCH_LOCK = 7_151_001
 
 _STATE = """
-select p.kind, p.name, p.country, p.zones, g.drift, g.ledger_version,
+select p.kind, p.name, p.country, p.zones, p.contact_points, g.drift, g.ledger_version,
        g.degraded or g.unusable > 0 as degraded,
        c.business_date,
        exists (select 1 from suppression s where s.tenant = g.tenant and s.debtor_id = g.debtor_id
@@ -72,7 +73,7 @@ def read_picture(
     state = connection.execute(_STATE, (tenant, debtor_id)).fetchone()
     if state is None:
         return None
-    point = read_contact_point(connection, tenant, debtor_id, channel, point_id)
+    point = contact_point_in(state["contact_points"], channel, point_id)
     positions = connection.execute(_POSITIONS, (tenant, debtor_id)).fetchall()
     unapplied = connection.execute(_UNAPPLIED, (tenant, debtor_id)).fetchall()
     return DebtorPicture(
@@ -94,19 +95,14 @@ def read_picture(
     )
 
 
-def read_contact_point(
-    connection: Connection, tenant: TenantId, debtor_id: DebtorId, channel: Channel, point_id: str
-) -> ContactPoint | None:
+def contact_point_in(points: list[dict[str, Any]], channel: Channel, point_id: str) -> ContactPoint | None:
     """The named point, or the debtor's first for the channel. Console and noop reach no address."""
     if channel in (Channel.CONSOLE, Channel.NOOP):
         return ContactPoint(point_id, "", verified=True)
-    row = connection.execute(
-        "select contact_point_id, address, verified from contact_point"
-        " where tenant = %s and debtor_id = %s and channel = %s and (%s = '' or contact_point_id = %s)"
-        " order by contact_point_id limit 1",
-        (tenant, debtor_id, _POINT_KINDS.get(channel, ""), point_id, point_id),
-    ).fetchone()
-    return None if row is None else ContactPoint(row["contact_point_id"], row["address"], row["verified"])
+    kind = _POINT_KINDS.get(channel)
+    fitting = [p for p in points if p["channel"] == kind and point_id in ("", p["id"])]
+    first = min(fitting, key=lambda p: str(p["id"]), default=None)
+    return None if first is None else ContactPoint(first["id"], first["address"], first["verified"])
 
 
 def _suppressed(connection: Connection, tenant: TenantId, debtor_id: DebtorId, address: str) -> bool:

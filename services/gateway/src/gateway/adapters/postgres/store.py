@@ -15,7 +15,7 @@ from duly_runtime.database import Database, UnitOfWork
 from duly_runtime.policy_time import record_instant
 from google.protobuf.message import Message
 
-from gateway.adapters.postgres.pictures import KILL_SWITCH_LOCK, read_contact_point, read_picture
+from gateway.adapters.postgres.pictures import KILL_SWITCH_LOCK, contact_point_in, read_picture
 from gateway.adapters.postgres.rows import (
     ATTEMPT_COLUMNS,
     CONTACT_COLUMNS,
@@ -177,7 +177,10 @@ class PostgresStore:
         )
 
     def contact_point_of(self, tenant: TenantId, debtor_id: DebtorId, channel: Channel) -> str:
-        point = read_contact_point(self._connection, tenant, debtor_id, channel, "")
+        row = self._connection.execute(
+            "select contact_points from party where tenant = %s and debtor_id = %s", (tenant, debtor_id)
+        ).fetchone()
+        point = None if row is None else contact_point_in(row["contact_points"], channel, "")
         return "" if point is None else point.contact_point_id
 
     def add_message(self, message: StoredMessage) -> None:

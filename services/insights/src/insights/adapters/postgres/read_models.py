@@ -1,5 +1,5 @@
-"""`ReadModels` on PostgreSQL. Changes are collected and written statement by statement in one pipeline before the commit:
-this service sees every event of every topic, and a round trip for each would be its limit.
+"""`ReadModels` on PostgreSQL. Changes are collected and written statement by statement in one pipeline before the
+commit: this service sees every event of every topic, and a round trip for each would be its limit.
 
 Each statement may come in any order within the batch: facts are keyed by their own ids and versions decide. Only the
 case's two statements depend on order, so they are written one by one as they came.
@@ -27,7 +27,8 @@ on conflict do nothing"""
 _DAY = """insert into tenant_calendar (tenant, business_date) values (%(tenant)s, %(day)s)
 on conflict (tenant) do update set business_date = greatest(tenant_calendar.business_date, excluded.business_date)"""
 _DEBTOR = "insert into debtor (tenant, debtor_id) values (%(tenant)s, %(debtor)s) on conflict do nothing"
-_INVOICE = """insert into invoice (tenant, invoice_id, debtor_id, known, due_date, currency, total_minor, source_version)
+_INVOICE = """insert into invoice (tenant, invoice_id, debtor_id, known, due_date, currency, total_minor,
+    source_version)
 values (%(tenant)s, %(id)s, %(debtor)s, true, %(due)s, %(currency)s, %(minor)s, %(version)s)
 on conflict (tenant, invoice_id) do update set debtor_id = excluded.debtor_id, known = true,
     due_date = excluded.due_date, currency = excluded.currency, total_minor = excluded.total_minor,

@@ -14,10 +14,8 @@ from outreach.adapters.postgres.rows import TREATMENT_COLUMNS, attempt_of, case_
 from outreach.domain.planning import Plan
 from outreach.domain.treatment import CancelReason, Case, Treatment, TreatmentState
 
-_ADD = (  # column names are constants of this package
-    f"insert into treatment ({', '.join(TREATMENT_COLUMNS)}) values ({', '.join(['%s'] * len(TREATMENT_COLUMNS))})"  # noqa: S608
-    " on conflict do nothing returning 1 as added"
-)
+_PLACES = ", ".join(["%s"] * len(TREATMENT_COLUMNS))
+_ADD = f"insert into treatment ({', '.join(TREATMENT_COLUMNS)}) values ({_PLACES})"  # noqa: S608 - our own names
 
 _RECORD = """
 insert into decision (tenant, decision_id, treatment_id, debtor_id, case_id, step_no, business_date, answer, rule_ids,
@@ -54,8 +52,17 @@ class PostgresCaseBook:
 class PostgresTreatmentBook:
     connection: Connection
 
-    def add(self, treatment: Treatment) -> bool:
-        return self.connection.execute(_ADD, treatment_row(treatment)).fetchone() is not None
+    def known(self, tenant: str, treatment_ids: Sequence[str]) -> frozenset[str]:
+        if not treatment_ids:
+            return frozenset()
+        rows = self.connection.execute(
+            "select treatment_id from treatment where tenant = %s and treatment_id = any(%s)",
+            (tenant, list(treatment_ids)),
+        ).fetchall()
+        return frozenset(row["treatment_id"] for row in rows)
+
+    def add(self, treatment: Treatment) -> None:
+        self.connection.execute(_ADD, treatment_row(treatment))
 
     def record_decision(self, plan: Plan) -> None:
         t, d = plan.treatment, plan.decision
@@ -89,6 +96,12 @@ class PostgresTreatmentBook:
         self.connection.execute(
             "update treatment set state = %s, until = %s where tenant = %s and treatment_id = %s",
             (to, until, treatment.tenant, treatment.treatment_id),
+        )
+
+    def mark_requested(self, tenant: str, contact_id: str) -> None:
+        self.connection.execute(
+            "update treatment set state = 'REQUESTED' where tenant = %s and contact_id = %s and state = 'PLANNED'",
+            (tenant, contact_id),
         )
 
     def cancel(self, treatment: Treatment, reason: CancelReason, cause_event_id: str) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -66,6 +66,18 @@ class PostgresUnit:
         self.treatments = PostgresTreatmentBook(uow.connection)
         self.requests = PostgresRequestQueue(uow.connection)
         self.ticks = PostgresTickBook(uow.connection, policy_clock)
+
+    def batched(self) -> AbstractContextManager[object]:
+        return self._uow.connection.pipeline()
+
+    def known_work_items(self, tenant: str, work_item_ids: Sequence[str]) -> frozenset[str]:
+        if not work_item_ids:
+            return frozenset()
+        rows = self._uow.connection.execute(
+            "select work_item_id from work_item where tenant = %s and work_item_id = any(%s)",
+            (tenant, list(work_item_ids)),
+        ).fetchall()
+        return frozenset(row["work_item_id"] for row in rows)
 
     def add_work_item(self, item: WorkItem) -> bool:
         added = self._uow.connection.execute(

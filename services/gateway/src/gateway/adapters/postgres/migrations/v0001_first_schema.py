@@ -28,18 +28,10 @@ create table party (
     language text not null,
     country text not null,
     zones text[] not null,
+    -- [{id, channel, address, verified}]
+    contact_points jsonb not null,
     source_version text not null,
     primary key (tenant, debtor_id)
-);
-
-create table contact_point (
-    tenant text not null,
-    debtor_id text not null,
-    contact_point_id text not null,
-    channel text not null,
-    address text not null,
-    verified boolean not null,
-    primary key (tenant, debtor_id, contact_point_id)
 );
 
 -- known = false while only allocations, write-offs or disputes of it have come.

@@ -154,8 +154,6 @@ where i.aspect = 'invoice';
 
 
 def upgrade() -> None:
-    # TEMPORARY until duly_runtime quotes the reserved word itself; a no-op then.
-    schema = RUNTIME_SCHEMA.replace("    only boolean", '    "only" boolean').replace("check (only)", 'check ("only")')
-    op.execute(schema)
+    op.execute(RUNTIME_SCHEMA)
     op.execute(MIRROR)
     op.execute(VIEWS)
