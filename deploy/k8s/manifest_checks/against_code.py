@@ -29,6 +29,9 @@ SERVICES = ("ledger-sync", "scoring", "outreach", "gateway", "insights")
 # Read by libraries, not by our settings.
 LIBRARY_VARIABLES = frozenset({"OMP_NUM_THREADS", "PGOPTIONS"})
 SCORING_SOURCE = "ledger-events"
+# Settings by which servers are bound; a pod's must be reachable from other pods and from the kubelet.
+_BOUND_TO = ("admin_host", "http_host", "rest_host", "grpc_host", "grpc_address")
+_ANYWHERE = "0.0.0.0"  # noqa: S104
 
 
 @cache
@@ -147,9 +150,11 @@ def ports_are_listened_on(objects: Objects) -> list[str]:
         offered = {port for container in workload.containers for port in container_ports(container).values()}
         if offered != set(listening.values()):
             faults.append(f"{workload} offers {sorted(offered)}, its settings listen on {listening}")
-        for name, value in env.items():
-            if name.endswith("_HOST") and not name.endswith("SMTP_HOST") and value != "0.0.0.0":  # noqa: S104
-                faults.append(f"{workload}: {name} is {value}, which nobody else reaches")
+        for field, info in settings_of(service).model_fields.items():
+            if field in _BOUND_TO:
+                value = env.get(variable_of(service, field), str(info.default))
+                if value.partition(":")[0] != _ANYWHERE:
+                    faults.append(f"{workload}: {variable_of(service, field)} is {value}, which nobody else reaches")
     return faults
 
 
@@ -178,9 +183,11 @@ def addresses_resolve(objects: Objects) -> list[str]:
             ]
             if name not in asked:
                 continue
-            for address in value.removeprefix("http://").split(","):
-                if address not in known:
-                    faults.append(f"{workload}: {name} is {address}, where nobody answers")
+            faults += [
+                f"{workload}: {name} is {address}, where nobody answers"
+                for address in value.removeprefix("http://").split(",")
+                if address not in known
+            ]
     return faults
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from manifest_checks.objects import Object, Objects, Workload, find, name_of, of_kind, selects, workloads
+from manifest_checks.objects import Object, Objects, Workload, find, name_of, namespace_of, of_kind, selects, workloads
 from manifest_checks.references import selector_of
 
 USER = 10001
@@ -84,17 +84,18 @@ def workloads_are_guarded(objects: Objects) -> list[str]:
             faults.append(f"{workload}: not spread over hosts")
         if workload.spec.get("minReadySeconds", 0) < 15:
             faults.append(f"{workload}: minReadySeconds below 15")
-    for budget in of_kind(objects, "PodDisruptionBudget"):
-        if budget["spec"].get("maxUnavailable") != 1:
-            faults.append(f"PodDisruptionBudget {name_of(budget)}: maxUnavailable is not 1")
-    return faults
+    return faults + [
+        f"PodDisruptionBudget {name_of(budget)}: maxUnavailable is not 1"
+        for budget in of_kind(objects, "PodDisruptionBudget")
+        if budget["spec"].get("maxUnavailable") != 1
+    ]
 
 
 def _has(objects: Objects, kind: str, workload: Workload) -> bool:
     return any(
         selector_of(item) and selects(selector_of(item), workload.labels)
         for item in of_kind(objects, kind)
-        if item["metadata"].get("namespace", "") == workload.namespace
+        if namespace_of(item) == workload.namespace
     )
 
 
@@ -106,9 +107,8 @@ def namespaces_are_closed(objects: Objects) -> list[str]:
         labels = namespace["metadata"].get("labels", {}) if namespace else {}
         if labels.get("pod-security.kubernetes.io/enforce") != "restricted":
             faults.append(f"Namespace {name} does not enforce pod security `restricted`")
-        if not any(
-            _denies_all(item) for item in of_kind(objects, "NetworkPolicy") if item["metadata"]["namespace"] == name
-        ):
+        policies = [item for item in of_kind(objects, "NetworkPolicy") if namespace_of(item) == name]
+        if not any(_denies_all(policy) for policy in policies):
             faults.append(f"Namespace {name} has no default-deny policy")
     return faults
 

@@ -223,7 +223,7 @@ class World:
     def _publish(self, tenant: str, debtor: str, message: Message, version: str, partition: int | None = None) -> None:
         event = event_of(message)
         envelope = Envelope(
-            id=fact_id(tenant, "test", event.name, debtor, version, event.name),
+            id=fact_id(tenant, "test", encode(message).hex(), debtor, version, event.name),
             type=event.type,
             source=f"/tenants/{tenant}/ledgers/test",
             subject=debtor,

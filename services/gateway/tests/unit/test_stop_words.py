@@ -23,7 +23,7 @@ def test_a_stop_is_understood(body):
     "body",
     [
         "", "I will pay by the end of the month.", "We had to cancel the order, please send a credit note for it.",
-        "Thanks, paid today.\n> To receive no more messages like this one, reply STOP.", "The work has not stopped yet, sorry",
+        "Thanks, paid today.\n> To receive no more messages like this one, reply STOP.", "It has not stopped yet",
         "Endpoint is reachable", "> STOP",
     ],
 )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -194,28 +195,31 @@ def ports(
         typer.echo(f"{number}  {name}")
 
 
-def main() -> None:
-    """Run the command; a foreseeable fault is one clear sentence and exit code 2."""
-    code: object = 0
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code. A foreseeable fault is one clear sentence on stderr."""
     try:
         with interruptible():
-            code = app(standalone_mode=False)
+            code = app(args=arguments, standalone_mode=False)
     except (CommandFailed, StackError, BasePortInvalid) as error:
         print(f"duly: {error}", file=sys.stderr)
-        code = EXIT_FAULT
-    except typer.Exit as asked:
-        code = asked.exit_code
+        return EXIT_FAULT
     except typer.Abort:
-        code = EXIT_INTERRUPTED
+        return EXIT_INTERRUPTED
     except Interrupted as signal:
         print(f"\nduly: stopped by {signal}, nothing is left running.", file=sys.stderr)
-        code = EXIT_INTERRUPTED
+        return EXIT_INTERRUPTED
     except Exception as error:
-        code = _usage_or_bug(error)
+        return _usage_or_bug(error)
+    return int(code or 0)
+
+
+def main() -> None:
+    """The command line."""
+    code = run()
     sys.stdout.flush()
     sys.stderr.flush()
     # Steps that were abandoned may still hold threads; everything that matters has been stopped and written.
-    os._exit(int(str(code)) if code is not None else 0)
+    os._exit(code)
 
 
 def _usage_or_bug(error: Exception) -> int:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from duly_ledger_export import DatedFact, Ledger, LedgerEmpty
+from duly_localstack.errors import last_lines
 from duly_simulator.edge import open_edge
 from duly_simulator.erp import Erp, HttpErp, Rejection
 from duly_simulator.inbox import HttpReplySender, MaildirInbox
 from duly_simulator.observe import HttpStatusReader, KafkaEndReader
 from duly_simulator.parameters import SimulationSettings
 from duly_simulator.play import Player
-from duly_simulator.settle import Barrier
+from duly_simulator.settle import Barrier, ServiceStatus, StatusReader
 from duly_simulator.sources import LedgerSource, PlayWindowInvalid, RecordedSource, SimulatedSource
 
 from duly_cli.errors import CommandFailed
@@ -98,6 +99,24 @@ class _ToldErp:
         self.erp.tick(business_date, instant, backfill=backfill)
 
 
+@dataclass(frozen=True, slots=True)
+class _WatchedStatuses:
+    """Gives up at once when a service is down for good: waiting for it to settle would only take long."""
+
+    reader: StatusReader
+    stack: LocalStack
+
+    def read(self) -> Mapping[str, ServiceStatus | None]:
+        failed = self.stack.failed()
+        if failed:
+            log_file = self.stack.run.log_of(failed[0])
+            raise CommandFailed(
+                f"{failed[0]} ended again and again and is not restarted any more. Log: {log_file}. "
+                f"Its last lines:\n{last_lines(log_file)}"
+            )
+        return self.reader.read()
+
+
 def make_player(stack: LocalStack, prepared: Prepared, on_phase: OnPhase | None = None) -> Player:
     """A player that speaks the stack's public edges with its own token."""
     settings = prepared.source.settings
@@ -109,6 +128,7 @@ def make_player(stack: LocalStack, prepared: Prepared, on_phase: OnPhase | None 
     if on_phase is not None:
         erp = _ToldErp(erp, ZoneInfo(settings.time_zone), on_phase)
     statuses = HttpStatusReader({name: stack.url(name, "admin") for name in SERVICE_NAMES})
-    barrier = Barrier(statuses, KafkaEndReader(stack.kafka.bootstrap_servers), stack.clock)
+    watched = _WatchedStatuses(statuses, stack)
+    barrier = Barrier(watched, KafkaEndReader(stack.kafka.bootstrap_servers), stack.clock)
     replies = HttpReplySender(open_edge(stack.url("gateway", "rest"), token, stack.clock), stack.tenant)
     return Player(prepared.source, erp, barrier, MaildirInbox(stack.run.maildir), replies)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import httpx
+from duly_localstack.errors import last_lines
 from duly_localstack.process import bytecode_cache
 from duly_localstack.supervisor import ChildSpec
 
@@ -58,8 +59,6 @@ def migrate(stack: LocalStack, service: ServiceKind) -> None:
             check=False,
         )
     if done.returncode != 0:
-        from duly_localstack.errors import last_lines
-
         raise StackError(
             f"The database of {service.name} cannot be migrated (exit code {done.returncode}). "
             f"Log: {log_file}. Its last lines:\n{last_lines(log_file)}"

@@ -13,21 +13,12 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from duly_policy import Channel
-from duly_risk.fallback import RulesModel
-from google.protobuf import json_format
-from google.protobuf.message import Message
-from ledger_sync.application.receive_delivery import Receipt
-from ledger_sync.domain.calendar import Tick
-
-from duly.gateway.v1 import contact_service_pb2 as gateway_pb
-from duly.gateway.v1 import inbox_service_pb2 as inbox_pb
-from duly.ledger.v1 import events_pb2 as ledger
-from duly.money.v1.money_pb2 import Money
 from duly_contracts.envelope import Envelope, format_instant
 from duly_contracts.events import decode, event_by_type, event_of
 from duly_contracts.ids import fact_id
 from duly_contracts.money import parse_money
+from duly_policy import Channel
+from duly_risk.fallback import RulesModel
 from duly_runtime.auth import Principal
 from duly_runtime.loops import Loop
 from duly_runtime.metrics import Metrics
@@ -39,11 +30,20 @@ from gateway.application.ports import Handover
 from gateway.config import Settings as GatewaySettings
 from gateway.domain.contact import Accepted, Outcome
 from gateway.entrypoints.operations import Caller
+from google.protobuf import json_format
+from google.protobuf.message import Message
 from ledger_sync import bootstrap as ledger_service
+from ledger_sync.application.receive_delivery import Receipt
 from ledger_sync.config import Settings as LedgerSettings
+from ledger_sync.domain.calendar import Tick
 from outreach import bootstrap as outreach_service
 from outreach.config import Settings as OutreachSettings
 from scoring.bootstrap import build_memory
+
+from duly.gateway.v1 import contact_service_pb2 as gateway_pb
+from duly.gateway.v1 import inbox_service_pb2 as inbox_pb
+from duly.ledger.v1 import events_pb2 as ledger
+from duly.money.v1.money_pb2 import Money
 
 TENANT = "t"
 DEBTOR = "D-1"
@@ -86,20 +86,19 @@ class _DirectGateway:
 
     def __init__(self, gateway: gateway_service.Gateway) -> None:
         self._operations = gateway.operations
-        self._caller = Caller(Principal("outreach", TENANT, frozenset({"contacts:write"})), "")
-        self.away = False
+        self._principal = Principal("outreach", TENANT, frozenset({"contacts:write"}))
 
     def request_contact(
         self, request: gateway_pb.RequestContactRequest, traceparent: str = ""
     ) -> gateway_pb.RequestContactResponse:
-        response = self._operations["RequestContact"].call(request, self._caller)
+        response = self._operations["RequestContact"].call(request, Caller(self._principal, "", traceparent))
         assert isinstance(response, gateway_pb.RequestContactResponse)
         return response
 
     def cancel_contact(
         self, request: gateway_pb.CancelContactRequest, traceparent: str = ""
     ) -> gateway_pb.CancelContactResponse:
-        response = self._operations["CancelContact"].call(request, self._caller)
+        response = self._operations["CancelContact"].call(request, Caller(self._principal, "", traceparent))
         assert isinstance(response, gateway_pb.CancelContactResponse)
         return response
 
@@ -129,9 +128,11 @@ class World:
 
     def party(self, debtor: str = DEBTOR, kind: str = "BUSINESS", backfill: bool = False) -> None:
         point = ledger.ContactPoint(
-            contact_point_id=f"{debtor}-email", channel="CONTACT_POINT_CHANNEL_EMAIL",
-            address=f"{debtor.lower()}@debtors.example", verified=True,
-        )  # fmt: skip
+            contact_point_id=f"{debtor}-email",
+            channel="CONTACT_POINT_CHANNEL_EMAIL",
+            address=f"{debtor.lower()}@debtors.example",
+            verified=True,
+        )
         self.deliver(
             ledger.PartyUpserted(
                 party_id=debtor,
@@ -142,18 +143,23 @@ class World:
                 country="US",
                 zones=[str(ZONE)],
                 contact_points=[point],
-            )  # fmt: skip
+            )
         )
 
     def invoice(self, invoice_id: str, total: str, due: str, debtor: str = DEBTOR, backfill: bool = False) -> None:
         issued = (date.fromisoformat(due) - timedelta(days=30)).isoformat()
         self.deliver(
             ledger.InvoiceIssued(
-                invoice_id=invoice_id, debtor_id=debtor, number=invoice_id, document_type="380", issue_date=issued,
-                due_date=due, total=money(total),
+                invoice_id=invoice_id,
+                debtor_id=debtor,
+                number=invoice_id,
+                document_type="380",
+                issue_date=issued,
+                due_date=due,
+                total=money(total),
             ),
             backfill=backfill,
-        )  # fmt: skip
+        )
 
     def payment(self, amount: str, for_: str, debtor: str = DEBTOR, payment_id: str = "") -> None:
         payment_id = payment_id or f"PAY-{for_}"
@@ -161,10 +167,15 @@ class World:
         self.deliver(
             ledger.PaymentReceived(payment_id=payment_id, debtor_id=debtor, amount=money(amount), booking_date=on),
             ledger.AllocationApplied(
-                allocation_id=f"AL-{payment_id}", source_kind="ALLOCATION_SOURCE_PAYMENT", source_id=payment_id,
-                invoice_id=for_, debtor_id=debtor, amount=money(amount), on=on,
+                allocation_id=f"AL-{payment_id}",
+                source_kind="ALLOCATION_SOURCE_PAYMENT",
+                source_id=payment_id,
+                invoice_id=for_,
+                debtor_id=debtor,
+                amount=money(amount),
+                on=on,
             ),
-        )  # fmt: skip
+        )
 
     def dispute(self, invoice_id: str, amount: str, debtor: str = DEBTOR) -> None:
         self.deliver(
@@ -191,9 +202,13 @@ class World:
         """A debtor's answer."""
         caller = Caller(Principal("mail", TENANT, frozenset({"inbox:write"})), "")
         request = inbox_pb.IngestMessageRequest(
-            tenant_id=TENANT, idempotency_key=f"reply-{debtor}-{body}", contact_id=contact_id, debtor_id=debtor,
-            channel="CHANNEL_EMAIL", body=body,
-        )  # fmt: skip
+            tenant_id=TENANT,
+            idempotency_key=f"reply-{debtor}-{body}",
+            contact_id=contact_id,
+            debtor_id=debtor,
+            channel="CHANNEL_EMAIL",
+            body=body,
+        )
         response = self.gateway.operations["IngestMessage"].call(request, caller)
         assert isinstance(response, inbox_pb.IngestMessageResponse)
         self.settle()
@@ -224,7 +239,8 @@ class World:
     def settle(self) -> None:
         """Step every loop until none has work. Bounded: a world that never rests is a bug."""
         for _ in range(_STEPS_MAX):
-            if not any([loop.step(0) for loop in self.loops()]):
+            worked = [loop.step(0) for loop in self.loops()]
+            if not any(worked):
                 return
         raise AssertionError(f"still working after {_STEPS_MAX} rounds")
 
