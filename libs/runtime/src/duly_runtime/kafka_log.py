@@ -131,6 +131,9 @@ class KafkaLogConsumer:
             partition_assignment_strategy=(CooperativeStickyAssignor,),
             allow_auto_create_topics=False,
         )
+        for topic in topics:
+            # The first member of a group assigns from the metadata it has; without any it gave itself nothing.
+            self._consumer.partitions_for_topic(topic)
         self._consumer.subscribe(list(topics), listener=_ForgetPositions(self._positioned))
 
     def poll(self, wait_seconds: float, max_records: int = 200) -> Mapping[TopicPartition, list[Record]]:

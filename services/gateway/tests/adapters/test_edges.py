@@ -33,7 +33,7 @@ JWKS = {"keys": [{**json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(KEY.public_key
 ALL = "contacts:read contacts:write debtors:read inbox:write control:write"
 
 
-def token(tenant: str = "acme", scope: str = ALL, seconds: int = 60) -> str:
+def token(tenant: str = "acme", scope: str = ALL, seconds: int = 3600) -> str:
     claims = {
         "iss": "duly", "aud": "duly", "sub": "ann", "tenant": tenant, "scope": scope,
         "exp": datetime.now(UTC) + timedelta(seconds=seconds),

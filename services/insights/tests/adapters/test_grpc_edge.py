@@ -24,7 +24,7 @@ JWKS = {"keys": [{**json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(KEY.public_key
 
 def metadata(tenant: str = "acme", scope: str = "debtors:read"):
     claims = {"iss": "duly", "aud": "duly", "sub": "a", "tenant": tenant, "scope": scope,
-              "exp": datetime.now(UTC) + timedelta(minutes=1)}  # fmt: skip
+              "exp": datetime.now(UTC) + timedelta(hours=1)}  # fmt: skip
     return (("authorization", "Bearer " + jwt.encode(claims, KEY, "EdDSA", headers={"kid": "k1"})),)
 
 

@@ -174,6 +174,8 @@ def plan_treatment(picture: Picture, case: Case, tick: Tick, policy: Policy) -> 
     treatment = replace(treatment, risk_band=band or "", reasons=_reasons(picture, band, band_reason, ladder))
     gate_input = _gate_input(picture, treatment, tick)
     decision = evaluate(gate_input, policy.packs)
+    if _asks_for_later(decision):
+        return None
     return _plan(treatment, decision, canonical_json(gate_input), ladder.step)
 
 
@@ -311,9 +313,7 @@ def _gate_input(picture: Picture, treatment: Treatment, tick: Tick) -> GateInput
     )
 
 
-def _plan(treatment: Treatment, decision: GateDecision, gate_input_json: str, step: LadderStep) -> Plan | None:
-    if _asks_for_later(decision):
-        return None
+def _plan(treatment: Treatment, decision: GateDecision, gate_input_json: str, step: LadderStep) -> Plan:
     treatment = replace(
         treatment,
         rule_ids=(*treatment.rule_ids, *decision.rule_ids),

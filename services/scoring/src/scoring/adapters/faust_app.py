@@ -118,8 +118,17 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
     def _new_consumer_thread(self) -> Any:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
+    async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
+        # Faust hands its live set to the consumer's thread. At the end of recovery it is emptied for a moment, and
+        # aiokafka takes an empty set for "all": records of the source would be drained and dropped, never read again.
+        return await super()._getmany(set(active_partitions), timeout)
+
     async def perform_seek(self) -> None:
         await super().perform_seek()
+        # Faust leaves partitions without a commit where they are; what was drained before must be read again.
+        fresh = [tp for tp in self.assignment() if tp.topic == self.app.source_topic and not self._read_offset[tp]]
+        if fresh:
+            await self._thread.seek_to_beginning(*fresh)
         read = self._read_offset.items()
         self.app.on_seek({tp.partition: at or 0 for tp, at in read if tp.topic == self.app.source_topic})
 

@@ -1,0 +1,120 @@
+"""Events per second through one scoring worker, with the rules score and with a trained model; and the pure fold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from itertools import pairwise
+
+from duly_contracts.topics import topics
+from duly_ledger_export import Ledger
+from duly_risk.fallback import RulesModel
+from duly_risk.model import HazardModel
+from duly_runtime.clock import Clock
+from duly_runtime.log import Record
+from duly_simulator.observe import HttpStatusReader
+from duly_simulator.parameters import SimulationSettings
+from duly_training.train import train_on
+from scoring.adapters.booster_model import load_model
+from scoring.application.pure_fold import pure_fold
+
+from bench.company import LEDGER_TOPIC, ledger_records, simulated
+from bench.figures import Measure, Result, rates
+from bench.stage import TENANT, Bench, Stage, stage
+from bench.topics import write
+
+SEED = 1
+SEGMENTS = 8
+WARM_UP_SHARE = 0.1
+_WITHIN_SECONDS = 240.0
+_DEBTORS, _HISTORY_FROM = 60, date(2025, 6, 1)
+
+Sample = tuple[float, int]
+
+
+def run_rules(bench: Bench) -> Result:
+    """The worker with the rules score: no registry answers."""
+    records = _records(bench, _ledger(), copies=bench.size(5, 2))
+    with stage(bench, "scoring-rules", ("kafka",)) as on:
+        measures = _through_worker(on, records)
+        measures["pure_fold_events_per_second"] = _pure(on.clock, records, RulesModel(), bench.size(5, 3))
+        return Result(measures, _conditions(records, "rules score"), on.running())
+
+
+def run_model(bench: Bench) -> Result:
+    """The worker with a model trained on the same company and registered in MLflow."""
+    ledger = _ledger()
+    records = _records(bench, ledger, copies=bench.size(5, 2))
+    with stage(bench, "scoring-model", ("kafka", "mlflow")) as on:
+        before = on.clock.monotonic()
+        report = train_on(ledger, on.stack.mlflow.tracking_uri, SimulationSettings().play_from, SEED)
+        trained = on.clock.monotonic() - before
+        measures = _through_worker(on, records)
+        model = load_model(on.stack.run.root / "scoring" / "model" / f"v{report.model.version}", report.model.version)
+        measures["pure_fold_events_per_second"] = _pure(on.clock, records, model, bench.size(5, 3))
+        measures["training"] = Measure("s", (trained,))
+        return Result(measures, _conditions(records, f"champion version {report.model.version}"), on.running())
+
+
+def rates_of(samples: Sequence[Sample], total: int) -> list[float]:
+    """Events per second over segments of equal count, the first tenth left out as warm-up.
+
+    samples: (seconds, events done), rising. A segment ends with the first sample at or beyond its bound.
+    """
+    bounds = [total * (WARM_UP_SHARE + (1 - WARM_UP_SHARE) * step / SEGMENTS) for step in range(SEGMENTS + 1)]
+    marks = [next(sample for sample in samples if sample[1] >= bound) for bound in bounds]
+    return [(done - before) / (at - since) for (since, before), (at, done) in pairwise(marks) if at > since]
+
+
+def _through_worker(on: Stage, records: Sequence[Record]) -> dict[str, Measure]:
+    """All records lie in the topic before the worker starts: it works through a backlog, nobody else does anything."""
+    total = write(on.kafka, records)
+    on.start("scoring", env={} if "mlflow" in on.running() else {"MLFLOW_TRACKING_URI": ""})
+    reader = HttpStatusReader({"scoring": on.stack.url("scoring", "admin")})
+    samples: list[Sample] = []
+
+    def is_done() -> bool:
+        status = reader.read()["scoring"]
+        positions = status.positions.get(LEDGER_TOPIC, {}) if status else {}
+        samples.append((on.clock.monotonic(), sum(positions.values())))
+        return samples[-1][1] >= total
+
+    cpu_before, done_before = on.cpu_seconds("scoring"), 0
+    is_done()
+    done_before = samples[-1][1]
+    on.until(is_done, f"{total} events scored", _WITHIN_SECONDS, every_seconds=0.02)
+    cpu = (on.cpu_seconds("scoring") - cpu_before) / max(1, total - done_before) * 1000
+    reader.close()
+    return {"events_per_second": rates(rates_of(samples, total)), "worker_cpu_per_event": Measure("ms", (cpu,))}
+
+
+def _pure(clock: Clock, records: Sequence[Record], model: HazardModel, rounds: int) -> Measure:
+    """`pure_fold` over one company, record by record: no Kafka, no batches, no table."""
+    partitions = topics()[LEDGER_TOPIC].partitions
+    mine = [record for record in records if record.key.startswith(f"{TENANT}-0|".encode())]
+    values = []
+    for _ in range(rounds):
+        before = clock.monotonic()
+        pure_fold(mine, model, partitions)
+        values.append(len(mine) / (clock.monotonic() - before))
+    return rates(values)
+
+
+def _ledger() -> Ledger:
+    return simulated(TENANT, _DEBTORS, _HISTORY_FROM)
+
+
+def _records(bench: Bench, ledger: Ledger, copies: int) -> list[Record]:
+    """The company's history as live facts, of several tenants: each fact causes a score."""
+    tenants = [f"{TENANT}-{number}" for number in range(copies)]
+    return ledger_records(ledger.facts(), tenants, backfill=False)
+
+
+def _conditions(records: Sequence[Record], model: str) -> dict[str, object]:
+    return {
+        "events": len(records),
+        "debtors": len({record.key for record in records}),
+        "model": model,
+        "kind": "live facts, each re-scores its debtor; a backlog of all events before the worker starts",
+        "segments": f"{SEGMENTS} of equal count after the first {WARM_UP_SHARE:.0%}",
+    }
