@@ -68,12 +68,6 @@ def settings_page() -> str:
     return "\n".join(lines)
 
 
-def ports_table() -> str:
-    from duly_cli.ports import markdown_table
-
-    return markdown_table()
-
-
 def pages() -> dict[Path, str]:
     """Every generated file with its content."""
     reference = ROOT / "docs" / "reference"
@@ -85,7 +79,7 @@ def pages() -> dict[Path, str]:
     }
     result = {path: _NOTE + text for path, text in made.items()}
     readme = ROOT / "README.md"
-    result[readme] = _replace_block(readme.read_text(), "ports", ports_table())
+    result[readme] = _replace_block(readme.read_text(), "ports", markdown())
     return result
 
 

@@ -7,8 +7,10 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from duly_localstack.ports import free_port
 from duly_testing.eventually import eventually
+from jwt.algorithms import OKPAlgorithm
 
 pytestmark = [pytest.mark.docker, pytest.mark.kafka, pytest.mark.postgres]
 
@@ -54,11 +56,17 @@ def environment(service, kafka_bootstrap, pg_dsn):
     }
 
 
+def public_key():
+    """A key whose other half nobody keeps."""
+    key = json.loads(OKPAlgorithm.to_jwk(Ed25519PrivateKey.generate().public_key()))
+    return {**key, "kid": "test", "use": "sig", "alg": "EdDSA"}
+
+
 @pytest.fixture
 def start(engine, image, environment, tmp_path):
     """A context manager: a container of the service with that command, gone at the end."""
     keys = tmp_path / "jwks.json"
-    keys.write_text(json.dumps({"keys": []}))
+    keys.write_text(json.dumps({"keys": [public_key()]}))
     keys.chmod(0o644)
 
     @contextmanager
@@ -116,7 +124,9 @@ def test_a_service_becomes_healthy_and_stops_in_time_with_exit_code_0(start, ser
     migrate(start, service)
     with start("run") as container:
         wait_until_healthy(container)
-        assert container.top()["Processes"][0][0] == "10001" or "10001" in str(container.top())
+        (process,) = container.top(ps_args="-eo uid,pid,args")["Processes"]
+        assert process[0] == "10001"
+        assert f"-m {service.replace('-', '_')}.bootstrap run" in process[2]
         began = time.monotonic()
         container.kill("SIGTERM")
         code = exit_code(container, GRACE_SECONDS[service])

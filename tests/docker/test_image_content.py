@@ -92,7 +92,7 @@ def test_no_secret_is_in_history_environment_or_files(engine, image):
     environment = "\n".join(image.attrs["Config"]["Env"])
     for text in (history, environment):
         assert not re.search(r"://[^\s/]+:[^\s/]+@", text)
-        assert not re.search(r"(?i)(password|passwd|token|index.url|BEGIN [A-Z ]*PRIVATE KEY)", text)
+        assert not re.search(r"(?i)(password|token|api.?key|index.url|BEGIN [A-Z ]*PRIVATE KEY)", text)
     looked_for = run(
         engine, image, "sh", "-c", "ls -d /etc/pip.conf /run/secrets /root/.cache /build /wheels 2>/dev/null; true"
     )
