@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 
+from duly_cli.ports import markdown
 from duly_contracts.topics import topics
 from duly_runtime.metrics import CATALOGUE
 from duly_runtime.settings import variable_of

@@ -34,6 +34,9 @@ class ServiceSettings(BaseModel):
     time_mode: Literal["real", "simulated"] = Field("real", description="what the policy clock follows")
     admin_host: str = Field("127.0.0.1", description="address of the admin server (health, metrics, status)")
     admin_port: int = Field(9100, ge=0, le=65535, description="port of the admin server")
+    instance_id: str = Field(
+        "", pattern=r"^[A-Za-z0-9_-]*$", description="stable name of this replica: its restart causes no rebalance"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="lowest level that is logged")
     otlp_endpoint: str = Field("", description="OpenTelemetry collector (OTLP over HTTP); empty = no traces")
 

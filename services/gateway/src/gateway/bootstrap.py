@@ -83,7 +83,7 @@ def compose(
     database = Database(dsn, relay_wake, settings.database_connections)
     policy_clock = restore_policy_clock(database, settings.time_mode, clock)
     transactions = PostgresTransactions(database, policy_clock)
-    log = KafkaLog(settings.kafka_bootstrap_servers) if log is None else log
+    log = KafkaLog(settings.kafka_bootstrap_servers, settings.instance_id) if log is None else log
     senders = _channels(settings) if channels is None else channels
     queries = GrpcDebtorQueries(settings.insights_address) if insights is None else insights
     gate = ContactGate(load_packs(*_words(settings.policy_pack)), frozenset(_words(settings.auto_actions)))

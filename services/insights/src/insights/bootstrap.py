@@ -45,7 +45,7 @@ def compose(settings: Settings, clock: Clock, metrics: Metrics, log: EventLog | 
     dsn = settings.database_url.get_secret_value()
     projections = BatchingDatabase(dsn, wake, max_connections=2)
     database = Database(dsn, wake, max_connections=settings.grpc_threads + 2)
-    log = KafkaLog(settings.kafka_bootstrap_servers) if log is None else log
+    log = KafkaLog(settings.kafka_bootstrap_servers, settings.instance_id) if log is None else log
     projector = projector_loop(log, projections, clock, metrics)
     # Only dead letters leave this service.
     relay = RelayLoop(database, log.producer("insights"), wake, clock, metrics)

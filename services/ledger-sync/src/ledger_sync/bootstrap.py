@@ -49,7 +49,7 @@ class LedgerSync:
 
 def compose(settings: Settings, clock: Clock, metrics: Metrics, log: EventLog | None = None) -> LedgerSync:
     """Wire everything but the HTTP edge. log None: Kafka."""
-    event_log: EventLog = KafkaLog(settings.kafka_bootstrap_servers) if log is None else log
+    event_log: EventLog = KafkaLog(settings.kafka_bootstrap_servers, settings.instance_id) if log is None else log
     wake = Wake()
     database = Database(settings.database_url.get_secret_value(), wake)
     producer = event_log.producer(NAME)

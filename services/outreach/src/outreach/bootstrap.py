@@ -46,7 +46,7 @@ def build(
     relay_wake, request_wake = Wake(), Wake()
     database = Database(settings.database_url.get_secret_value(), BothWakes(relay_wake, request_wake))
     policy_clock = restore_policy_clock(database, settings.time_mode, clock)
-    log = log or KafkaLog(settings.kafka_bootstrap_servers)
+    log = log or KafkaLog(settings.kafka_bootstrap_servers, settings.instance_id)
     client = None
     if gateway is None:
         gateway = client = GrpcContactGateway(settings.gateway_address, settings.gateway_token.get_secret_value())

@@ -97,6 +97,7 @@ def service_env(stack: LocalStack, service: ServiceKind) -> dict[str, str]:
     own = {
         "admin_host": _LOOPBACK,
         "admin_port": str(stack.ports.of(service.name, "admin")),
+        "instance_id": f"{service.name}-0",
         **_OWN_FIELDS[service.name](stack),
     }
     prefix = f"DULY_{service.name.replace('-', '_').upper()}_"
