@@ -29,7 +29,7 @@ unit: setup ## Fast tests only: no servers
 	@$(BIN)/python -m pytest -q -m "not kafka and not postgres and not docker and not sockets and not slow" $(ARGS)
 chaos: setup ## Kill services at random while a demo plays; SEED=n
 	@$(BIN)/duly demo --once --chaos $(or $(SEED),1) $(ARGS)
-test-docker: setup ## Build the images and test them; needs a Docker engine
+test-docker: images ## Build the images and test them; needs a Docker engine
 	@DULY_REQUIRE=docker $(BIN)/python -m pytest -m docker tests/docker $(ARGS)
 
 ##@ Quality
@@ -39,6 +39,7 @@ lint: setup ## ruff: style, names, imports
 	@$(BIN)/ruff format --check .
 types: setup ## mypy, strict
 	@$(BIN)/mypy $(foreach member,$(MEMBERS),$(wildcard $(member)/src/duly_* $(member)/src/[a-ce-z]*)) bench
+	@MYPYPATH=deploy/k8s $(BIN)/mypy -p manifest_checks
 arch: setup ## Who may import whom; docs, topics and settings against the code
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q tests/architecture

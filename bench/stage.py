@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 from duly_cli.folders import StateFolder
@@ -23,6 +24,7 @@ from duly_simulator.erp import HttpErp
 from duly_simulator.observe import HttpStatusReader, KafkaEndReader
 from duly_simulator.settle import Barrier
 
+T = TypeVar("T")
 TENANT = "bench"
 TOKEN_LIFE = timedelta(hours=2)
 STARTS_AT_ONCE = 2
@@ -47,8 +49,8 @@ class Bench:
     clock: Clock
     terminal: Terminal
 
-    def size(self, full: int, quick: int) -> int:
-        """The number that fits the run."""
+    def size(self, full: T, quick: T) -> T:
+        """What fits the run: a number, or a date that makes a history short."""
         return quick if self.quick else full
 
 

@@ -22,7 +22,7 @@ _SERVICE = "ledger-sync"
 def run(bench: Bench) -> Result:
     """Rounds over different debtors; the first one warms up and is not counted."""
     rounds = bench.size(5, 3)
-    ledger = simulated(TENANT, bench.size(150, 45), date(2025, 6, 1))
+    ledger = simulated(TENANT, bench.size(150, 45), bench.size(date(2024, 12, 1), date(2025, 6, 1)))
     portions = _portions(list(ledger.facts()), rounds + 1)
     with stage(bench, "ledger-sync", ("kafka", "postgres")) as on:
         on.start(_SERVICE)

@@ -27,31 +27,31 @@ SEED = 1
 SEGMENTS = 8
 WARM_UP_SHARE = 0.1
 _WITHIN_SECONDS = 240.0
-_DEBTORS, _HISTORY_FROM = 60, date(2025, 6, 1)
+_HISTORY_FROM = date(2025, 6, 1)
 
 Sample = tuple[float, int]
 
 
 def run_rules(bench: Bench) -> Result:
     """The worker with the rules score: no registry answers."""
-    records = _records(bench, _ledger(), copies=bench.size(5, 2))
+    records = _records(bench, _ledger(bench))
     with stage(bench, "scoring-rules", ("kafka",)) as on:
         measures = _through_worker(on, records)
-        measures["pure_fold_events_per_second"] = _pure(on.clock, records, RulesModel(), bench.size(5, 3))
+        measures["pure_fold_events_per_second"] = _pure(on.clock, records, RulesModel(), bench.size(3, 1))
         return Result(measures, _conditions(records, "rules score"), on.running())
 
 
 def run_model(bench: Bench) -> Result:
     """The worker with a model trained on the same company and registered in MLflow."""
-    ledger = _ledger()
-    records = _records(bench, ledger, copies=bench.size(5, 2))
+    ledger = _ledger(bench)
+    records = _records(bench, ledger)
     with stage(bench, "scoring-model", ("kafka", "mlflow")) as on:
         before = on.clock.monotonic()
         report = train_on(ledger, on.stack.mlflow.tracking_uri, SimulationSettings().play_from, SEED)
         trained = on.clock.monotonic() - before
         measures = _through_worker(on, records)
         model = load_model(on.stack.run.root / "scoring" / "model" / f"v{report.model.version}", report.model.version)
-        measures["pure_fold_events_per_second"] = _pure(on.clock, records, model, bench.size(5, 3))
+        measures["pure_fold_events_per_second"] = _pure(on.clock, records, model, bench.size(3, 1))
         measures["training"] = Measure("s", (trained,))
         return Result(measures, _conditions(records, f"champion version {report.model.version}"), on.running())
 
@@ -79,7 +79,7 @@ def _through_worker(on: Stage, records: Sequence[Record]) -> dict[str, Measure]:
         samples.append((on.clock.monotonic(), sum(positions.values())))
         return samples[-1][1] >= total
 
-    cpu_before, done_before = on.cpu_seconds("scoring"), 0
+    cpu_before = on.cpu_seconds("scoring")
     is_done()
     done_before = samples[-1][1]
     on.until(is_done, f"{total} events scored", _WITHIN_SECONDS, every_seconds=0.02)
@@ -100,13 +100,13 @@ def _pure(clock: Clock, records: Sequence[Record], model: HazardModel, rounds: i
     return rates(values)
 
 
-def _ledger() -> Ledger:
-    return simulated(TENANT, _DEBTORS, _HISTORY_FROM)
+def _ledger(bench: Bench) -> Ledger:
+    return simulated(TENANT, bench.size(60, 25), _HISTORY_FROM)
 
 
-def _records(bench: Bench, ledger: Ledger, copies: int) -> list[Record]:
+def _records(bench: Bench, ledger: Ledger) -> list[Record]:
     """The company's history as live facts, of several tenants: each fact causes a score."""
-    tenants = [f"{TENANT}-{number}" for number in range(copies)]
+    tenants = [f"{TENANT}-{number}" for number in range(bench.size(5, 2))]
     return ledger_records(ledger.facts(), tenants, backfill=False)
 
 

@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# Build the service images (all five, or those named) and print their sizes. `build.sh kafka` builds a local Kafka image.
+# Build the service images (all five, or those named) and print their sizes.
+#   build.sh kafka        a local Kafka image, for machines that reach no image registry
+#   build.sh wheelhouse   fetch every wheel the images need, once; builds then run with DULY_BUILD_NETWORK=none
 #
 # Tags: local/duly-<service>:<version>-<commit>, and :dev for the overlay of that name. Settings, all optional:
 #   DOCKER              the docker command (default: the first one on the PATH that can build with BuildKit)
@@ -61,6 +63,15 @@ build_kafka() { # jars and JRE come from this machine's environment, so the buil
   run_build kafka local/kafka:4.3.0 -t local/kafka:4.3.0 "$secrets/kafka"
 }
 
+fill_wheelhouse() { # wheels for the images' Python, whatever Python runs here
+  local list
+  for list in deploy/docker/backend.txt "${SERVICES[@]/#/requirements/}"; do
+    "${PYTHON:-.venv/bin/python}" -m pip download --quiet --require-hashes --no-deps --only-binary :all: \
+      --python-version 3.11 --dest deploy/docker/wheelhouse -r "${list%.txt}.txt"
+  done
+  echo "wheelhouse   $(du -sm deploy/docker/wheelhouse | cut -f1) MB"
+}
+
 run_build() { # run_build <name> <tag> <arguments of docker build>
   local name=$1 tag=$2 started=$SECONDS
   shift 2
@@ -76,12 +87,12 @@ run_build() { # run_build <name> <tag> <arguments of docker build>
 
 builder >/dev/null
 "$(engine)" info >/dev/null 2>&1 || { echo "no Docker engine answers" >&2; exit 3; }
-umask 077
-pip_settings >"$secrets/pip.conf"
+(umask 077 && pip_settings >"$secrets/pip.conf")
 [ $# -gt 0 ] || set -- "${SERVICES[@]}"
 for wanted in "$@"; do
   case "$wanted" in
     kafka) build_kafka ;;
+    wheelhouse) fill_wheelhouse ;;
     *) [ -d "services/$wanted" ] || { echo "no such service: $wanted" >&2; exit 64; }
        build_service "$wanted" ;;
   esac

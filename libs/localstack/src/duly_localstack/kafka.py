@@ -176,7 +176,7 @@ class KafkaServer(LocalServer):
         tool = ("kafka.tools.StorageTool", "format", "--ignore-formatted")
         command = [*self._java("-Xmx128m"), *tool, "--cluster-id", CLUSTER_ID, "--config", str(self._properties_file)]
         try:
-            done = subprocess.run(  # noqa: S603
+            done = subprocess.run(
                 command,
                 env={**os.environ, **self.env()},
                 stdin=subprocess.DEVNULL,

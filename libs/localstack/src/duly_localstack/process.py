@@ -42,7 +42,7 @@ def spawn(
             log_file.parent.mkdir(parents=True, exist_ok=True)
             _rotate(log_file)
             with log_file.open("ab") as log:
-                child = subprocess.Popen(  # noqa: S603
+                child = subprocess.Popen(
                     list(argv),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -132,7 +132,7 @@ class _Warden:
         self.owner = os.getpid()
         self.alive = alive
         script = Path(__file__).with_name("warden.py")
-        self._process = subprocess.Popen(  # noqa: S603
+        self._process = subprocess.Popen(
             [sys.executable, "-I", str(script), token],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,

@@ -13,6 +13,12 @@ _ALGORITHMS = ["RS256", "ES256", "EdDSA"]
 ALL_TENANTS_SCOPE = "tenants:all"
 
 
+class KeySetUnusable(ValueError):
+    """The file of signing keys is missing, is no JWKS, or holds no key."""
+
+    code = "key_set_unusable"
+
+
 class Unauthenticated(ValueError):
     """No token, or one that is expired, malformed, for another audience, or signed by an unknown key."""
 
@@ -52,8 +58,11 @@ class TokenVerifier:
 
     @staticmethod
     def from_file(path: str, issuer: str = "duly", audience: str = "duly") -> TokenVerifier:
-        """Keys from a JWKS file."""
-        return TokenVerifier(json.loads(Path(path).read_text(encoding="utf-8")), issuer, audience)
+        """Keys from a JWKS file. Raises KeySetUnusable, naming the file."""
+        try:
+            return TokenVerifier(json.loads(Path(path).read_text(encoding="utf-8")), issuer, audience)
+        except (OSError, ValueError, AttributeError, jwt.PyJWTError) as error:
+            raise KeySetUnusable(f"{path}: no usable key set (RFC 7517) there: {error}") from error
 
     def verify(self, authorization: str | None) -> Principal:
         """The caller named by an `Authorization` header. Raises Unauthenticated; never says which part was wrong."""

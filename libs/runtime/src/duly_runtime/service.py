@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from duly_runtime.admin import STALL_LIMIT_SECONDS, AdminServer, Probes, Status
+from duly_runtime.auth import KeySetUnusable
 from duly_runtime.clock import Clock, SystemClock
 from duly_runtime.logging import configure_logging, get_logger
 from duly_runtime.loops import Loop, LoopRunner
@@ -95,5 +96,10 @@ def service_main(
         return EXIT_CONFIG
     configure_tracing(name, settings.otlp_endpoint)
     clock, metrics = SystemClock(), Metrics()
-    run_service(build(settings, clock, metrics), settings, metrics, clock)
+    try:
+        service = build(settings, clock, metrics)
+    except KeySetUnusable as error:
+        print(f"{name} cannot start: {error}", file=sys.stderr)
+        return EXIT_CONFIG
+    run_service(service, settings, metrics, clock)
     return 0

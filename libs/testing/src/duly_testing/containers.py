@@ -39,16 +39,16 @@ def start_kafka_container() -> str | None:
         return None
     _loopback_only()
     from testcontainers.core.container import DockerContainer
-    from testcontainers.core.waiting_utils import wait_for_logs
+    from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
     port = free_port()
     container: Any = DockerContainer(image)
     container.ports[9092] = ("127.0.0.1", port)  # with_bind_ports would listen on every address
     for name, value in kafka_environment(port).items():
         container = container.with_env(name, value)
-    container.start()
+    started = LogMessageWaitStrategy("Kafka Server started").with_startup_timeout(_READY_SECONDS)
+    container.waiting_for(started).start()
     atexit.register(container.stop)
-    wait_for_logs(container, "Kafka Server started", timeout=_READY_SECONDS)
     return f"127.0.0.1:{port}"
 
 

@@ -128,7 +128,7 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
         # Faust leaves partitions without a commit where they are; what was drained before must be read again.
         fresh = [tp for tp in self.assignment() if tp.topic == self.app.source_topic and not self._read_offset[tp]]
         if fresh:
-            await self._thread.seek_to_beginning(*fresh)
+            await self._thread.seek_to_beginning(*(self._new_topicpartition(*tp) for tp in fresh))
         read = self._read_offset.items()
         self.app.on_seek({tp.partition: at or 0 for tp, at in read if tp.topic == self.app.source_topic})
 
