@@ -45,7 +45,8 @@ def run_all(
         try:
             entry = case().to_json()
         except FAULTS as error:
-            entry = {"error": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
+            first_line = str(error).partition("\n")[0]
+            entry = {"error": f"{type(error).__name__}: {first_line}"}
             tell(f"bench {number}/{len(cases)}: {name} FAILED: {error}")
         seconds = round(clock.monotonic() - began, 1)
         entries[name] = {"seconds": seconds, "load_average_before": load_before, **entry}

@@ -38,22 +38,24 @@ BaseOption = Annotated[
     int, typer.Option("--base-port", envvar=BASE_VARIABLE, help="First port; `duly ports` shows the offsets.")
 ]
 LedgerOption = Annotated[
-    Path | None,
+    str,  # not a Path: `make demo LEDGER=` sets the variable to nothing, which as a Path would be the current folder
     typer.Option("--ledger", envvar="LEDGER", help="Ledger export (folder) or CSV; without it a simulated company."),
 ]
 PlayFromOption = Annotated[
     datetime | None,
     typer.Option("--play-from", formats=["%Y-%m-%d"], help="First played day of your ledger [median issue date]."),
 ]
-DaysOption = Annotated[int, typer.Option("--days", min=1, max=3660, help="Play at most so many days.")]
+UntilOption = Annotated[
+    datetime | None,
+    typer.Option("--until", formats=["%Y-%m-%d"], help="Only what was known before, of your ledger [all]."),
+]
+DaysOption = Annotated[int, typer.Option("--days", min=0, max=3660, help="Play only so many days; 0 = all.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Of the simulated company and of the training.")]
 _STATE = Path(".duly")
 
 
-def _choice(ledger: Path | None, play_from: datetime | None, days: int, seed: int) -> LedgerChoice:
-    # `make demo LEDGER=` sets the variable to nothing.
-    given = ledger if ledger is not None and str(ledger) not in ("", ".") else None
-    return LedgerChoice(given, play_from.date() if play_from else None, days, seed)
+def _choice(ledger: str, play_from: datetime | None, days: int, seed: int) -> LedgerChoice:
+    return LedgerChoice(Path(ledger) if ledger else None, play_from.date() if play_from else None, days, seed)
 
 
 @app.command()
@@ -66,9 +68,9 @@ def up(state: StateOption = _STATE, base_port: BaseOption = BASE_DEFAULT) -> Non
 
 @app.command()
 def demo(
-    ledger: LedgerOption = None,
+    ledger: LedgerOption = "",
     play_from: PlayFromOption = None,
-    days: Annotated[int, typer.Option("--days", min=0, max=3660, help="Play only so many days; 0 = all.")] = 0,
+    days: DaysOption = 0,
     seed: SeedOption = SEED_DEFAULT,
     once: Annotated[bool, typer.Option("--once", help="Stop at the end; exit 0 only if every check holds.")] = False,
     chaos: Annotated[
@@ -92,9 +94,9 @@ def demo(
 
 @app.command("demo-once")
 def demo_once(
-    ledger: LedgerOption = None,
+    ledger: LedgerOption = "",
     play_from: PlayFromOption = None,
-    days: Annotated[int, typer.Option("--days", min=0, max=3660, help="Play only so many days; 0 = all.")] = 0,
+    days: DaysOption = 0,
     seed: SeedOption = SEED_DEFAULT,
     state: StateOption = _STATE,
     base_port: BaseOption = BASE_DEFAULT,
@@ -144,31 +146,24 @@ def token(
 
 @app.command("import")
 def import_(
-    ledger: Annotated[Path, typer.Argument(help="Ledger export (folder) or CSV that a shipped mapping fits.")],
-    until: Annotated[
-        datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="Import what was known before [all].")
-    ] = None,
-    state: StateOption = _STATE,
+    ledger: LedgerOption = "", until: UntilOption = None, seed: SeedOption = SEED_DEFAULT, state: StateOption = _STATE
 ) -> None:
     """Bring a ledger's history into the running stack. Nobody is contacted because of it."""
-    from duly_cli.with_running import import_ledger
+    from duly_cli.with_running import attached, history_of, import_history
 
-    import_ledger(StateFolder(state), ledger, until.date() if until else None, Terminal())
+    stack = attached(StateFolder(state))
+    import_history(stack, history_of(stack, _choice(ledger, until, 0, seed)), Terminal())
 
 
 @app.command()
 def train(
-    ledger: Annotated[Path, typer.Argument(help="Ledger export (folder) or CSV that a shipped mapping fits.")],
-    until: Annotated[
-        datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="Learn from what was known before [all].")
-    ] = None,
-    seed: SeedOption = SEED_DEFAULT,
-    state: StateOption = _STATE,
+    ledger: LedgerOption = "", until: UntilOption = None, seed: SeedOption = SEED_DEFAULT, state: StateOption = _STATE
 ) -> None:
     """Train a model on a ledger, register it in the running stack's MLflow and name it champion."""
-    from duly_cli.with_running import train_ledger
+    from duly_cli.with_running import attached, history_of, train_on_history
 
-    train_ledger(StateFolder(state), ledger, until.date() if until else None, seed, Terminal())
+    stack = attached(StateFolder(state))
+    train_on_history(stack, history_of(stack, _choice(ledger, until, 0, seed)), seed, Terminal())
 
 
 @app.command()

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
-from pathlib import Path
+from datetime import timedelta
 
-from duly_ledger_export import Ledger, LedgerEmpty
+from duly_ledger_export import LedgerEmpty
 from duly_simulator.edge import EdgeRefused, EdgeUnavailable
 from duly_simulator.settle import NotSettled
 from duly_simulator.sources import PlayWindowInvalid, RecordedSource
 
 from duly_cli.errors import CommandFailed
 from duly_cli.folders import StateFolder, running_stack
-from duly_cli.ledgers import read_given
-from duly_cli.playing import Prepared, make_player
+from duly_cli.ledgers import LedgerChoice, read_given
+from duly_cli.playing import Prepared, make_player, prepare_ledger
 from duly_cli.ports import Ports
 from duly_cli.stack.local import DEMO_TENANT, LocalStack
 from duly_cli.stack.model import promote, trained_model
 from duly_cli.terminal import Terminal
 
 
-def import_ledger(state: StateFolder, path: Path, until: date | None, terminal: Terminal) -> None:
-    """Everything known before `until` as history. Raises CommandFailed."""
-    stack = attached(state)
-    prepared = prepared_history(read_given(path, stack.tenant), until)
+def import_history(stack: LocalStack, prepared: Prepared, terminal: Terminal) -> None:
+    """All of the history, as backfill. Raises CommandFailed."""
     player = make_player(stack, prepared)
     with terminal.steps():
         line = terminal.line(f"Import {prepared.description}")
@@ -37,10 +34,8 @@ def import_ledger(state: StateFolder, path: Path, until: date | None, terminal: 
         terminal.plain(f"  rejected {rejection.event} {rejection.event_id}: {rejection.reason}")
 
 
-def train_ledger(state: StateFolder, path: Path, until: date | None, seed: int, terminal: Terminal) -> None:
+def train_on_history(stack: LocalStack, prepared: Prepared, seed: int, terminal: Terminal) -> None:
     """Fit, register, name champion; scoring takes it at its next start. Raises CommandFailed."""
-    stack = attached(state)
-    prepared = prepared_history(read_given(path, stack.tenant), until)
     with terminal.steps():
         line = terminal.line(f"Train on {prepared.description}")
         model = trained_model(stack, prepared, seed, line.progress)
@@ -58,10 +53,13 @@ def attached(state: StateFolder) -> LocalStack:
     return LocalStack(state, running.run, Ports(running.base_port), tenant=DEMO_TENANT)
 
 
-def prepared_history(ledger: Ledger, until: date | None) -> Prepared:
-    """All that was known before `until` (default: everything) as a history with one day after it."""
+def history_of(stack: LocalStack, choice: LedgerChoice) -> Prepared:
+    """What was known before `choice.play_from` (default: all); without a path the simulated company's history."""
+    if choice.path is None:
+        return prepare_ledger(choice, stack.tenant)
+    ledger = read_given(choice.path, stack.tenant)
     try:
-        end = until or ledger.until + timedelta(days=1)
+        end = choice.play_from or ledger.until + timedelta(days=1)
         source = RecordedSource(ledger, end, end)
     except (LedgerEmpty, PlayWindowInvalid) as error:
         raise CommandFailed(f"The ledger cannot be imported: {error}.") from error
