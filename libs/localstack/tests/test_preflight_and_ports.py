@@ -23,7 +23,7 @@ def test_every_busy_port_is_named_with_what_to_do() -> None:
             require_free_ports({"Kafka": first, "free": free_port(), "PostgreSQL": second})
     text = str(raised.value)
     assert f"{first} (Kafka), {second} (PostgreSQL)" in text
-    assert "--port-base" in text
+    assert "--base-port" in text
     assert "(free)" not in text
 
 

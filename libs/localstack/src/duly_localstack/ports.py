@@ -19,7 +19,7 @@ def require_free_ports(ports: Mapping[str, int]) -> None:
         raise StackError(
             f"{len(busy)} needed {word} already in use on {LOOPBACK}: {listed}. "
             "Stop what listens there (perhaps another stack: `duly down`), "
-            "or choose another block with `--port-base`, e.g. 28000."
+            "or choose another block with `--base-port`, e.g. 28000."
         )
 
 
