@@ -98,7 +98,7 @@ def test_a_port_in_use_is_told_before_anything_starts(server: KafkaServer, jars_
 
 def test_missing_jars_are_told(tmp_path: Path) -> None:
     server = KafkaServer(tmp_path / "jars", tmp_path / "data", tmp_path / "log", free_port(), free_port())
-    with pytest.raises(StackError, match=r"Kafka's jars are not in .*duly setup"):
+    with pytest.raises(StackError, match=r"Kafka's jars are not in .*duly up"):
         server.start()
 
 

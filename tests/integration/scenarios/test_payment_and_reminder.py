@@ -150,3 +150,30 @@ def test_a_debt_older_than_the_ladder_becomes_work_for_a_person(world: World) ->
     world.advance_to("2031-03-04")
     assert world.new_events().count("work_item.created") == 1
     assert not world.mail.sent
+
+
+def test_a_contact_over_the_cap_waits_and_a_payment_cancels_it(world: World) -> None:
+    overdue(world)
+    world.advance_to("2031-03-10")
+    for number, due in ((2, "2031-03-08"), (3, "2031-03-09")):
+        world.invoice(f"INV-{number}", "50.00 EUR", due=due)
+    world.advance_to("2031-03-12")
+    names = world.new_events()
+    assert len(world.mail.sent) == 2, "two in seven days"
+    assert "contact.deferred" in names
+    world.payment("50.00 EUR", for_="INV-3")
+    names = world.new_events()
+    assert "contact.cancelled" in names
+    assert len(world.mail.sent) == 2
+
+
+def test_a_contact_over_the_cap_leaves_when_the_cap_allows_and_never_twice(world: World) -> None:
+    overdue(world)
+    world.advance_to("2031-03-10")
+    for number, due in ((2, "2031-03-08"), (3, "2031-03-09")):
+        world.invoice(f"INV-{number}", "50.00 EUR", due=due)
+    world.advance_to("2031-03-16")
+    assert len(world.mail.sent) == 2
+    world.advance_to("2031-03-17")
+    assert len(world.mail.sent) == 3
+    assert len({mail.contact_id for mail in world.mail.sent}) == 3

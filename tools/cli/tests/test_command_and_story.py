@@ -13,7 +13,7 @@ from duly_cli.errors import CommandFailed
 from duly_cli.folders import StateFolder, only_stack
 from duly_cli.ledgers import LedgerChoice, read_given, window_of
 from duly_cli.main import EXIT_FAULT, run
-from duly_cli.story import StoryLine, cause_words, choose_debtor, tell
+from duly_cli.story import StoryLine, cause_words, choose_debtor, story_begins, tell
 from duly_cli.summary import read_reference, write_summary
 
 from duly.outreach.v1 import events_pb2 as outreach
@@ -86,12 +86,18 @@ def test_the_story_is_told_of_a_debtor_who_was_contacted(evidence):
     assert choose_debtor(evidence) == "D-1"
 
 
+def test_a_story_begins_a_month_before_the_first_contact_but_within_the_play(evidence):
+    assert story_begins(evidence, "D-1", date(2026, 1, 1)) == date(2026, 2, 2)
+    assert story_begins(evidence, "D-1", date(2026, 3, 1)) == date(2026, 3, 1)
+    assert story_begins(evidence, "D-2", date(2026, 3, 1)) == date(2026, 3, 1)
+
+
 def test_each_line_of_a_story_names_its_cause_in_words(evidence):
     line = StoryLine("x", "contact.sent", "2026-03-04", "An e-mail was sent.", "planned-1", ("reminder", "LADDER-1"))
     before = StoryLine("y", "payment.received", "2026-02-09", "Paid.", "", ())
     told = tell([before, line], "2026-03-01", cause_words(evidence))
     assert [text.strip() for text in told] == [
-        "2026-03-04  contact.sent          An e-mail was sent.",
+        "2026-03-04  contact.sent              An e-mail was sent.",
         "<- contact.planned of 2026-03-04",
         "reminder",
         "LADDER-1",
@@ -100,7 +106,7 @@ def test_each_line_of_a_story_names_its_cause_in_words(evidence):
 
 def test_ids_are_left_out_of_a_story():
     line = StoryLine("x", "case.opened", "2026-03-04", "Opened.", "", ("c512bf2e-de83-5f93-b07a-ed57ab899021",))
-    assert tell([line], "2026-03-01", {}) == ["2026-03-04  case.opened           Opened."]
+    assert tell([line], "2026-03-01", {}) == ["2026-03-04  case.opened               Opened."]
 
 
 def test_a_contact_counts_by_its_last_word(world):

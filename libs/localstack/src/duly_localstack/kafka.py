@@ -88,7 +88,7 @@ class KafkaServer(LocalServer):
         """Write the configuration; format the data folder if it is new. Raises StackError if jars are not there."""
         if not any(self.jars_dir.glob("kafka-clients-*.jar")):
             raise StackError(
-                f"Kafka's jars are not in {self.jars_dir}. Fetch them first: `duly setup`, or jars.ensure_jars()."
+                f"Kafka's jars are not in {self.jars_dir}. Fetch them first: `duly up`, or jars.ensure_jars()."
             )
         self._log_dir.mkdir(parents=True, exist_ok=True)
         self._properties_file.write_text(

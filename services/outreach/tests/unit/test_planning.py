@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from duly_policy import Channel, PastAttempt, Stage, gate_input_from_json, load_packs, load_strategy
+from duly_policy import Answer, Channel, PastAttempt, Stage, gate_input_from_json, load_packs, load_strategy
 from outreach.domain import planning
 from outreach.domain.debtor import ContactPoint, Debtor, OpenInvoice, Score
 from outreach.domain.planning import Picture, PlanKind, Policy, Tick
@@ -65,10 +65,17 @@ def test_outside_contact_hours_there_is_no_decision(tick):
     assert plan(tick=tick) is None
 
 
-def test_a_reached_cap_waits_for_another_tick():
-    yesterday = PastAttempt("C-0", TICK.instant - timedelta(hours=2), Channel.EMAIL, "accepted")
+def test_a_contact_over_the_cap_is_planned_and_waits_for_its_slot():
+    earlier = PastAttempt("C-0", TICK.instant - timedelta(hours=2), Channel.EMAIL, "accepted")
 
-    assert plan(attempts=(yesterday,)) is None
+    planned = plan(attempts=(earlier,))
+
+    assert planned is not None
+    assert planned.kind is PlanKind.CONTACT
+    assert planned.decision.answer is Answer.DEFER
+    assert "DULY-CAP" in planned.treatment.rule_ids
+    assert planned.decision.until is not None
+    assert planned.treatment.not_after > planned.decision.until
 
 
 def test_somewhere_unknown_is_a_persons_matter_and_not_silence():

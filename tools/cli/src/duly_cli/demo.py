@@ -111,13 +111,19 @@ class DemoRun:
             ledger=self._ledger_words(),
             counts=counts_of(evidence),
             checks=checks,
-            timings={name: round(seconds, 3) for name, seconds in self.timings.items()},
+            timings=self._timings(),
             digest=digest_of(evidence),
             unknown=unknown_since(evidence),
             kills=tuple(kill.to_json() for kill in self.chaos.done) if self.chaos else (),
             machine=machine_of_this_run(),
         )
         return evidence, summary
+
+    def _timings(self) -> dict[str, float]:
+        """Seconds: steps and phases, and what the barriers took (the services' work included)."""
+        waits = sorted(self.player.report.settle_seconds)
+        barriers = {"barriers": sum(waits), "barrier median": waits[len(waits) // 2], "barrier longest": waits[-1]}
+        return {name: round(seconds, 3) for name, seconds in {**self.timings, **barriers}.items()}
 
     def _facts(self) -> Sequence[DatedFact]:
         """The input as it was played: the given ledger itself, or what the simulated company wrote down."""

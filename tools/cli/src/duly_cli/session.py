@@ -20,7 +20,7 @@ from duly_cli.ports import Ports
 from duly_cli.signals import wait_for_signal
 from duly_cli.stack.local import LocalStack
 from duly_cli.stack.startup import Startup, speed_up_next_start
-from duly_cli.story import cause_words, choose_debtor, read_timeline, tell
+from duly_cli.story import cause_words, choose_debtor, read_timeline, story_begins, tell
 from duly_cli.summary import Reference, Summary, checks_table, counts_table, read_reference, write_summary
 from duly_cli.terminal import Terminal
 
@@ -133,7 +133,7 @@ class Session:
         debtor = choose_debtor(evidence)
         if debtor:
             say(f"\nThe story of {debtor}, as the gateway's API tells it:")
-            since = run.prepared.source.play_from.isoformat()
+            since = story_begins(evidence, debtor, run.prepared.source.play_from).isoformat()
             for text in tell(read_timeline(stack, debtor), since, cause_words(evidence)):
                 self.terminal.plain(text)
         say()

@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 import httpx
 
@@ -18,6 +19,7 @@ from duly_cli.stack.local import LocalStack
 PAGE_SIZE = 500
 PAGES_MAX = 20
 LINES_SHOWN = 40
+DAYS_BEFORE_CONTACT = 30
 # What makes a story worth telling; each counts once.
 _WORTH = {
     "contact.sent": 8,
@@ -31,7 +33,7 @@ _WORTH = {
 }
 _PAID_AFTER_CONTACT = 8
 _TOO_LONG_FROM = 60
-_INDENT = " " * 34
+_INDENT = " " * 38
 # An id says nothing to a reader; words do.
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -116,6 +118,13 @@ def tell(lines: Sequence[StoryLine], since: str, causes: Mapping[str, str]) -> l
     return result
 
 
+def story_begins(evidence: Evidence, debtor_id: str, play_from: date) -> date:
+    """A month before the debtor's first contact, but not before the play began."""
+    contacts = [event.envelope.business_date for event in evidence.sent if event.debtor_id == debtor_id]
+    first = min((day for day in contacts if day is not None), default=play_from)
+    return max(play_from, first - timedelta(days=DAYS_BEFORE_CONTACT))
+
+
 def cause_words(evidence: Evidence) -> dict[str, str]:
     """Every event id in a few words."""
     return {event_id: _words(event) for event_id, event in evidence.by_id.items()}
@@ -131,7 +140,7 @@ def _words(event: Event) -> str:
 
 
 def _told(line: StoryLine, causes: Mapping[str, str]) -> list[str]:
-    text = [f"{line.business_date}  {line.event:<20}  {line.text}"]
+    text = [f"{line.business_date}  {line.event:<24}  {line.text}"]
     cause = causes.get(line.causation_id, "")
     reasons = [part for part in line.because if not _ID.fullmatch(part)]
     if cause or reasons:

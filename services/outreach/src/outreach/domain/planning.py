@@ -46,6 +46,9 @@ DEFAULT_BAND = Band.MEDIUM
 _BANDS = frozenset(Band)
 _SCORE_REASONS_SHOWN = 3
 _AUTONOMY_RULE = "DULY-AUTONOMY"
+# A slot that the cap frees later is worth waiting for with the contact in hand; the hours of the day are not: the next
+# tick inside them decides with that day's score.
+_WAITED_FOR = frozenset({"DULY-CAP"})
 # Conditions of the address or the debtor's will: no tick changes them, so a person looks once.
 _WORK_FOR_DENIAL = {"DULY-ADDR": "find_address", "DULY-STOP": "no_channel_left", "DULY-DRIFT": "reconcile_ledger"}
 
@@ -163,8 +166,8 @@ def covered_by_unapplied_cash(picture: Picture, business_date: date) -> bool:
 def plan_treatment(picture: Picture, case: Case, tick: Tick, policy: Policy) -> Plan | None:
     """The one treatment due at this tick, or None: no step is due, the waiting one stays, or the time is not right.
 
-    A decision that some rule wants to happen later is not recorded: the next tick asks again. Sources: AT-01, AT-02,
-    AT-14, AT-23.
+    Outside the hours nothing is recorded: the next tick asks again. Under the cap the contact is planned and waits at
+    the gateway, so that a payment in between cancels it. Sources: AT-01, AT-02, AT-14, AT-23.
     """
     band, band_reason = _band(picture.debtor, tick, policy)
     ladder = next_step(LadderInput(tick.business_date, band or DEFAULT_BAND, _debts(picture)), policy.strategy)
@@ -176,6 +179,8 @@ def plan_treatment(picture: Picture, case: Case, tick: Tick, policy: Policy) -> 
     decision = evaluate(gate_input, policy.packs)
     if _asks_for_later(decision):
         return None
+    if decision.until is not None:
+        treatment = replace(treatment, not_after=decision.until + policy.valid_for)
     return _plan(treatment, decision, canonical_json(gate_input), ladder.step)
 
 
@@ -320,7 +325,7 @@ def _plan(treatment: Treatment, decision: GateDecision, gate_input_json: str, st
         pack_versions=tuple(f"{name}@{version}" for name, version in decision.pack_versions),
         decision_id=decision.decision_id,
     )
-    if decision.answer is Answer.ALLOW:
+    if decision.answer in (Answer.ALLOW, Answer.DEFER):
         return Plan(PlanKind.CONTACT, treatment, decision, gate_input_json)
     reasons = (*treatment.reasons, *(hit.reason for hit in decision.hits))
     treatment = replace(treatment, reasons=reasons)
@@ -334,8 +339,10 @@ def _plan(treatment: Treatment, decision: GateDecision, gate_input_json: str, st
 
 
 def _asks_for_later(decision: GateDecision) -> bool:
-    """Some rule defers to an instant that will come. One that defers for good (no zone known) is a person's matter."""
-    return any(hit.effect is Answer.DEFER and hit.until is not None for hit in decision.hits)
+    """Some rule of the hour defers to an instant that will come. One that defers for good is a person's matter."""
+    return any(
+        hit.effect is Answer.DEFER and hit.until is not None and hit.rule_id not in _WAITED_FOR for hit in decision.hits
+    )
 
 
 def _is_for_a_person(decision: GateDecision, step: LadderStep) -> bool:

@@ -27,6 +27,7 @@ TABLE = "debtors"
 # Above what any producer of ours may send (1 000 000), so that a dead letter with its added headers always fits.
 _REQUEST_BYTES_MAX = 1_040_000
 _FETCH_WAIT_MS = 20
+_DRAIN_WAIT_SECONDS = 0.1
 
 
 class FaustUnknown(RuntimeError):
@@ -121,7 +122,8 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
         # Faust hands its live set to the consumer's thread. At the end of recovery it is emptied for a moment, and
         # aiokafka takes an empty set for "all": records of the source would be drained and dropped, never read again.
-        return await super()._getmany(set(active_partitions), timeout)
+        # A partition that becomes active meanwhile waits for the next call, hence the short wait.
+        return await super()._getmany(set(active_partitions), min(timeout, _DRAIN_WAIT_SECONDS))
 
     async def perform_seek(self) -> None:
         await super().perform_seek()
