@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
@@ -10,10 +11,11 @@ import pytest
 from duly_contracts.envelope import Envelope
 from duly_contracts.events import encode
 from duly_contracts.keys import debtor_key
-from duly_runtime.consumer import ConsumerLoop, EventHandler, ReceivedEvent, TooManyUnusable
+from duly_runtime.consumer import ConsumerLoop, EventHandler, ReceivedEvent
 from duly_runtime.database import Database, UnitOfWork
 from duly_runtime.loops import Wake
 from duly_runtime.metrics import Metrics
+from duly_runtime.poison_meter import TooMuchPoison
 from duly_runtime.schema import RUNTIME_SCHEMA
 from duly_testing.clock import FakeClock
 from duly_testing.memory_log import MemoryLog
@@ -55,7 +57,7 @@ def seen(database: Database) -> list[str]:
 def dead_letters(database: Database) -> list[str]:
     with database.reading() as connection:
         rows = connection.execute("select headers from outbox where aggregatetype = %s", (f"{TOPIC}-dlq",)).fetchall()
-    return [dict(row["headers"])["dlq_reason"] for row in rows]
+    return [b64decode(dict(row["headers"])["dlq_reason"]).decode() for row in rows]
 
 
 MakeLoop = Callable[[EventHandler], ConsumerLoop]
@@ -176,9 +178,9 @@ def test_a_long_run_of_unusable_records_stops_the_process_before_it_drains_the_t
 ) -> None:
     for number in range(101):
         write(memory_log, f"g{number}", b"\xff\xff")
-    with pytest.raises(TooManyUnusable):
+    with pytest.raises(TooMuchPoison):
         drain(make_loop(remember))
-    assert len(dead_letters(database)) == 100
+    assert len(dead_letters(database)) == 99
 
 
 def test_applied_positions_are_those_that_are_committed(memory_log: MemoryLog, make_loop: MakeLoop) -> None:
@@ -189,3 +191,38 @@ def test_applied_positions_are_those_that_are_committed(memory_log: MemoryLog, m
     drain(loop)
     assert list(loop.applied.values()) == [2]
     assert make_loop(remember).applied == loop.applied
+
+
+def test_a_header_with_a_nul_byte_is_put_aside_like_any_garbage(
+    database: Database, memory_log: MemoryLog, make_loop: MakeLoop
+) -> None:
+    memory_log.producer("test").send(TOPIC, b"t|D\x00", b"\x00", [("x", b"\x00\xff")])
+    write(memory_log, "good")
+    drain(make_loop(remember))
+    assert dead_letters(database) == ["envelope_invalid"]
+    assert seen(database) == ["good"]
+
+
+def test_a_bug_on_one_kind_of_event_stops_the_process_although_others_go_through(
+    database: Database, memory_log: MemoryLog, make_loop: MakeLoop
+) -> None:
+    for number in range(250):
+        write(memory_log, f"e{number}", b"\xff\xff" if number % 2 else None)
+    with pytest.raises(TooMuchPoison):
+        drain(make_loop(remember))
+
+
+def test_what_is_kept_of_a_failure_quotes_no_values(
+    database: Database, memory_log: MemoryLog, make_loop: MakeLoop, caplog: pytest.LogCaptureFixture
+) -> None:
+    def insert_null(event: ReceivedEvent, uow: UnitOfWork) -> None:
+        uow.connection.execute("create table if not exists person (name text, mail text not null)")
+        uow.connection.execute("insert into person values ('Jane Doe', null)")
+
+    write(memory_log, "a")
+    drain(make_loop(insert_null))
+    assert dead_letters(database) == ["NotNullViolation"]
+    assert "Jane" not in caplog.text
+    with database.reading() as connection:
+        rows = connection.execute("select headers from outbox").fetchall()
+    assert all(b"Jane" not in b64decode(value) for row in rows for _, value in row["headers"])

@@ -6,9 +6,12 @@ position is the truth; the group's offset is a courtesy to lag monitors.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import psycopg
 from duly_contracts.envelope import Envelope, EnvelopeInvalid
 from duly_contracts.events import EventUndecodable, EventUnknown, decode
 from google.protobuf.message import Message
@@ -19,11 +22,11 @@ from duly_runtime.dlq import Unusable, dead_letter
 from duly_runtime.log import Consumer, EventLog, Record, TopicPartition
 from duly_runtime.logging import get_logger
 from duly_runtime.metrics import DLQ_RECORDS, INBOX_DUPLICATES, STREAM_BATCH, STREAM_EVENTS, Metrics
+from duly_runtime.poison_meter import PoisonMeter
 from duly_runtime.tracing import consumer_span
 
 _log = get_logger(__name__)
 _BACKOFF_SECONDS_MAX = 60.0
-_UNUSABLE_IN_A_ROW_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +42,6 @@ EventHandler = Callable[[ReceivedEvent, UnitOfWork], None]
 UnusableHandler = Callable[[Record, str, UnitOfWork], None]
 
 
-class TooManyUnusable(RuntimeError):
-    """So many records in a row are unusable that this version, not the data, must be at fault."""
-
-    code = "too_many_unusable"
-
-
 class _Overtaken(RuntimeError):
     """Another consumer has moved this partition's position: what was polled here is not ours any more."""
 
@@ -56,7 +53,7 @@ class _Paused:
 
 
 class ConsumerLoop:
-    """Hands each event to the handler of its message type, exactly once in effect.
+    """Hands each event to the handler of its message type; once in effect, while inbox row or position is kept.
 
     Three fates of a record: done; transient fault -> the partition pauses and comes back; unusable -> dead letter and
     `on_unusable` in one transaction. Events without a handler only move the position.
@@ -82,7 +79,7 @@ class ConsumerLoop:
         self._metrics = metrics
         self._on_unusable = on_unusable
         self._paused: dict[TopicPartition, _Paused] = {}
-        self._unusable_in_a_row = 0
+        self._poison = PoisonMeter()
         self.applied: dict[TopicPartition, int] = self._stored_positions()
         self._consumer: Consumer = log.consumer(name, topics, self._position)
 
@@ -112,7 +109,7 @@ class ConsumerLoop:
         except TRANSIENT_ERRORS as error:
             self._back_off(partition, records[0].offset, error)
             return False
-        except Exception:
+        except Exception:  # whichever record it was will say so when its turn comes alone
             for record in records:
                 if not self._apply_alone(partition, record):
                     return False
@@ -129,7 +126,8 @@ class ConsumerLoop:
                     fresh.discard(event.envelope.id)
                     self._handle(event, uow)
         self.applied[partition] = records[-1].offset + 1
-        self._unusable_in_a_row = 0
+        for _ in records:
+            self._poison.good()
 
     def _apply_alone(self, partition: TopicPartition, record: Record) -> bool:
         try:
@@ -145,23 +143,21 @@ class ConsumerLoop:
         return True
 
     def _put_aside(self, partition: TopicPartition, record: Record, error: Exception) -> None:
-        """Dead letter, mark and position in one transaction. The run length bounds what a bad deploy can drain."""
-        reason = getattr(error, "code", type(error).__name__)
+        """Dead letter, mark and position in one transaction. The meter bounds what a bad deploy can drain."""
+        reason, detail = getattr(error, "code", type(error).__name__), _detail(error)
         _log.warning(
             "runtime.record_unusable",
             topic=record.topic,
             partition=record.partition,
             offset=record.offset,
             reason=reason,
-            exc_info=error,
+            detail=detail,
         )
-        self._unusable_in_a_row += 1
-        if self._unusable_in_a_row > _UNUSABLE_IN_A_ROW_MAX:
-            raise TooManyUnusable(f"{self._unusable_in_a_row} records in a row on {record.topic}") from error
+        self._poison.poison()
         with self._database.unit_of_work() as uow:
             self._advance(uow.connection, partition, record.offset, record.offset + 1)
-            dead_letter(uow, record, self._service, reason, str(error))
-            if self._on_unusable is not None:
+            dead_letter(uow, record, self._service, reason, detail)
+            if self._on_unusable is not None and b"\x00" not in record.key:  # PostgreSQL's text holds no NUL
                 self._on_unusable(record, reason, uow)
         self.applied[partition] = record.offset + 1
         self._metrics.count(DLQ_RECORDS, topic=record.topic, reason=reason)
@@ -235,6 +231,17 @@ class ConsumerLoop:
             if paused.resume_at <= now:
                 paused.resume_at = float("inf")
                 self._consumer.resume(partition)
+
+
+def _detail(error: Exception) -> str:
+    """What failed and where, without the values: a database's own text may quote names and addresses."""
+    frame = traceback.extract_tb(error.__traceback__)[-1] if error.__traceback__ else None
+    where = f" at {Path(frame.filename).name}:{frame.lineno}" if frame else ""
+    if isinstance(error, Unusable):
+        return str(error)
+    if isinstance(error, psycopg.Error):
+        return f"{type(error).__name__} {error.sqlstate} {error.diag.constraint_name or ''}{where}"
+    return f"{type(error).__name__}{where}"
 
 
 def _decode(record: Record) -> ReceivedEvent:

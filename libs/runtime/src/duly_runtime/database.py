@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -50,7 +51,7 @@ class UnitOfWork:
         partition: int | None = None,
     ) -> None:
         """Add bytes as they are; for dead letters."""
-        texts = Jsonb([[name, value.decode("latin-1")] for name, value in headers])
+        texts = Jsonb([[name, b64encode(value).decode()] for name, value in headers])  # JSON holds no NUL
         shard = murmur2(key) % OUTBOX_SHARDS
         self._rows.append((event_id, topic, key, event_type, value, texts, shard, partition))
 

@@ -48,11 +48,14 @@ class KafkaLog:
 
     def partitions(self, topic: str) -> int:
         if topic not in self._partition_counts:
-            reader = kafka.KafkaConsumer(bootstrap_servers=self._bootstrap, allow_auto_create_topics=False)
             try:
-                known = reader.partitions_for_topic(topic)
-            finally:
-                reader.close()
+                reader = kafka.KafkaConsumer(bootstrap_servers=self._bootstrap, allow_auto_create_topics=False)
+                try:
+                    known = reader.partitions_for_topic(topic)
+                finally:
+                    reader.close()
+            except KafkaError as error:
+                raise SendFailed(f"{topic}: {error}") from error
             if not known:
                 raise SendFailed(f"topic {topic} does not exist: create the topics of the registry first")
             self._partition_counts[topic] = len(known)

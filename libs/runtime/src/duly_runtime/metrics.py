@@ -25,8 +25,9 @@ class MetricSpec:
 STREAM_EVENTS = MetricSpec("counter", "duly_stream_events_total", "Records by outcome", ("topic", "outcome"))
 STREAM_BATCH = MetricSpec("histogram", "duly_stream_batch_seconds", "One batch from poll to commit", ("topic",))
 DLQ_RECORDS = MetricSpec("counter", "duly_dlq_records_total", "Records put aside", ("topic", "reason"))
-OUTBOX_UNSENT = MetricSpec("gauge", "duly_outbox_unsent_rows", "Outbox rows not yet acknowledged by the log")
-OUTBOX_OLDEST = MetricSpec("gauge", "duly_outbox_oldest_unsent_seconds", "Age of the oldest unsent outbox row")
+OUTBOX_UNSENT = MetricSpec(
+    "gauge", "duly_outbox_unsent_rows", "Unsent rows of the shard at hand"
+)
 INBOX_DUPLICATES = MetricSpec("counter", "duly_inbox_duplicates_total", "Events seen before", ("topic",))
 LOOP_STEPS = MetricSpec("counter", "duly_loop_steps_total", "Steps of a process loop", ("loop", "outcome"))
 INGRESS_DELIVERIES = MetricSpec("counter", "duly_ingress_deliveries_total", "Deliveries by answer", ("answer",))
@@ -34,9 +35,7 @@ INGRESS_SECONDS = MetricSpec("histogram", "duly_ingress_answer_seconds", "Delive
 QUARANTINE_EVENTS = MetricSpec("counter", "duly_quarantine_events_total", "Facts put aside", ("reason",))
 STATE_DEBTORS = MetricSpec("gauge", "duly_state_debtors", "Debtors in the state store")
 STATE_BLOB_BYTES = MetricSpec("histogram", "duly_state_blob_bytes", "Size of a written state blob")
-DEGRADED_DEBTORS = MetricSpec("gauge", "duly_state_degraded_debtors", "Debtors with unusable events")
 MODEL_INFO = MetricSpec("gauge", "duly_model_info", "1 for the model that serves", ("version", "role"))
-MODEL_PREDICT = MetricSpec("histogram", "duly_model_predict_seconds", "One model call")
 TREATMENTS = MetricSpec("counter", "duly_outreach_treatments_total", "Treatments decided", ("action",))
 GATE_DECISIONS = MetricSpec("counter", "duly_gate_decisions_total", "Gate answers", ("phase", "answer"))
 GATEWAY_CONTACTS = MetricSpec("counter", "duly_gateway_contacts_total", "Contacts by final state", ("state",))

@@ -1,7 +1,12 @@
-"""The relay: takes committed outbox rows to the log, in order per key, and marks them once the log has them."""
+"""The relay: takes committed outbox rows to the log and marks them once the log has them.
+
+In order per key; after a failed send the key is sent again from the first event the log did not take, under the same
+ids, so a consumer that drops known ids sees the order.
+"""
 
 from __future__ import annotations
 
+from base64 import b64decode
 from dataclasses import dataclass
 
 from duly_runtime.clock import Clock
@@ -64,6 +69,7 @@ class RelayLoop:
     def _relay_shard(self) -> bool:
         with self._database.unit_of_work() as uow:
             rows = _lock_rows(uow.connection)
+            self._metrics.set(OUTBOX_UNSENT, len(rows))
             if not rows:
                 return False
             sent, failure = self._send(rows)
@@ -106,7 +112,6 @@ class RelayLoop:
             uow.connection.execute(
                 "delete from inbox where received_at < now() - make_interval(days => %s)", (KEEP_INBOX_DAYS,)
             )
-            self._metrics.set(OUTBOX_UNSENT, unsent_rows(uow.connection))
 
 
 def unsent_rows(connection: Connection) -> int:
@@ -135,7 +140,7 @@ def _lock_rows(connection: Connection) -> list[_OutboxRow]:
             topic=row["aggregatetype"],
             key=bytes(row["aggregateid"]),
             payload=bytes(row["payload"]),
-            headers=[(name, value.encode("latin-1")) for name, value in row["headers"]],
+            headers=[(name, b64decode(value)) for name, value in row["headers"]],
             partition=row["partition"],
         )
         for row in rows

@@ -16,6 +16,8 @@ from scoring.adapters.faust_app import AckedTable, TableStates, applied_offset, 
 
 from duly.risk.v1 import state_pb2
 
+SOURCE, CHANGELOG = TP("ledger-events", 0), TP("scoring-debtors-changelog", 0)
+
 
 @pytest.fixture
 def app(tmp_path: Path) -> Any:
@@ -86,19 +88,37 @@ def test_each_blob_is_written_in_the_partition_of_its_own_event(app: Any, monkey
     assert states.get(1, b"a|1") == blob(1)
 
 
-def test_the_consumers_thread_gets_its_own_copy_of_the_active_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[set[TP]]:
+    """What the consumer's thread is asked for; Faust empties its live set meanwhile, as at the end of recovery."""
     seen: list[set[TP]] = []
 
     async def getmany(self: Any, active: set[TP], timeout: float) -> dict[TP, list[Any]]:
-        live.clear()  # what Faust does at the end of recovery, while the thread waits for records
+        self.live.clear()
         seen.append(set(active))
         return {}
 
     monkeypatch.setattr(driver.Consumer, "_getmany", getmany)
-    live = {TP("scoring-debtors-changelog", 0)}
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("active", "ready", "expected"),
+    [
+        ({SOURCE, CHANGELOG}, False, [{CHANGELOG}]),
+        ({SOURCE}, False, []),
+        ({SOURCE}, True, [{SOURCE}]),
+        ({CHANGELOG}, True, [{CHANGELOG}]),
+    ],
+)
+def test_nothing_of_the_source_is_fetched_before_the_state_is_recovered(
+    active: set[TP], ready: bool, expected: list[set[TP]], asked: list[set[TP]]
+) -> None:
     consumer = object.__new__(faust_app._Consumer)
-    asyncio.run(consumer._getmany(live, 1.0))
-    assert seen == [{TP("scoring-debtors-changelog", 0)}]
+    consumer.live = set(active)
+    consumer.app = SimpleNamespace(source_topic="ledger-events", tables=SimpleNamespace(actives_ready=ready))
+    assert asyncio.run(consumer._getmany(consumer.live, 1.0)) == {}
+    assert asked == expected
 
 
 def test_partitions_without_a_commit_are_read_from_their_beginning(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from duly_runtime.poison_meter import PoisonMeter, TooMuchPoison
 from scoring.adapters.guards import ZombieGuard
-from scoring.domain.poison_meter import PoisonMeter, TooMuchPoison
 from scoring.domain.stall_detector import StallDetector
 
 

@@ -13,12 +13,12 @@ from duly_risk.codec import decode_state
 from duly_risk.fallback import RulesModel
 from duly_risk.step import HazardInvalid
 from duly_runtime.log import Record
+from duly_runtime.poison_meter import TooMuchPoison
 from scoring.application import score_batch
 from scoring.application.outputs import Output
 from scoring.application.ports import MemoryStates
 from scoring.application.pure_fold import pure_fold
 from scoring.application.score_batch import Scorer
-from scoring.domain.poison_meter import TooMuchPoison
 
 from duly.risk.v1 import events_pb2 as risk
 

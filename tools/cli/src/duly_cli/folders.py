@@ -7,12 +7,14 @@ import json
 import os
 import shutil
 import signal
-import time
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+from duly_runtime.clock import SystemClock
 
 from duly_cli.errors import CommandFailed
 
@@ -191,15 +193,16 @@ def stop_running(state: StateFolder, within_seconds: float = STOP_WITHIN_SECONDS
         raise CommandFailed(
             f"A stack that is just starting or stopping holds {state.lock_file}: try again in a moment."
         )
+    clock, pause = SystemClock(), threading.Event()
     for number, patience in ((signal.SIGTERM, within_seconds), (signal.SIGKILL, 10.0)):
         with suppress(ProcessLookupError):
             os.kill(stack.pid, number)
-        deadline = time.monotonic() + patience
-        while time.monotonic() < deadline:
+        deadline = clock.monotonic() + patience
+        while clock.monotonic() < deadline:
             if not is_locked(state):
                 how = "stopped" if number == signal.SIGTERM else "killed, as it did not stop"
                 return f"The stack of run {stack.run.name} (process {stack.pid}) is {how}."
-            time.sleep(0.1)
+            pause.wait(0.1)
     raise CommandFailed(f"Process {stack.pid} does not end. Look at it with `ps -p {stack.pid}`.")
 
 

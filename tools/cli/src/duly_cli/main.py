@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from duly_runtime.clock import SystemClock
 
 from duly_cli import ports as port_table
-from duly_cli.credentials import SCOPES, Credentials, utc_now
+from duly_cli.credentials import SCOPES, Credentials
 from duly_cli.errors import CommandFailed, Interrupted, StackError
 from duly_cli.folders import STATE_VARIABLE, StateFolder, running_stack, stop_running
 from duly_cli.ledgers import SEED_DEFAULT, LedgerChoice
@@ -141,7 +142,7 @@ def token(
     if stack is None:
         raise CommandFailed("Nothing runs, so there is no key to sign with: `duly up` or `duly demo` first.")
     credentials = Credentials(stack.run.credentials)
-    typer.echo(credentials.sign("person", tenant, scope, utc_now(), timedelta(hours=hours)))
+    typer.echo(credentials.sign("person", tenant, scope, SystemClock().now(), timedelta(hours=hours)))
 
 
 @app.command("import")

@@ -23,7 +23,7 @@ DAYS_BEFORE_CONTACT = 30
 # What makes a story worth telling; each counts once.
 _WORTH = {
     "contact.sent": 8,
-    "contact.cancelled": 6,
+    "contact.cancelled": 20,
     "contact.deferred": 3,
     "contact.denied": 3,
     "reply.received": 3,
@@ -32,7 +32,7 @@ _WORTH = {
     "contact.held": 1,
 }
 _PAID_AFTER_CONTACT = 8
-_TOO_LONG_FROM = 60
+_TOO_LONG_FROM = 40
 _INDENT = " " * 38
 # An id says nothing to a reader; words do.
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

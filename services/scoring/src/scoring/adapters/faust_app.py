@@ -5,6 +5,7 @@ Private names of Faust are touched in this module and nowhere else; `require_kno
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -120,10 +121,19 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
-        # Faust hands its live set to the consumer's thread. At the end of recovery it is emptied for a moment, and
-        # aiokafka takes an empty set for "all": records of the source would be drained and dropped, never read again.
-        # A partition that becomes active meanwhile waits for the next call, hence the short wait.
-        return await super()._getmany(set(active_partitions), min(timeout, _DRAIN_WAIT_SECONDS))
+        """Records of the changelog while it recovers, of the source only once it has.
+
+        Faust resumes the source, seeks it and only then resumes its queues, which empties them: records delivered in
+        between are gone, and read again they are dropped as already read. It also hands its live set to the consumer's
+        thread; emptied at the end of recovery, aiokafka takes it for "all", and what it drains is dropped.
+        """
+        ready = self.app.tables.actives_ready
+        wanted = {tp for tp in active_partitions if ready or tp.topic != self.app.source_topic}
+        wait = min(timeout, _DRAIN_WAIT_SECONDS)  # short, as partitions that become active wait for the next call
+        if not wanted:
+            await asyncio.sleep(wait)
+            return {}
+        return await super()._getmany(wanted, wait)
 
     async def perform_seek(self) -> None:
         await super().perform_seek()

@@ -15,6 +15,7 @@ from duly_risk.model import HazardModel
 from duly_risk.state import DebtorState
 from duly_risk.step import degrade, fold, has_open_invoices, plan_rows
 from duly_runtime.log import Record
+from duly_runtime.poison_meter import PoisonMeter
 
 from scoring.application.decode_record import Poison, Usable, decode_record, poison
 from scoring.application.outputs import (
@@ -27,7 +28,6 @@ from scoring.application.outputs import (
 )
 from scoring.application.ports import StateStore
 from scoring.domain.open_debtors import OpenDebtors
-from scoring.domain.poison_meter import PoisonMeter
 
 BLOB_BYTES_MAX = 512 * 1024
 RECORD_BYTES_MAX = 900_000
