@@ -13,7 +13,7 @@ from duly_cli.errors import CommandFailed
 from duly_cli.folders import StateFolder, only_stack
 from duly_cli.ledgers import LedgerChoice, read_given, window_of
 from duly_cli.main import EXIT_FAULT, run
-from duly_cli.story import StoryLine, cause_words, choose_debtor, story_begins, tell
+from duly_cli.story import StoryLine, cause_words, choose_debtor, in_causal_order, story_begins, tell
 from duly_cli.summary import read_reference, write_summary
 
 from duly.outreach.v1 import events_pb2 as outreach
@@ -140,3 +140,20 @@ def test_a_file_that_is_no_summary_is_refused(tmp_path):
     (tmp_path / "x.json").write_text("{}")
     with pytest.raises(CommandFailed, match="cannot be read as a summary"):
         read_reference(tmp_path / "x.json")
+
+
+def test_an_effect_that_was_projected_first_is_told_behind_its_cause():
+    def line(event_id: str, cause: str) -> StoryLine:
+        return StoryLine(event_id, "e", "2026-03-04", "", cause, ())
+
+    told = in_causal_order(
+        [line("sent", "planned"), line("fact", "erp"), line("planned", "decided"), line("decided", "tick")]
+    )
+
+    assert [one.event_id for one in told] == ["fact", "decided", "planned", "sent"]
+
+
+def test_lines_that_cause_each_other_are_told_all_the_same():
+    told = in_causal_order([StoryLine(a, "e", "2026-03-04", "", b, ()) for a, b in (("x", "y"), ("y", "x"))])
+
+    assert {one.event_id for one in told} == {"x", "y"}

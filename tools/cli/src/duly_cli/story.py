@@ -102,7 +102,24 @@ def read_timeline(stack: LocalStack, debtor_id: str) -> list[StoryLine]:
                 break
     except (httpx.HTTPError, ValueError) as error:
         raise CommandFailed(f"The timeline of {debtor_id} cannot be read from {url}: {error}") from error
-    return [_line(entry) for entry in entries]
+    return in_causal_order([_line(entry) for entry in entries])
+
+
+def in_causal_order(lines: Sequence[StoryLine]) -> list[StoryLine]:
+    """The same lines, each behind its cause: insights reads several topics, so an effect may be projected first."""
+    known = {line.event_id for line in lines}
+    waiting: dict[str, list[StoryLine]] = defaultdict(list)
+    ordered: dict[str, StoryLine] = {}
+    for line in lines:
+        if line.causation_id in known and line.causation_id not in ordered:
+            waiting[line.causation_id].append(line)
+            continue
+        ready = [line]
+        while ready:
+            told = ready.pop(0)
+            ordered[told.event_id] = told
+            ready = [*waiting.pop(told.event_id, ()), *ready]
+    return [*ordered.values(), *(line for lines in waiting.values() for line in lines)]
 
 
 def tell(lines: Sequence[StoryLine], since: str, causes: Mapping[str, str]) -> list[str]:
