@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from duly_runtime.logging import get_logger
 
 _log = get_logger(__name__)
 _MAX_RECORD_BYTES = 1_000_000
+_LOOK_EVERY_SECONDS = 5.0
+_SILENT_SECONDS_MAX = 12.0  # four heartbeats
 
 
 class KafkaLog:
@@ -136,10 +139,15 @@ class KafkaLogConsumer:
     ) -> None:
         self._start = start
         self._positioned: set[TopicPartition] = set()
-        self._consumer = kafka.KafkaConsumer(
-            bootstrap_servers=bootstrap,
-            group_id=group,
-            group_instance_id=instance,
+        self._group = group
+        self._topics = list(topics)
+        self._settings = {"bootstrap_servers": bootstrap, "group_id": group, "group_instance_id": instance}
+        self._looked_at = time.monotonic()
+        self._consumer = self._open()
+
+    def _open(self) -> Any:
+        consumer = kafka.KafkaConsumer(
+            **self._settings,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_poll_interval_ms=300_000,
@@ -148,12 +156,29 @@ class KafkaLogConsumer:
             partition_assignment_strategy=(CooperativeStickyAssignor,),
             allow_auto_create_topics=False,
         )
-        for topic in topics:
+        for topic in self._topics:
             # The first member of a group assigns from the metadata it has; without any it gave itself nothing.
-            self._consumer.partitions_for_topic(topic)
-        self._consumer.subscribe(list(topics), listener=_ForgetPositions(self._positioned))
+            consumer.partitions_for_topic(topic)
+        consumer.subscribe(self._topics, listener=_ForgetPositions(self._positioned))
+        return consumer
+
+    def _reopen_if_silent(self) -> None:
+        """kafka-python 3.0.12 can lose its heartbeats after a join: it then polls in a tight loop until the broker puts
+        the member out. A new consumer takes the same place; positions come from the database as ever."""
+        now = time.monotonic()
+        if now - self._looked_at < _LOOK_EVERY_SECONDS or not self._consumer.assignment():
+            return
+        self._looked_at = now
+        silent = self._consumer.metrics()["consumer-coordinator-metrics"]["last-heartbeat-seconds-ago"]
+        if silent < _SILENT_SECONDS_MAX:
+            return
+        _log.warning("runtime.heartbeats_lost", group=self._group, silent_seconds=round(min(silent, 1e6)))
+        self._consumer.close(autocommit=False)
+        self._positioned.clear()
+        self._consumer = self._open()
 
     def poll(self, wait_seconds: float, max_records: int = 200) -> Mapping[TopicPartition, list[Record]]:
+        self._reopen_if_silent()
         batches = self._consumer.poll(timeout_ms=int(wait_seconds * 1000), max_records=max_records)
         result: dict[TopicPartition, list[Record]] = {}
         for tp, raw_records in batches.items():

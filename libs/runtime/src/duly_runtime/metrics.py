@@ -25,9 +25,7 @@ class MetricSpec:
 STREAM_EVENTS = MetricSpec("counter", "duly_stream_events_total", "Records by outcome", ("topic", "outcome"))
 STREAM_BATCH = MetricSpec("histogram", "duly_stream_batch_seconds", "One batch from poll to commit", ("topic",))
 DLQ_RECORDS = MetricSpec("counter", "duly_dlq_records_total", "Records put aside", ("topic", "reason"))
-OUTBOX_UNSENT = MetricSpec(
-    "gauge", "duly_outbox_unsent_rows", "Unsent rows of the shard at hand"
-)
+OUTBOX_UNSENT = MetricSpec("gauge", "duly_outbox_unsent_rows", "Unsent rows of the shard at hand")
 INBOX_DUPLICATES = MetricSpec("counter", "duly_inbox_duplicates_total", "Events seen before", ("topic",))
 LOOP_STEPS = MetricSpec("counter", "duly_loop_steps_total", "Steps of a process loop", ("loop", "outcome"))
 INGRESS_DELIVERIES = MetricSpec("counter", "duly_ingress_deliveries_total", "Deliveries by answer", ("answer",))
