@@ -24,7 +24,7 @@ purge: down ## Remove everything that was made here: runs, jars, models, environ
 
 ##@ Test
 test: setup ## The whole test suite
-	@$(BIN)/python -m pytest $(or $(T),libs services training tools tests bench) $(ARGS)
+	@$(BIN)/python -m pytest -n 2 $(or $(T),libs services training tools tests bench) $(ARGS)
 unit: setup ## Fast tests only: no servers
 	@$(BIN)/python -m pytest -q -m "not kafka and not postgres and not docker and not sockets and not slow" $(ARGS)
 chaos: setup ## Kill services at random while a demo plays; SEED=n

@@ -17,7 +17,7 @@ from duly_runtime.migrations import migrate
 from duly_testing.clock import FakeClock
 from duly_testing.memory_log import MemoryLog
 from google.protobuf.timestamp_pb2 import Timestamp
-from outreach.application.ports import GatewayUnavailable, RequestRefused
+from outreach.application.ports import CallFaulted, GatewayUnavailable, RequestRefused
 from outreach.bootstrap import MIGRATIONS, build
 from outreach.config import Settings
 from psycopg.rows import dict_row
@@ -35,7 +35,10 @@ NIGHT, MORNING, NOON = time(0, 0), time(10, 0), time(12, 0)
 
 
 class FakeGateway:
-    """Keeps what it was asked, by key. `down`: does not answer; `refuses`: a status it gives every request."""
+    """Keeps what it was asked, by key. `down`: does not answer; `refuses`: a status it gives every request.
+
+    `slow`: takes the request and answers too late. `cancel_faults`: the statuses of the next cancellations.
+    """
 
     def __init__(self):
         self.requests = []
@@ -43,6 +46,9 @@ class FakeGateway:
         self.down = False
         self.refuses = ""
         self.dies_after_taking = False
+        self.slow = False
+        self.cancel_faults = iter(())
+        self.cancels_tried = 0
 
     def request_contact(self, request, traceparent=""):
         if self.down:
@@ -52,11 +58,17 @@ class FakeGateway:
         self.requests.append(request)
         if self.dies_after_taking:
             raise KeyboardInterrupt
+        if self.slow:
+            raise GatewayUnavailable("DEADLINE_EXCEEDED")
         return gateway.RequestContactResponse(contact_id=request.contact_id, state=gateway.CONTACT_STATE_RESERVED)
 
     def cancel_contact(self, request, traceparent=""):
         if self.down:
             raise GatewayUnavailable("UNAVAILABLE")
+        self.cancels_tried += 1
+        fault = next(self.cancel_faults, "")
+        if fault:
+            raise CallFaulted(fault)
         self.cancels.append(request)
         return gateway.CancelContactResponse(contact_id=request.contact_id, state=gateway.CONTACT_STATE_CANCELLED)
 

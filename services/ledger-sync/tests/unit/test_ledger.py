@@ -143,9 +143,9 @@ def test_the_version_decides_and_a_repetition_is_stale() -> None:
     assert rejected(book, invoice(130, version=12)) == "version_reused"
 
 
-def test_versions_compare_as_numbers_and_as_stamps() -> None:
-    ordered = ["0", "2", "10", "2031030123595950", "2031-03-01T00:00:00Z", "2031-03-02T00:00:00Z"]
-    assert sorted(["10", "2031-03-02T00:00:00Z", "0", *ordered[3:5], "2"], key=version_key) == ordered
+def test_versions_compare_as_numbers() -> None:
+    ordered = ["0", "2", "10", "1930132800000000", "2031030123595950"]
+    assert sorted(["10", "2031030123595950", "0", "1930132800000000", "2"], key=version_key) == ordered
     assert version_key("007") == version_key("7")
 
 

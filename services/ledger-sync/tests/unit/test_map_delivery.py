@@ -7,18 +7,26 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from duly_contracts.events import event_of
 from duly_contracts.ids import fact_id
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_sync.application.cloudevents import BODY_BYTES_MAX
 from ledger_sync.application.delivery import Delivery, Fault, Framing, MappedFact, Rejection
+from ledger_sync.application.fact_rules import RULES
 from ledger_sync.application.map_delivery import map_delivery
+from ledger_sync.application.receive_delivery import Receipt
+from ledger_sync.entrypoints.http import answer
 
 RECEIVED = datetime(2031, 3, 1, 9, 30, tzinfo=UTC)
 
 
 def delivery(body: bytes, framing: Framing = Framing.STRUCTURED, headers: dict[str, str] | None = None) -> Delivery:
     return Delivery("demo", "d-1", "cause-1", framing, headers or {}, body, RECEIVED)
+
+
+def batch_of(*events: Any) -> Delivery:
+    return delivery(json.dumps(events).encode(), Framing.BATCH)
 
 
 def single(event: Any) -> MappedFact | Rejection:
@@ -48,6 +56,67 @@ def test_without_a_version_the_time_is_the_version_and_without_a_time_the_receip
     del event["time"]
     result = single(event)
     assert (result.time, result.fact.version) == (RECEIVED, "1930123800000000")
+
+
+@pytest.mark.parametrize(
+    "older, newer",
+    [
+        ("2031-03-01T12:00:00Z", "2031-03-01T12:00:00.250Z"),
+        ("2031-03-01T12:00:00+02:00", "2031-03-01T11:00:00Z"),
+        ("2031-03-01T23:00:00-05:00", "2031-03-02T05:00:00+00:00"),
+        (9, "10"),
+        ("9", "2031-03-01T12:00:00Z"),
+    ],
+)
+def test_the_later_version_is_newer_however_it_is_written(events: Any, older: Any, newer: Any) -> None:
+    facts = [single(events.invoice(sourceversion=version)).fact for version in (older, newer)]
+    assert facts[0].order < facts[1].order
+
+
+def test_an_instant_as_version_is_the_same_as_the_events_time_without_one(events: Any) -> None:
+    event = events.invoice(sourceversion="2031-03-01T12:00:00Z")
+    assert single(event).fact.version == "1930132800000000"
+
+
+def test_a_time_before_1970_is_no_version(events: Any) -> None:
+    event = events.invoice(time="1969-12-31T23:59:59Z")
+    assert isinstance(single(event), MappedFact)
+    del event["sourceversion"]
+    assert (code(event), single(event).text[:5]) == ("attribute_invalid", "time:")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"\ud800": 1},
+        {"total": {"\udfff": "1"}},
+        {"\ud800\x00\n": {"\ud800": "\ud800"}},
+        {"number": "\ud800"},
+        {"total": {"amountMinor": "\ud800"}},
+    ],
+)
+def test_a_lone_surrogate_is_the_fault_of_its_event_alone(events: Any, data: dict[str, Any]) -> None:
+    bad = events.invoice()
+    bad["data"] |= data
+    receipt = Receipt("d-1", Framing.BATCH, map_delivery(batch_of(bad, events.payment())))
+    assert [getattr(result, "code", "") for result in receipt.results] == ["data_invalid", ""]
+    assert json.loads(answer(receipt).body)["results"][0]["reason"] == "data_invalid"
+
+
+@pytest.mark.parametrize("place", ["data", "field", "attribute"])
+def test_no_depth_of_nesting_makes_the_mapping_fail(events: Any, place: str) -> None:
+    for depth in (5, 11, 100, *range(880, 1010)):
+        nested = '{"a":' * depth + "1" + "}" * depth
+        event = events.invoice(**({"extra": "@"} if place == "attribute" else {}))
+        if place == "data":
+            event["data"] = "@"
+        if place == "field":
+            event["data"]["total"] = "@"
+        if place == "attribute":
+            event["specversion"] = "2"
+        body = json.dumps([event]).replace('"@"', nested).encode()
+        (result,) = map_delivery(delivery(body, Framing.BATCH))
+        assert isinstance(result, Rejection)
 
 
 def test_binary_mode_reads_attributes_from_headers(events: Any) -> None:
@@ -115,6 +184,16 @@ def test_a_body_without_events_is_one_rejection(body: bytes, framing: Framing, r
         ({"time": "2031-03-01T12:00:00"}, "attribute_invalid"),
         ({"sourceversion": ""}, "attribute_invalid"),
         ({"sourceversion": True}, "attribute_invalid"),
+        ({"sourceversion": "v9"}, "attribute_invalid"),
+        ({"sourceversion": "1.10"}, "attribute_invalid"),
+        ({"sourceversion": "\u0661"}, "attribute_invalid"),
+        ({"sourceversion": "9" * 101}, "attribute_invalid"),
+        ({"sourceversion": -1}, "attribute_invalid"),
+        ({"sourceversion": 1.5}, "attribute_invalid"),
+        ({"sourceversion": "2031-03-01"}, "attribute_invalid"),
+        ({"sourceversion": "2031-03-01T12:00:00"}, "attribute_invalid"),
+        ({"sourceversion": "1969-12-31T23:59:59Z"}, "attribute_invalid"),
+        ({"sourceversion": "0001-01-01T00:00:00+14:00"}, "attribute_invalid"),
         ({"backfill": "yes"}, "attribute_invalid"),
         ({"data": None}, "data_missing"),
         ({"data": []}, "data_missing"),
@@ -183,6 +262,40 @@ likely_values = st.sampled_from(["1.0", "duly.party.upserted.v1", "/tenants/demo
 @given(st.dictionaries(attribute_names, json_values | likely_values))
 def test_no_json_makes_the_mapping_fail(event: dict[str, Any]) -> None:
     assert len(map_delivery(delivery(json.dumps([event, event]).encode(), Framing.BATCH))) == 2
+
+
+# Also what no JSON text should hold but a hostile one can: lone surrogates, NUL.
+any_text = st.text("\ud800\udfff\x00a1:\u00e9", max_size=4) | st.text(max_size=8)
+nested_names = ["amountMinor", "currency", "channel", "address", "dueDate", "no"]
+field_names = st.sampled_from(
+    [*sorted({field.json_name for message in RULES for field in message.DESCRIPTOR.fields}), *nested_names]
+)
+texts = any_text | st.sampled_from(["EUR", "2031-03-01", "Europe/Berlin", "PARTY_KIND_BUSINESS", "EMAIL", "1e400", "D"])
+hostile = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(field_names | any_text, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.sampled_from([event_of(message()).type for message in RULES]),
+    st.dictionaries(field_names | any_text, hostile, max_size=6),
+    st.dictionaries(st.sampled_from(["sourceversion", "time", "traceparent"]), hostile, max_size=2),
+)
+def test_whatever_data_an_event_has_it_is_mapped_or_rejected_with_words_that_can_be_sent(
+    ce_type: str, data: dict[str, Any], more: dict[str, Any]
+) -> None:
+    event = {
+        "specversion": "1.0", "id": "e-1", "source": "/tenants/demo/ledgers/erp", "type": ce_type, "subject": "D",
+        "data": data, **more,
+    }  # fmt: skip
+    results = map_delivery(batch_of(event, event))
+    assert [result.position for result in results] == [0, 1]
+    answer(Receipt("d-1", Framing.BATCH, results))
+    for result in results:
+        assert not isinstance(result, Rejection) or "\x00" not in result.text
 
 
 @settings(max_examples=200, deadline=None)

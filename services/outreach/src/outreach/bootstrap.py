@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
 from dataclasses import replace
 from datetime import timedelta
@@ -11,7 +13,7 @@ from duly_policy import load_packs, load_strategy
 from duly_runtime.admin import Status
 from duly_runtime.clock import Clock, PolicyClock, PolicyClockUnset
 from duly_runtime.consumer import ConsumerLoop
-from duly_runtime.database import Database
+from duly_runtime.database import TRANSIENT_ERRORS, Database
 from duly_runtime.kafka_log import KafkaLog
 from duly_runtime.log import EventLog
 from duly_runtime.loops import Wake
@@ -52,7 +54,7 @@ def build(
         gateway = client = GrpcContactGateway(settings.gateway_address, settings.gateway_token.get_secret_value())
     units = Units(database, log.partitions("ledger-events"), policy_clock, metrics)
     consumer = consumer_loop(log, units, event_handlers(policy_of(settings), policy_clock), clock, metrics)
-    call_gateway = CallGateway(units.open, gateway, clock, policy_clock, settings.instance)
+    call_gateway = CallGateway(units.open, gateway, clock, policy_clock, _owner(settings))
     call_gateway.take_over()
     return Service(
         name=NAME,
@@ -62,6 +64,7 @@ def build(
             RelayLoop(database, log.producer(NAME), relay_wake, clock, metrics),
         ),
         status=lambda: _status(consumer, database, policy_clock),
+        not_ready=lambda: _not_ready(database),
         closers=(*((client.close,) if client is not None else ()), database.close),
     )
 
@@ -78,6 +81,11 @@ def policy_of(settings: Settings) -> Policy:
     )
 
 
+def _owner(settings: Settings) -> str:
+    """Whose calls to the gateway are whose: never the same for two processes that run at once."""
+    return settings.instance_id or f"{socket.gethostname()}-{os.getpid()}"
+
+
 def _status(consumer: ConsumerLoop, database: Database, policy_clock: PolicyClock) -> Status:
     """Positions are read first: what they stand for is committed, so its events and calls are in the counts."""
     positions: dict[str, dict[int, int]] = {}
@@ -90,6 +98,15 @@ def _status(consumer: ConsumerLoop, database: Database, policy_clock: PolicyCloc
     except PolicyClockUnset:
         instant = ""
     return Status(NAME, positions, outbox, work, instant)
+
+
+def _not_ready(database: Database) -> str:
+    try:
+        with database.reading() as connection:
+            connection.execute("select 1")
+    except TRANSIENT_ERRORS:
+        return "the database does not answer"
+    return ""
 
 
 def main() -> int:

@@ -10,7 +10,6 @@ from pydantic import Field, SecretStr, field_validator
 class Settings(ServiceSettings):
     gateway_address: str = Field("127.0.0.1:18040", description="gRPC address of the gateway, host:port")
     gateway_token: SecretStr = Field(description="token for the gateway, scope contacts:write")
-    instance: str = Field("outreach-0", min_length=1, description="name of this process among its replicas")
     stage: Stage = Field(Stage.PREDICTIVE, description="rollout stage; REMINDERS times the ladder without scores")
     strategy: str = Field("reminder-ladder", description="ladder, by name or name@version")
     packs: str = Field("duly-default", description="rule packs of the contact gate, comma separated")

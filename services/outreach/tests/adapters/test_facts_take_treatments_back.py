@@ -82,6 +82,46 @@ def test_a_void_or_a_write_off_cancels_without_saying_paid(planned, fact):
     assert world.names() == ["contact.cancelled"]
 
 
+def revise(world, invoice_id, due, amount=24000):
+    revised = ledger.InvoiceRevised(invoice_id=invoice_id, debtor_id="D-1", due_date=due)
+    revised.total.amount_minor, revised.total.currency = amount, "EUR"
+    return world.publish(revised)
+
+
+def test_a_due_date_moved_into_the_future_takes_the_reminder_back_until_it_has_come(planned):
+    world = planned
+    cause = revise(world, "INV-1", due="2026-07-01")
+    world.run()
+
+    assert world.names() == ["contact.cancelled"]
+    cancelled = world.last("contact.cancelled")[1]
+    assert (cancelled.reason, cancelled.cause_event_id) == (pb.CANCEL_REASON_SUPERSEDED, cause)
+    assert [c.contact_id for c in world.gateway.cancels] == [world.gateway.contacts[0].contact_id]
+    world.play_until("2026-07-03")
+    assert len(world.gateway.contacts) == 1
+    world.play_until("2026-07-06")
+    assert len(world.gateway.contacts) == 2
+
+
+def test_a_revision_that_leaves_the_invoice_overdue_cancels_nothing(planned):
+    revise(planned, "INV-1", due="2026-06-03", amount=12000)
+    planned.run()
+
+    assert planned.names() == []
+
+
+def test_when_one_of_two_invoices_is_postponed_the_other_is_asked_for_alone(world):
+    world.party()
+    world.invoice("A")
+    world.invoice("B")
+    world.play_day("2026-06-04")
+    revise(world, "B", due="2026-07-01")
+    world.play_day("2026-06-05")
+
+    assert [sorted(c.invoice_ids) for c in world.gateway.contacts] == [["A", "B"], ["A"]]
+    assert len(world.gateway.cancels) == 1
+
+
 def test_a_part_payment_cancels_nothing(planned):
     planned.payment("P-1", "40.00")
     planned.allocation("P-1", "INV-1", "40.00")

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 from outreach.adapters.gateway_client import GrpcContactGateway
-from outreach.application.ports import GatewayUnavailable, RequestRefused
+from outreach.application.ports import CallFaulted, GatewayUnavailable, RequestRefused
 
 from duly.gateway.v1 import contact_service_pb2 as pb
 from duly.gateway.v1.contact_service_pb2_grpc import ContactServiceServicer, add_ContactServiceServicer_to_server
@@ -57,11 +57,20 @@ def test_a_request_carries_the_token_and_the_trace(client, servicer):
     assert servicer.metadata["traceparent"] == "00-aa-bb-01"
 
 
-@pytest.mark.parametrize("name", ["UNAVAILABLE", "ABORTED", "RESOURCE_EXHAUSTED", "UNAUTHENTICATED", "NOT_FOUND"])
+@pytest.mark.parametrize("name", ["UNAVAILABLE", "ABORTED", "RESOURCE_EXHAUSTED", "UNAUTHENTICATED"])
 def test_what_may_pass_is_to_be_tried_again(client, servicer, name):
     servicer.status = grpc.StatusCode[name]
     with pytest.raises(GatewayUnavailable, match=name):
         client.request_contact(pb.RequestContactRequest())
+
+
+@pytest.mark.parametrize("name", ["NOT_FOUND", "INTERNAL", "UNKNOWN"])
+def test_a_fault_of_one_call_says_nothing_about_the_others(client, servicer, name):
+    servicer.status = grpc.StatusCode[name]
+    with pytest.raises(CallFaulted, match=name):
+        client.request_contact(pb.RequestContactRequest())
+    with pytest.raises(CallFaulted, match=name):
+        client.cancel_contact(pb.CancelContactRequest())
 
 
 @pytest.mark.parametrize("name", ["INVALID_ARGUMENT", "FAILED_PRECONDITION", "ALREADY_EXISTS"])
@@ -70,9 +79,3 @@ def test_what_will_never_pass_is_refused_with_its_status(client, servicer, name)
     with pytest.raises(RequestRefused) as error:
         client.request_contact(pb.RequestContactRequest())
     assert error.value.reason == name
-
-
-def test_a_contact_the_gateway_never_heard_of_needs_no_cancelling(client, servicer):
-    servicer.status = grpc.StatusCode.NOT_FOUND
-    with pytest.raises(RequestRefused):
-        client.cancel_contact(pb.CancelContactRequest())

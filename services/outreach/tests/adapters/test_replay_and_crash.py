@@ -1,6 +1,7 @@
 """Everything may come twice and the process may die anywhere: the debtor hears of it once."""
 
 import pytest
+from outreach.domain import ledger as ledger_fold
 
 from duly.ledger.v1 import events_pb2 as ledger
 
@@ -131,6 +132,39 @@ def test_an_unusable_record_makes_a_person_decide_about_its_debtor(world):
     world.play_until("2026-06-05")
     assert world.last("work_item.created")[1].kind == "decide_contact"
     assert world.gateway.contacts == []
+
+
+def test_a_dead_letter_is_read_again_after_the_fix_as_the_readme_says(world, monkeypatch):
+    world.party()
+    with monkeypatch.context() as broken:
+        broken.setattr(ledger_fold, "stated", lambda *_: [][0])
+        world.invoice("INV-1")
+        world.run()
+    world.pay("INV-1", "40.00")
+    world.run()
+    (letter,) = world.log.records("ledger-events-dlq")
+    headers = {name: value.decode() for name, value in letter.headers}
+    assert headers["dlq_service"] == "outreach"
+    world.stop()
+    world.execute(
+        "update consumer_position set next_offset = %s"
+        " where consumer = 'outreach-consumer' and topic = 'ledger-events' and \"partition\" = %s",
+        int(headers["dlq_offset"]),
+        int(headers["dlq_partition"]),
+    )
+    world.execute("update debtor set unusable_here = false where tenant = 'acme' and debtor_id = 'D-1'")
+    world.start()
+    world.run()
+
+    assert world.rows("select open_minor from invoice") == [{"open_minor": 20000}]
+    world.play_until("2026-06-05")
+    assert [c.step_no for c in world.gateway.contacts] == [1]
+
+
+def test_without_its_database_it_is_not_ready(world):
+    assert world.service.not_ready() == ""
+    world.stop()
+    assert world.service.not_ready() == "the database does not answer"
 
 
 def test_status_names_positions_and_the_policy_instant_and_survives_a_restart(world):

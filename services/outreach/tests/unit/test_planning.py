@@ -166,6 +166,27 @@ def test_a_case_opens_closes_and_opens_again_after_a_reversal():
 )
 def test_a_waiting_treatment_is_withdrawn_for_what_is_not_owed(disputed, claimable, reason):
     invoice = overdue("A", disputed_minor=disputed)
+    waiting = plan(overdue("A")).treatment
+    with_another = replace(waiting, invoice_ids=("A", "GONE"))
 
-    assert why_withdrawn(("A",), {"A": invoice}, {"A": claimable}) is reason
-    assert why_withdrawn(("A", "GONE"), {"A": invoice}, {"A": claimable}) is (CancelReason.PAID)
+    assert why_withdrawn(waiting, {"A": invoice}, {"A": claimable}, TODAY) is reason
+    assert why_withdrawn(with_another, {"A": invoice}, {"A": claimable}, TODAY) is CancelReason.PAID
+
+
+@pytest.mark.parametrize(
+    ("dpd", "fact_days_later", "reason"),
+    [
+        (1, 0, None),
+        (0, 0, CancelReason.SUPERSEDED),
+        (-30, 0, CancelReason.SUPERSEDED),
+        (-1, 2, None),
+        (-1, 1, CancelReason.SUPERSEDED),
+        (1, -1, None),  # recorded on the eve of the day it was planned on
+    ],
+)
+def test_a_waiting_treatment_is_withdrawn_for_what_is_not_overdue_any_more(dpd, fact_days_later, reason):
+    waiting = plan(overdue("A"), overdue("B")).treatment
+    invoices = {"A": overdue("A", dpd=dpd), "B": overdue("B")}
+    on = TODAY + timedelta(days=fact_days_later)
+
+    assert why_withdrawn(waiting, invoices, {"A": 24000, "B": 24000}, on) is reason

@@ -17,6 +17,12 @@ def test_autonomy_of_an_action_overrides_the_strategys_own():
     assert strategy.autonomy_of("call_task") is Autonomy.APPROVE
 
 
+def test_a_process_has_one_name():
+    assert [field for field in Settings.model_fields if "instance" in field] == ["instance_id"]
+    named = load_settings(Settings, "outreach", ENV | {"DULY_OUTREACH_INSTANCE_ID": "outreach-1"})
+    assert named.instance_id == "outreach-1"
+
+
 def test_every_fault_is_named_at_once_and_no_secret_has_a_default():
     with pytest.raises(SettingsInvalid) as error:
         load_settings(Settings, "outreach", {"DULY_OUTREACH_AUTONOMY": "reminder=SOMETIMES"})

@@ -10,7 +10,7 @@ from duly_contracts.keys import partition_of
 from duly_runtime.log import Record
 from scoring.application.pure_fold import pure_fold
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 EVENTS_MIN = 20_000
 
 

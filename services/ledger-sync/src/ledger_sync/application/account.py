@@ -28,12 +28,16 @@ class Outgoing:
 
 
 class Account:
-    """Applies mapped facts to one debtor's ledger. `close` gives what to write; `outgoing` what to emit."""
+    """Applies mapped facts to one debtor's ledger. `close` gives what to write; `outgoing` what to emit.
+
+    stale: facts that changed nothing, for one as new or newer stands.
+    """
 
     def __init__(self, stored: StoredAccount) -> None:
         self.debtor_id = stored.debtor_id
         self.outgoing: list[Outgoing] = []
         self.refused: list[tuple[MappedFact, str, str]] = []
+        self.stale: list[MappedFact] = []
         self._ledger = Ledger(stored.facts)
         self._known = stored.known
         self._degraded = stored.degraded
@@ -68,6 +72,7 @@ class Account:
 
     def _took(self, mapped: MappedFact, effect: Effect) -> None:
         if effect is Effect.STALE:
+            self.stale.append(mapped)
             return
         self._known = True
         self._changed[mapped.fact.key] = mapped

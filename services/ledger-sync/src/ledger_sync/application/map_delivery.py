@@ -10,7 +10,9 @@ from typing import Any
 from duly_contracts.envelope import format_instant, parse_instant
 from duly_contracts.events import EventUndecodable, EventUnknown, decode, encode, event_by_type
 from duly_contracts.ids import fact_id
-from google.protobuf.json_format import ParseDict, ParseError
+from google.protobuf.json_format import Error as JsonFormatError
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message import Error as ProtobufError
 from google.protobuf.message import Message
 
 from duly.ledger.v1 import events_pb2 as pb
@@ -22,6 +24,11 @@ _RAW_BYTES_MAX = 16 * 1024
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _VERSION_LENGTH_MAX = 100
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# What protobuf raises for hostile JSON. SystemError: upb, for a field name with a lone surrogate.
+_NOT_PROTOBUF_JSON = (
+    JsonFormatError, ProtobufError, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError,
+    SystemError,
+)  # fmt: skip
 
 
 class _Refused(ValueError):
@@ -73,7 +80,7 @@ def _map_event(delivery: Delivery, event: RawEvent) -> Mapped:
             event_type=_kept(event.text("type")),
             fault=fault,
             code=error.code,
-            text=str(error)[:500].replace("\x00", ""),
+            text=_quoted(str(error)),
             debtor_id=_kept(event.text("subject")),
             raw=_raw(event),
         )
@@ -151,9 +158,10 @@ def _message(ce_type: str, data: Any, subject: str) -> Message:
         if isinstance(message, pb.PartyUpserted) and not message.kind:
             message.kind = pb.PARTY_KIND_UNKNOWN
         message = decode(ce_type, encode(message))
-    except (ParseError, ValueError) as error:
+    except _NOT_PROTOBUF_JSON as error:
         code = error.code if isinstance(error, EventUndecodable) else "data_invalid"
-        raise _Refused(Fault.INVALID, code, f"data: {str(error).splitlines()[0]}") from None
+        reason = "no JSON of this event" if isinstance(error, SystemError) else str(error).partition("\n")[0]
+        raise _Refused(Fault.INVALID, code, f"data: {reason}") from None
     if message.debtor_id != subject:  # type: ignore[attr-defined]
         raise _Refused(Fault.INVALID, "subject_mismatch", "subject: must be the debtor that data names")
     return message
@@ -169,14 +177,32 @@ def _time(event: RawEvent, received_at: datetime) -> datetime:
 
 
 def _version(event: RawEvent, time: datetime) -> str:
-    """The source's own version; without one, the event's time in microseconds (16 digits, like the export's)."""
+    """The source's own version as digits: a number as it is, an instant in microseconds (16 digits, like the export's).
+
+    Without one, the event's time. Nothing else: of `v9` and `v10` nobody but the source knows which is newer.
+    """
     if "sourceversion" not in event.attributes:
-        return str((time - _EPOCH) // timedelta(microseconds=1)).rjust(16, "0")
+        return _microseconds(time, "time")
     version = event.attributes["sourceversion"]
     text = str(version) if isinstance(version, int) and not isinstance(version, bool) else event.text("sourceversion")
-    if not text or len(text) > _VERSION_LENGTH_MAX or not (text.isascii() and text.isprintable()):
-        raise _Refused(Fault.MALFORMED, "attribute_invalid", "sourceversion: up to 100 ASCII characters or an integer")
-    return text
+    if len(text) <= _VERSION_LENGTH_MAX and text.isascii() and text.isdigit():
+        return text
+    try:
+        instant = parse_instant(text)
+    except (ValueError, OverflowError):
+        raise _Refused(
+            Fault.MALFORMED,
+            "attribute_invalid",
+            f"sourceversion: a whole number of up to {_VERSION_LENGTH_MAX} digits, or an RFC 3339 instant with an"
+            " offset, is needed: other texts have no order",
+        ) from None
+    return _microseconds(instant, "sourceversion")
+
+
+def _microseconds(instant: datetime, name: str) -> str:
+    if instant < _EPOCH:
+        raise _Refused(Fault.MALFORMED, "attribute_invalid", f"{name}: an instant of 1970 or later is needed")
+    return str((instant - _EPOCH) // timedelta(microseconds=1)).rjust(16, "0")
 
 
 def _backfill(event: RawEvent) -> bool:
@@ -199,6 +225,14 @@ def _kept(text: str) -> str:
     return "".join(char for char in text[:ID_LENGTH_MAX] if char.isprintable())
 
 
+def _quoted(text: str) -> str:
+    """A reason that may quote the event: what neither UTF-8 nor PostgreSQL's text can hold is left out."""
+    return text[:500].encode("utf-8", "ignore").decode().replace("\x00", "")
+
+
 def _raw(event: RawEvent) -> bytes:
     document = {**event.attributes, "data": event.data}
-    return json.dumps(document, ensure_ascii=True).encode()[:_RAW_BYTES_MAX]
+    try:
+        return json.dumps(document, ensure_ascii=True).encode()[:_RAW_BYTES_MAX]
+    except RecursionError:  # nested to the very depth that could just be read
+        return b""

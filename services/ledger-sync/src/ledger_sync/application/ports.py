@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 
 from ledger_sync.application.delivery import MappedFact, Rejection
 from ledger_sync.domain.calendar import Tick
-from ledger_sync.domain.facts import Fact
+from ledger_sync.domain.facts import Fact, FactKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,9 @@ class RecordingStore(Protocol):
 
     def claim(self, tenant: str, facts: Sequence[MappedFact]) -> Claims:
         """Mark events (source, id) as seen."""
+
+    def owners(self, tenant: str, facts: Sequence[MappedFact]) -> Mapping[FactKey, str]:
+        """Thing -> its debtor: the one that stated it first, here or earlier. Things nobody stated are left out."""
 
     def lock_accounts(self, tenant: str, debtor_ids: Sequence[str]) -> list[StoredAccount]:
         """Lock and load debtors, in id order, so that no two recorders interleave one of them."""

@@ -7,7 +7,7 @@ the version. With the first two emptied, a full replay still changes nothing and
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -21,17 +21,20 @@ from ledger_sync.application.account import Account, Outgoing
 from ledger_sync.application.delivery import Delivery, Fault, MappedFact, Rejection
 from ledger_sync.application.map_delivery import map_delivery
 from ledger_sync.application.ports import RecordingStore
+from ledger_sync.domain.facts import FactKey
 
 ID_REUSED = "id_reused"
+THING_OF_OTHER_DEBTOR = "thing_of_other_debtor"
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """Counts of one delivery. put_aside: rejected events by reason code."""
+    """Counts of one delivery. put_aside: rejected events by reason code. stale: ids of facts that came too late."""
 
     events: int
     emitted: int
     put_aside: Counter[str]
+    stale: Sequence[str]
 
 
 def record_delivery(delivery: Delivery, store: RecordingStore, traceparent: str = "") -> Recorded:
@@ -40,13 +43,29 @@ def record_delivery(delivery: Delivery, store: RecordingStore, traceparent: str 
     rejections = [result for result in mapped if isinstance(result, Rejection)]
     claims = store.claim(delivery.tenant, [result for result in mapped if isinstance(result, MappedFact)])
     rejections += [_rejection(fact, ID_REUSED, "this id came before with other content") for fact in claims.reused]
-    accounts = _apply(delivery.tenant, claims.fresh, store)
+    owned, foreign = _by_owner(claims.fresh, store.owners(delivery.tenant, claims.fresh))
+    rejections += [
+        _rejection(fact, THING_OF_OTHER_DEBTOR, f"{fact.fact.thing.aspect} {fact.fact.thing_id} is another debtor's")
+        for fact in foreign
+    ]
+    accounts = _apply(delivery.tenant, owned, store)
     for account in accounts:
         rejections += [_rejection(*refused) for refused in account.refused]
     emitted = _emit(delivery, accounts, store, traceparent)
     if rejections:
         store.quarantine(delivery.tenant, delivery.delivery_id, delivery.key, delivery.received_at, rejections)
-    return Recorded(len(mapped), emitted, Counter(rejection.code for rejection in rejections))
+    stale = [fact.fact_id for account in accounts for fact in account.stale]
+    return Recorded(len(mapped), emitted, Counter(rejection.code for rejection in rejections), stale)
+
+
+def _by_owner(facts: Sequence[MappedFact], owners: Mapping[FactKey, str]) -> tuple[list[MappedFact], list[MappedFact]]:
+    """Facts whose thing is their debtor's (or nobody's yet), and those of another's."""
+    owned: list[MappedFact] = []
+    foreign: list[MappedFact] = []
+    for mapped in facts:
+        is_own = owners.get(mapped.fact.thing, mapped.debtor_id) == mapped.debtor_id
+        (owned if is_own else foreign).append(mapped)
+    return owned, foreign
 
 
 def _apply(tenant: str, facts: Iterable[MappedFact], store: RecordingStore) -> list[Account]:

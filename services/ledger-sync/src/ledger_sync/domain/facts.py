@@ -28,6 +28,13 @@ class Aspect(StrEnum):
 
 
 ASPECT_ORDER = {aspect: number for number, aspect in enumerate(Aspect)}
+# Aspects of a thing that another aspect brings into being.
+_STATED_BY = {
+    Aspect.DISPUTE: Aspect.INVOICE,
+    Aspect.INVOICE_VOID: Aspect.INVOICE,
+    Aspect.CREDIT_NOTE_VOID: Aspect.CREDIT_NOTE,
+    Aspect.ALLOCATION_REMOVAL: Aspect.ALLOCATION,
+}
 
 
 class FactKey(NamedTuple):
@@ -42,7 +49,7 @@ class Fact:
     """What a source says of one aspect of one thing, at its own version.
 
     thing_id: id of the party, invoice (terms, dispute, void), payment, reversal, credit note, allocation, write-off.
-    version: the source's own; later states compare greater (`version_key`).
+    version: digits; later states compare greater (`version_key`).
     rank: orders facts of one version (a dispute before its resolution).
     digest: of the content, to tell a repetition from a contradiction.
     invoice_id: the invoice it bears on. source: the payment or credit note it bears on.
@@ -68,17 +75,22 @@ class Fact:
         return FactKey(self.aspect, self.thing_id)
 
     @property
+    def thing(self) -> FactKey:
+        """The thing itself, by the aspect that states it: a dispute's is its invoice. It belongs to one debtor."""
+        return FactKey(_STATED_BY.get(self.aspect, self.aspect), self.thing_id)
+
+    @property
+    def states_thing(self) -> bool:
+        """Whether the fact brings its thing into being, so that a debtor may own it."""
+        return self.aspect not in _STATED_BY
+
+    @property
     def order(self) -> tuple[tuple[int, str], int]:
         """Compares facts of one key: the greater one stands."""
         return version_key(self.version), self.rank
 
 
 def version_key(version: str) -> tuple[int, str]:
-    """Total order of source versions: numbers by value and below texts, texts by code point (ISO 8601 sorts right)."""
-    if version.isascii() and version.isdigit():
-        digits = version.lstrip("0")
-        return len(digits), digits
-    return _TEXT_RANK, version
-
-
-_TEXT_RANK = 1_000_000
+    """Orders versions by value. They are digits alone: what a source sends is brought to that form or refused."""
+    digits = version.lstrip("0")
+    return len(digits), digits

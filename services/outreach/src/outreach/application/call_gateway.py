@@ -2,6 +2,10 @@
 
 A call is claimed by a lease in one transaction, made outside of any, and its answer is recorded in another. A crash in
 between repeats the call when the lease ends (or at once, when the process comes back under its name).
+
+A debtor's later calls wait for the earlier one, so each has an end: a request by its `not_after`; a cancellation that
+the gateway keeps answering with a fault by the same instant and by a number of tries. A gateway that does not answer at
+all has nobody's call, and they wait for it.
 """
 
 from __future__ import annotations
@@ -12,11 +16,13 @@ from datetime import UTC, timedelta
 from duly_contracts.envelope import Envelope
 from duly_contracts.events import event_of
 from duly_runtime.clock import Clock, PolicyClock
+from google.protobuf.message import Message
 
 from duly.gateway.v1 import contact_service_pb2 as gateway_pb
 from duly.outreach.v1 import events_pb2 as pb
 from outreach.application.ports import (
     Call,
+    CallFaulted,
     CallKind,
     ContactGateway,
     GatewayUnavailable,
@@ -32,11 +38,15 @@ _BATCH_SECONDS_MAX = 10.0
 _LEASE = timedelta(seconds=20)  # longer than a batch and the deadline of its last call
 _BACKOFF_SECONDS_MAX = 60.0
 _EXPIRED = "EXPIRED"
+_NOT_FOUND = "NOT_FOUND"
+# After 31 s of back-off: a request that timed out here has long ended there, so the contact was never made.
+_NOT_FOUND_TRIES_MAX = 7
+_FAULT_TRIES_MAX = 12  # some 5 minutes
 
 
 @dataclass(frozen=True, slots=True)
 class CallGateway:
-    """owner: name of this process among its replicas, the same after a restart."""
+    """owner: name of this process, never that of another which runs; under a lasting one it takes up its own calls."""
 
     open_unit: OpenUnit
     gateway: ContactGateway
@@ -60,16 +70,21 @@ class CallGateway:
             if not unavailable and self.clock.monotonic() - started < _BATCH_SECONDS_MAX:
                 unavailable = self._make(call)
             else:  # the gateway is away or slow: leave it alone and give the rest back
-                self._retry(call, 0.0, unavailable or "batch_time_over")
+                self._give_back(call)
         return bool(calls)
 
     def _make(self, call: Call) -> str:
-        """One call and its record; the reason when it must be tried again, else ''."""
+        """One call and its record; the reason when the gateway is away, else ''."""
         try:
             answer = self._answer(call)
         except GatewayUnavailable as error:
-            self._retry(call, min(_BACKOFF_SECONDS_MAX, 0.25 * 2 ** min(call.attempts, 10)), str(error))
+            with self.open_unit() as unit:
+                self._retry(call, call.attempts, str(error), unit)
             return str(error)
+        except CallFaulted as error:
+            with self.open_unit() as unit:
+                self._faulted(call, error.reason, unit)
+            return ""
         except RequestRefused as error:
             with self.open_unit() as unit:
                 self._refused(call, error.reason, unit)
@@ -87,10 +102,31 @@ class CallGateway:
             raise RequestRefused(_EXPIRED, "past the time it was planned for")
         return gateway_pb.ContactState.Name(self.gateway.request_contact(request, call.traceparent).state)
 
-    def _retry(self, call: Call, delay_seconds: float, reason: str) -> None:
+    def _give_back(self, call: Call) -> None:
         with self.open_unit() as unit:
             unit.ledger.lock_debtor(call.tenant, call.debtor_id)
-            unit.requests.retry(call, self.clock.now() + timedelta(seconds=delay_seconds), reason)
+            unit.requests.give_back(call)
+
+    def _retry(self, call: Call, tries: int, reason: str, unit: Unit, fault: bool = False) -> None:
+        unit.ledger.lock_debtor(call.tenant, call.debtor_id)
+        delay = timedelta(seconds=min(_BACKOFF_SECONDS_MAX, 0.25 * 2 ** min(tries, 10)))
+        unit.requests.retry(call, self.clock.now() + delay, reason, fault)
+
+    def _faulted(self, call: Call, reason: str, unit: Unit) -> None:
+        """Try again, but a cancellation not for ever. Past `not_after` the gateway sends nothing anyhow."""
+        faults = call.faults + 1
+        if call.kind is CallKind.REQUEST:
+            self._retry(call, faults, reason, unit, fault=True)
+            return
+        unit.ledger.lock_debtor(call.tenant, call.debtor_id)
+        treatment = unit.treatments.of_contact(call.tenant, call.contact_id)
+        too_late = treatment is not None and self.policy_clock.now() > treatment.not_after
+        if not too_late and faults < (_NOT_FOUND_TRIES_MAX if reason == _NOT_FOUND else _FAULT_TRIES_MAX):
+            self._retry(call, faults, reason, unit, fault=True)
+            return
+        unit.requests.finish(call, reason)
+        if treatment is not None and not too_late and reason != _NOT_FOUND:
+            create_work_item(_not_cancelled_item(treatment, reason), _cancelled_envelope(treatment, call), unit)
 
     def _refused(self, call: Call, reason: str, unit: Unit) -> None:
         """It will never be taken. A cancellation has nothing left to cancel; a request becomes a person's matter."""
@@ -127,15 +163,37 @@ def _refused_item(treatment: Treatment, reason: str) -> WorkItem:
     )
 
 
+def _not_cancelled_item(treatment: Treatment, reason: str) -> WorkItem:
+    kind = "contact_cancel_failed"
+    return WorkItem(
+        work_item_id=work_item_id_of(treatment.tenant, treatment.contact_id, kind),
+        tenant=treatment.tenant,
+        debtor_id=treatment.debtor_id,
+        kind=kind,
+        reasons=(f"the gateway did not take the cancellation of contact {treatment.contact_id}: {reason}",),
+        due=treatment.business_date,
+        treatment_id=treatment.treatment_id,
+    )
+
+
 def _planned_envelope(treatment: Treatment, request: gateway_pb.RequestContactRequest) -> Envelope:
-    """The `contact.planned` behind a request, as far as a following event needs it."""
+    return _envelope_behind(treatment, pb.ContactPlanned(), request.causation_id, request.correlation_id)
+
+
+def _cancelled_envelope(treatment: Treatment, call: Call) -> Envelope:
+    cause = gateway_pb.CancelContactRequest.FromString(call.payload).causation_id
+    return _envelope_behind(treatment, pb.ContactCancelled(), cause, cause)
+
+
+def _envelope_behind(treatment: Treatment, message: Message, event_id: str, correlation_id: str) -> Envelope:
+    """The event of ours behind a call, as far as a following event needs it."""
     return Envelope(
-        id=request.causation_id,
-        type=event_of(pb.ContactPlanned()).type,
+        id=event_id,
+        type=event_of(message).type,
         source=f"/tenants/{treatment.tenant}/services/outreach",
         subject=treatment.debtor_id,
         time=treatment.planned_at,
         tenant=treatment.tenant,
         business_date=treatment.business_date,
-        correlation_id=request.correlation_id,
+        correlation_id=correlation_id,
     )

@@ -1,4 +1,5 @@
-"""Ledger facts into the debtor's view; a fact that settles or disputes an invoice takes waiting treatments back."""
+"""Ledger facts into the debtor's view; a fact that settles, disputes or postpones an invoice takes
+waiting treatments back."""
 
 from __future__ import annotations
 

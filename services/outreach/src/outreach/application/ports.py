@@ -117,7 +117,10 @@ class CallKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call to make: the very bytes that were stored when it was decided, so that every try is the same request."""
+    """One call to make: the very bytes that were stored when it was decided, so that every try is the same request.
+
+    attempts: tries, this one included. faults: earlier tries that the gateway answered with a fault of this call.
+    """
 
     seq: int
     tenant: str
@@ -126,6 +129,7 @@ class Call:
     kind: CallKind
     payload: bytes
     attempts: int
+    faults: int
     traceparent: str
 
 
@@ -133,12 +137,16 @@ class RequestQueue(Protocol):
     """Calls to the gateway, stored with their keys before they are made. Instants here are of the real clock."""
 
     def claim(self, owner: str, now: datetime, lease_until: datetime, limit: int) -> Sequence[Call]:
-        """Lease due calls, oldest first, but none that would overtake an earlier call of the same debtor."""
+        """Lease due calls, oldest first: of each debtor the earliest, and none while an earlier one is under way."""
 
     def finish(self, call: Call, answer: str) -> None:
         """Done for good: the gateway's state of the contact, or the reason why it refused."""
 
-    def retry(self, call: Call, at: datetime, reason: str) -> None: ...
+    def retry(self, call: Call, at: datetime, reason: str, fault: bool) -> None:
+        """To be tried again. fault: the gateway answered, and the answer is about this call."""
+
+    def give_back(self, call: Call) -> None:
+        """It was claimed and not tried."""
 
     def release(self, owner: str) -> None:
         """Give back the leases of a process that is gone; its successor under the same name calls this at start."""
@@ -199,9 +207,19 @@ OpenUnit = Callable[[], AbstractContextManager[Unit]]
 
 
 class GatewayUnavailable(RuntimeError):
-    """The gateway did not answer, or says: later. The same call may be repeated."""
+    """The gateway did not answer, or says: later. The same call may be repeated, and no other would fare better."""
 
     code = "gateway_unavailable"
+
+
+class CallFaulted(RuntimeError):
+    """The gateway answered this one call with a fault that may pass. `reason` is its status."""
+
+    code = "call_faulted"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class RequestRefused(ValueError):
@@ -215,7 +233,10 @@ class RequestRefused(ValueError):
 
 
 class ContactGateway(Protocol):
-    """`duly.gateway.v1.ContactService`, as far as outreach uses it. Both raise GatewayUnavailable, RequestRefused."""
+    """`duly.gateway.v1.ContactService`, as far as outreach uses it.
+
+    Both raise GatewayUnavailable, CallFaulted, RequestRefused.
+    """
 
     def request_contact(
         self, request: gateway_pb.RequestContactRequest, traceparent: str = ""

@@ -1,4 +1,4 @@
-"""Nothing is sent for what is paid or disputed: a fact takes back the treatments that wait to be sent."""
+"""Nothing is sent for what is paid, disputed or not due any more: a fact takes back treatments that still wait."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from outreach.domain.treatment import CancelReason, Treatment, why_withdrawn
 
 
 def withdraw_settled(debtor: Debtor, cause: Envelope, unit: Unit) -> None:
-    """Cancel each waiting treatment that lists an invoice which is no longer claimable, or is disputed."""
+    """Cancel each waiting treatment that lists an invoice which is no longer claimable or overdue, or is disputed."""
     tenant, debtor_id = debtor.tenant, debtor.debtor_id
     waiting = unit.treatments.waiting(tenant, [debtor_id]).get(debtor_id, ())
     invoices = unit.ledger.open_invoices(tenant, [debtor_id]).get(debtor_id, ())
     claimable = claimable_minor(invoices, unit.ledger.unapplied(tenant, [debtor_id]).get(debtor_id, {}))
     by_id = {invoice.invoice_id: invoice for invoice in invoices}
+    business_date = cause.business_date or cause.time.date()
     ordinal = 0
     for treatment in waiting:
-        reason = why_withdrawn(treatment.invoice_ids, by_id, claimable)
+        reason = why_withdrawn(treatment, by_id, claimable, business_date)
         if reason is not None:
             cancel_treatment(treatment, reason, cause, unit, ordinal)
             ordinal += 1

@@ -114,14 +114,21 @@ def work_item_id_of(tenant: str, subject: str, kind: str, step_no: int = 0) -> s
 
 
 def why_withdrawn(
-    invoice_ids: Iterable[str], invoices: Mapping[str, OpenInvoice], claimable: Mapping[str, int]
+    treatment: Treatment, invoices: Mapping[str, OpenInvoice], claimable: Mapping[str, int], business_date: date
 ) -> CancelReason | None:
-    """Why a waiting treatment over these invoices must not be sent any more; None while all of them are owed."""
-    listed = tuple(invoice_ids)
+    """Why a waiting treatment must not be sent any more; None while all it lists is owed, undisputed and overdue.
+
+    business_date: of the fact behind the question. One that was recorded just before the treatment's own day began
+    looks at that day: what was overdue then stays so unless its due date moves.
+    """
+    listed = treatment.invoice_ids
     if any(claimable.get(invoice_id, 0) <= 0 and not _disputed(invoices, invoice_id) for invoice_id in listed):
         return CancelReason.PAID
     if any(_disputed(invoices, invoice_id) for invoice_id in listed):
         return CancelReason.DISPUTE
+    day = max(business_date, treatment.business_date)
+    if any(invoices[invoice_id].dpd(day) < 1 for invoice_id in listed):
+        return CancelReason.SUPERSEDED
     return None
 
 

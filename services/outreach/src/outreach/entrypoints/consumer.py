@@ -60,7 +60,7 @@ def _adapted(handler: Handler, units: Units) -> EventHandler:
 
 
 def _mark_unusable(record: Record, units: Units, uow: UnitOfWork) -> None:
-    """The picture of this debtor may be incomplete: a person decides until the record was replayed."""
+    """The picture of this debtor may be incomplete: a person decides, until somebody clears the mark (README)."""
     try:
         tenant, debtor_id = split_key(record.key)
     except UnicodeDecodeError:

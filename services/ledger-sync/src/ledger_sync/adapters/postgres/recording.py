@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
@@ -85,6 +85,32 @@ class PostgresRecordingStore:
         )
         seen = {(source, event_id): bytes(digest) for source, event_id, digest in rows}
         return [fact for fact, digest in others if seen.get((fact.source, fact.event_id)) != digest]
+
+    def owners(self, tenant: str, facts: Sequence[MappedFact]) -> Mapping[FactKey, str]:
+        stated: dict[FactKey, str] = {}
+        for mapped in facts:
+            if mapped.fact.states_thing:
+                stated.setdefault(mapped.fact.thing, mapped.debtor_id)
+        things = sorted(stated)  # one order for all recorders: they wait for each other, never in a circle
+        found: dict[FactKey, str] = {}
+        if things:
+            won = self._query(
+                "insert into thing_owner (tenant, aspect, thing_id, debtor_id)"
+                " select %s, * from unnest(%s::text[], %s::text[], %s::text[]) on conflict do nothing"
+                " returning aspect, thing_id, debtor_id",
+                (tenant, *_names(things), [stated[thing] for thing in things]),
+            )
+            found |= {FactKey(Aspect(aspect), thing_id): debtor_id for aspect, thing_id, debtor_id in won}
+        others = sorted({mapped.fact.thing for mapped in facts} - found.keys())
+        if others:
+            known = self._query(
+                "select aspect, thing_id, debtor_id from thing_owner"
+                " join unnest(%s::text[], %s::text[]) as asked (aspect, thing_id) using (aspect, thing_id)"
+                " where tenant = %s",
+                (*_names(others), tenant),
+            )
+            found |= {FactKey(Aspect(aspect), thing_id): debtor_id for aspect, thing_id, debtor_id in known}
+        return found
 
     def lock_accounts(self, tenant: str, debtor_ids: Sequence[str]) -> list[StoredAccount]:
         debtors = self._lock(tenant, debtor_ids)
@@ -206,6 +232,10 @@ class PostgresRecordingStore:
     def _query(self, statement: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
         with self._uow.connection.cursor(row_factory=tuple_row) as cursor:
             return cursor.execute(statement, parameters).fetchall()
+
+
+def _names(things: Sequence[FactKey]) -> tuple[list[str], list[str]]:
+    return [str(thing.aspect) for thing in things], [thing.thing_id for thing in things]
 
 
 def _fact_row(mapped: MappedFact) -> Sequence[object]:

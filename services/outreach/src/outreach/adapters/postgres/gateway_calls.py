@@ -13,7 +13,8 @@ from duly.gateway.v1 import contact_service_pb2 as gateway_pb
 from outreach.application.ports import Call, CallKind
 from outreach.domain.treatment import Treatment
 
-# A debtor's calls are made one after the other: a cancellation never overtakes its request.
+# A debtor's calls are made one after the other, by however many processes: only its earliest call that is not done is
+# claimed, and none while a process has another in hand. So a cancellation never overtakes its request.
 _CLAIM = """
 update gateway_call set attempts = attempts + 1, lease_owner = %(owner)s, lease_until = %(lease_until)s
 where seq in (
@@ -22,9 +23,9 @@ where seq in (
       and not exists (
         select 1 from gateway_call e
         where e.tenant = c.tenant and e.debtor_id = c.debtor_id and e.seq < c.seq
-          and (e.lease_until > %(now)s or (e.state = 'DUE' and e.next_attempt_at > %(now)s)))
+          and (e.lease_until > %(now)s or e.state = 'DUE'))
     order by c.seq limit %(limit)s for update skip locked)
-returning seq, tenant, debtor_id, contact_id, kind, payload, attempts, traceparent
+returning seq, tenant, debtor_id, contact_id, kind, payload, attempts, faults, traceparent
 """
 
 
@@ -62,11 +63,17 @@ class PostgresRequestQueue:
             (answer, call.seq),
         )
 
-    def retry(self, call: Call, at: datetime, reason: str) -> None:
+    def retry(self, call: Call, at: datetime, reason: str, fault: bool) -> None:
         self.connection.execute(
-            "update gateway_call set next_attempt_at = %s, answer = %s, lease_owner = null, lease_until = null"
-            " where seq = %s",
-            (at, reason[:200], call.seq),
+            "update gateway_call set next_attempt_at = %s, answer = %s, faults = faults + %s, lease_owner = null,"
+            " lease_until = null where seq = %s",
+            (at, reason[:200], int(fault), call.seq),
+        )
+
+    def give_back(self, call: Call) -> None:
+        self.connection.execute(
+            "update gateway_call set attempts = attempts - 1, lease_owner = null, lease_until = null where seq = %s",
+            (call.seq,),
         )
 
     def release(self, owner: str) -> None:
