@@ -85,9 +85,7 @@ class World:
     parts: LedgerSync
     log: MemoryLog
     clock: FakeClock
-    principal: Principal = field(
-        default_factory=lambda: Principal("erp", TENANT, frozenset({"ledger:write"}))
-    )
+    principal: Principal = field(default_factory=lambda: Principal("erp", TENANT, frozenset({"ledger:write"})))
 
     def send(self, *events: dict[str, Any], **headers: str) -> Receipt:
         return self.parts.ingress.deliver(json.dumps(events).encode(), {**BATCH, **headers}, self.principal)

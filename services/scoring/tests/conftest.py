@@ -40,8 +40,15 @@ class Ledger:
         event = event_of(message)
         envelope = Envelope(
             id=fact_id(TENANT, "erp", event.name, f"{debtor}-{self.serial}", version, event.name),
-            type=event.type, source="ledger-sync", subject=debtor, tenant=TENANT, business_date=day,
-            time=_at(day), source_version=version, correlation_id=f"delivery-{self.serial}", backfill=backfill,
+            type=event.type,
+            source="ledger-sync",
+            subject=debtor,
+            tenant=TENANT,
+            business_date=day,
+            time=_at(day),
+            source_version=version,
+            correlation_id=f"delivery-{self.serial}",
+            backfill=backfill,
         )
         return self.append(debtor_key(TENANT, debtor), encode(message), envelope.to_headers())
 
@@ -56,8 +63,13 @@ class Ledger:
         for partition in range(self.partitions):
             event = event_of(message)
             envelope = Envelope(
-                id=fact_id(TENANT, "calendar", "tick", f"{day}-{hour}", str(partition), event.name), type=event.type,
-                source="ledger-sync", subject="", tenant=TENANT, business_date=day, time=_at(day, hour),
+                id=fact_id(TENANT, "calendar", "tick", f"{day}-{hour}", str(partition), event.name),
+                type=event.type,
+                source="ledger-sync",
+                subject="",
+                tenant=TENANT,
+                business_date=day,
+                time=_at(day, hour),
                 backfill=backfill,
             )
             made.append(self.append(debtor_key(TENANT, ""), encode(message), envelope.to_headers(), partition))
@@ -80,7 +92,11 @@ class Ledger:
 
     def invoice(self, debtor: str, number: str, issued: date, *, total: int = 24_000, **kwargs: bool) -> Record:
         message = ledger.InvoiceIssued(
-            invoice_id=number, debtor_id=debtor, number=number, document_type="380", issue_date=issued.isoformat(),
+            invoice_id=number,
+            debtor_id=debtor,
+            number=number,
+            document_type="380",
+            issue_date=issued.isoformat(),
             due_date=(issued + timedelta(days=14)).isoformat(),
             total=money_pb2.Money(amount_minor=total, currency="EUR"),
         )
@@ -93,8 +109,13 @@ class Ledger:
             payment_id=f"P-{number}", debtor_id=debtor, amount=money, booking_date=day.isoformat()
         )
         allocation = ledger.AllocationApplied(
-            allocation_id=f"A-{number}", source_kind=ledger.ALLOCATION_SOURCE_PAYMENT, source_id=f"P-{number}",
-            invoice_id=number, debtor_id=debtor, amount=money, on=day.isoformat(),
+            allocation_id=f"A-{number}",
+            source_kind=ledger.ALLOCATION_SOURCE_PAYMENT,
+            source_id=f"P-{number}",
+            invoice_id=number,
+            debtor_id=debtor,
+            amount=money,
+            on=day.isoformat(),
         )
         return [self.fact(debtor, payment, day, **kwargs), self.fact(debtor, allocation, day, **kwargs)]
 

@@ -39,7 +39,7 @@ from gateway.application.kill_switch import SetKillSwitch
 from gateway.application.look_up_contacts import EvaluateGate, LookUpContacts
 from gateway.application.ports import ChannelAdapter, Channels
 from gateway.application.request_contact import RequestContact
-from gateway.config import Settings
+from gateway.config import Settings, words
 from gateway.entrypoints.consumer import consumer_loop
 from gateway.entrypoints.dispatcher import DispatcherLoop
 from gateway.entrypoints.grpc_server import GrpcServer
@@ -82,14 +82,17 @@ def compose(
     dsn = make_conninfo(settings.database_url.get_secret_value(), options=_STATEMENT_LIMITS)
     database = Database(dsn, relay_wake, settings.database_connections)
     policy_clock = restore_policy_clock(database, settings.time_mode, clock)
-    transactions = PostgresTransactions(database, policy_clock)
+    transactions = PostgresTransactions(database, policy_clock, metrics)
     log = KafkaLog(settings.kafka_bootstrap_servers, settings.instance_id) if log is None else log
     senders = _channels(settings) if channels is None else channels
     queries = GrpcDebtorQueries(settings.insights_address) if insights is None else insights
-    gate = ContactGate(load_packs(*_words(settings.policy_pack)), frozenset(_words(settings.auto_actions)))
+    usable = frozenset(senders)
+    gate = ContactGate(load_packs(*words(settings.policy_pack)), frozenset(words(settings.auto_actions)), usable)
     templates = TemplateLibrary()
     cases = UseCases(
-        request_contact=RequestContact(transactions, gate, templates, frozenset(senders), policy_clock),
+        request_contact=RequestContact(
+            transactions, gate, templates, usable, policy_clock, settings.time_mode == "simulated"
+        ),
         contacts=LookUpContacts(transactions),
         cancel_contact=CancelContact(transactions),
         evaluate_gate=EvaluateGate(transactions, gate, policy_clock),
@@ -157,11 +160,14 @@ def main() -> int:
 
 
 def _channels(settings: Settings) -> Channels:
-    channels: dict[Channel, ChannelAdapter] = {
-        Channel.CONSOLE: ConsoleChannel(sys.stderr),
-        Channel.NOOP: NoopChannel(),
-    }
-    if settings.smtp_host:
+    """Those the settings name. CONSOLE and NOOP reach nobody's address: only who wants them gets them."""
+    wanted = words(settings.channels)
+    channels: dict[Channel, ChannelAdapter] = {}
+    if Channel.CONSOLE in wanted:
+        channels[Channel.CONSOLE] = ConsoleChannel(sys.stderr)
+    if Channel.NOOP in wanted:
+        channels[Channel.NOOP] = NoopChannel()
+    if Channel.EMAIL in wanted and settings.smtp_host:
         server = SmtpServer(
             host=settings.smtp_host,
             port=settings.smtp_port,
@@ -177,14 +183,15 @@ def _channels(settings: Settings) -> Channels:
 
 
 def _status(database: Database, consumer: ConsumerLoop, policy_clock: PolicyClock) -> Status:
+    """Positions are read first: what they stand for is committed, so its contacts and events are in the counts."""
+    positions: dict[str, dict[int, int]] = {}
+    for partition, offset in consumer.applied.copy().items():
+        positions.setdefault(partition.topic, {})[partition.partition] = offset
     try:
         now = policy_clock.now()
     except PolicyClockUnset:
         now = None
     work, outbox = work_and_outbox(database, now)
-    positions: dict[str, dict[int, int]] = {}
-    for partition, offset in list(consumer.applied.items()):
-        positions.setdefault(partition.topic, {})[partition.partition] = offset
     return Status("gateway", positions, outbox, work, format_instant(now) if now else "")
 
 
@@ -199,10 +206,6 @@ def _not_ready(database: Database) -> str:
 
 def _closer(queries: DebtorQueries) -> tuple[Callable[[], None], ...]:
     return (queries.close,) if isinstance(queries, GrpcDebtorQueries) else ()
-
-
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 if __name__ == "__main__":

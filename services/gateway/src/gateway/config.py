@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from duly_runtime.settings import ServiceSettings
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+
+SMTP_WAITS_MAX = 5
+CHANNELS = ("EMAIL", "CONSOLE", "NOOP")
 
 
 class Settings(ServiceSettings):
@@ -31,8 +34,40 @@ class Settings(ServiceSettings):
     smtp_password: SecretStr = Field(SecretStr(""), description="password at the mail server")
     smtp_timeout_seconds: float = Field(5.0, gt=0, le=60, description="longest wait for one answer of the mail server")
     smtp_connections: int = Field(4, ge=1, le=50, description="connections to the mail server at once")
+    channels: str = Field(
+        "EMAIL", validate_default=True, description="channels that may be used, comma separated: EMAIL, CONSOLE, NOOP"
+    )
     dispatch_workers: int = Field(8, ge=1, le=50, description="contacts handed over at once")
-    lease_seconds: float = Field(30.0, gt=0, le=600, description="a hand-over without an outcome is unknown after it")
+    lease_seconds: float = Field(
+        30.0,
+        gt=0,
+        le=600,
+        validate_default=True,
+        description="a hand-over without an outcome is unknown after it; more than 5 waits for the mail server",
+    )
     backoff_seconds: float = Field(1.0, gt=0, le=60, description="first wait before a contact that was not sent")
     refused_tries_max: int = Field(5, ge=1, le=50, description="tries of a contact that is refused for the moment")
     database_connections: int = Field(20, ge=4, le=100, description="connections to the database at once")
+
+    # Of fields, not of the model: a fault must name its variable.
+    @field_validator("lease_seconds")
+    @classmethod
+    def _outlasts_a_hand_over(cls, lease: float, known: ValidationInfo) -> float:
+        """A call that still waits must not be told unknown; `adapters/channels/smtp.py` waits five times at most."""
+        timeout = known.data.get("smtp_timeout_seconds", 0.0)
+        if lease <= SMTP_WAITS_MAX * timeout:
+            raise ValueError(f"must be more than {SMTP_WAITS_MAX} times smtp_timeout_seconds, which is {timeout:g}")
+        return lease
+
+    @field_validator("channels")
+    @classmethod
+    def _known_channels(cls, channels: str) -> str:
+        unknown = set(words(channels)) - set(CHANNELS)
+        if unknown:
+            raise ValueError(f"knows {', '.join(CHANNELS)}")
+        return channels
+
+
+def words(text: str) -> list[str]:
+    """The parts of a comma-separated setting."""
+    return [word.strip() for word in text.split(",") if word.strip()]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from duly_runtime.clock import PolicyClockUnset
 from gateway.application.errors import ContactExists, DebtorNotFound, InvalidRequest
 from gateway.domain.contact import NotSent, Refused, Unknown
 
 from duly.contact.v1 import events_pb2 as contact_events
+from duly.contact.v1 import types_pb2 as types
 from duly.gateway.v1 import contact_service_pb2 as pb
 
 pytestmark = pytest.mark.postgres
@@ -191,7 +193,9 @@ def test_an_answer_that_comes_after_the_lease_changes_nothing(world):
     due = world.gateway.dispatch.due(10)[0]
     handover = world.gateway.dispatch.claim(due)
     world.clock.advance(31)
-    world.gateway.dispatch.expire(10)
+    (overdue,) = world.gateway.dispatch.expired(10)
+    assert world.gateway.dispatch.expire(overdue) is not None
+    assert world.gateway.dispatch.expire(overdue) is None
     from gateway.domain.contact import Accepted
 
     assert world.gateway.dispatch.record(handover, Accepted("late")).late
@@ -230,6 +234,93 @@ def test_a_malformed_request_names_its_field(world):
         with pytest.raises(InvalidRequest) as caught:
             world.ask(**change)
         assert caught.value.field == field
+
+
+def test_an_invoice_that_was_given_more_time_is_not_claimed_by_a_contact_that_waited(world):
+    world.ready(now=NIGHT)
+    world.invoice("D-1", "INV-2", minor=5000)
+    world.settle()
+    assert world.ask(invoice_ids=["INV-D-1", "INV-2"]).state == pb.CONTACT_STATE_WAITING
+    revise(world, "INV-D-1", "2031-03-04")  # due today is not overdue
+    world.tick("2031-03-04", NIGHT + timedelta(hours=12))
+    world.settle()
+    assert world.contact().amount_claimed[0].amount_minor == 5000
+    assert "INV-D-1" not in world.channel.sent[0].rendered.text
+
+
+def test_a_contact_whose_every_invoice_was_given_more_time_is_denied(world):
+    world.ready(now=NIGHT)
+    world.ask()
+    revise(world, "INV-D-1", "2031-05-01")
+    world.tick("2031-03-04", NIGHT + timedelta(hours=12))
+    world.settle()
+    assert (world.state(), world.channel.sent) == ("DENIED", [])
+    _, denied = world.told()[-1]
+    assert list(denied.rule_ids) == ["DULY-PAID"]
+
+
+def test_an_invoice_that_became_overdue_with_the_callers_tick_is_claimed_before_we_have_read_it(world):
+    world.ready(now=NIGHT)
+    world.invoice("D-1", "INV-2", due="2031-03-04")
+    world.settle()
+    request = world.request(invoice_ids=["INV-2"])
+    request.as_of.FromDatetime(NIGHT + timedelta(hours=12))
+    assert world.call("RequestContact", request).state == pb.CONTACT_STATE_DENIED
+    request = world.request(invoice_ids=["INV-2"], treatment="T-2")
+    request.as_of.FromDatetime(NIGHT + timedelta(hours=36))
+    assert world.call("RequestContact", request).state == pb.CONTACT_STATE_RESERVED
+
+
+def revise(world, invoice: str, due: str) -> None:
+    from duly.ledger.v1 import events_pb2 as ledger
+    from duly.money.v1.money_pb2 import Money
+
+    total = Money(amount_minor=24000, currency="USD")
+    world.fact("D-1", ledger.InvoiceRevised(invoice_id=invoice, debtor_id="D-1", number=invoice, due_date=due,
+                                            total=total))  # fmt: skip
+
+
+@pytest.mark.parametrize(("as_of", "taken"), [
+    ("2031-03-05T15:00:00Z", True), ("2031-03-06T23:59:59Z", True), ("2031-03-07T00:00:00Z", False),
+    ("9999-12-31T23:59:59Z", False),
+])  # fmt: skip
+def test_a_caller_may_be_one_tick_ahead_and_no_more(world, as_of, taken):
+    world.ready()
+    request = world.request()
+    request.as_of.FromJsonString(as_of)
+    if taken:
+        world.call("RequestContact", request)
+        assert world.gateway.status().clock == as_of
+        return
+    with pytest.raises(InvalidRequest) as caught:
+        world.call("RequestContact", request)
+    assert caught.value.field == "as_of"
+    assert world.gateway.status().clock == "2031-03-04T15:00:00Z"
+
+
+def test_before_the_first_tick_nobody_starts_the_clock(world):
+    world.debtor("D-1")
+    world.invoice("D-1", "INV-D-1")
+    world.settle()
+    request = world.request()
+    request.as_of.FromJsonString("9999-12-31T23:59:59Z")
+    with pytest.raises(PolicyClockUnset):
+        world.call("RequestContact", request)
+    assert world.gateway.status().clock == ""
+
+
+def test_a_channel_that_is_not_on_is_refused_and_reaches_nobody_in_the_gate(world):
+    world.ready()
+    for channel in (types.CHANNEL_CONSOLE, types.CHANNEL_NOOP):
+        with pytest.raises(InvalidRequest) as caught:
+            world.ask(channel=channel)
+        assert caught.value.field == "channel"
+        question = pb.EvaluateGateRequest(
+            tenant_id="acme", debtor_id="D-1", invoice_ids=["INV-D-1"], channel=channel, purpose="collection",
+            action="reminder",
+        )  # fmt: skip
+        answer = world.call("EvaluateGate", question).decision
+        assert [hit.rule_id for hit in answer.hits] == ["DULY-ADDR"]
 
 
 def test_the_callers_policy_clock_pulls_ours_forward_and_survives_a_restart(world):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import grpc
 import httpx
@@ -26,10 +28,24 @@ from grpc_status import rpc_status
 
 from duly.contact.v1 import types_pb2 as types
 from duly.gateway.v1 import contact_service_pb2 as pb
+from duly.gateway.v1 import control_service_pb2 as control
+from duly.gateway.v1 import debtor_service_pb2 as debtor
+from duly.gateway.v1 import inbox_service_pb2 as inbox
 
 pytestmark = pytest.mark.postgres
 KEY = Ed25519PrivateKey.generate()
 JWKS = {"keys": [{**json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(KEY.public_key())), "kid": "k1", "alg": "EdDSA"}]}
+REQUESTS = {
+    "RequestContact": pb.RequestContactRequest,
+    "GetContact": pb.GetContactRequest,
+    "ListContacts": pb.ListContactsRequest,
+    "CancelContact": pb.CancelContactRequest,
+    "EvaluateGate": pb.EvaluateGateRequest,
+    "IngestMessage": inbox.IngestMessageRequest,
+    "SetKillSwitch": control.SetKillSwitchRequest,
+    "GetDebtor": debtor.GetDebtorRequest,
+    "GetTimeline": debtor.GetTimelineRequest,
+}
 ALL = "contacts:read contacts:write debtors:read inbox:write control:write"
 
 
@@ -46,6 +62,7 @@ class Edges:
     world: Any
     channel: grpc.Channel
     http: httpx.Client
+    metrics: Metrics
 
     def grpc_call(self, method: str, request: Any, authorization: str | None = None) -> Any:
         operation = self.world.gateway.operations[method]
@@ -72,7 +89,7 @@ def edges(world) -> Iterator[Edges]:
         grpc.insecure_channel(f"127.0.0.1:{grpc_server.port}") as channel,
         httpx.Client(base_url=f"http://127.0.0.1:{rest_server.port}", headers={"authorization": token()}) as http,
     ):
-        yield Edges(world, channel, http)
+        yield Edges(world, channel, http, metrics)
     grpc_server.close()
     rest_server.close()
 
@@ -181,6 +198,54 @@ def test_every_method_refuses_another_tenant_and_a_missing_scope(edges):
             else:
                 assert answer.status_code in expected, route
     assert world.state() == "RESERVED"
+
+
+TEXT_FIELDS = [
+    (method, field)
+    for method, request in REQUESTS.items()
+    for field in (f.name for f in request.DESCRIPTOR.fields if f.type == f.TYPE_STRING)
+]
+
+
+@pytest.mark.parametrize(("method", "field"), TEXT_FIELDS)
+def test_a_nul_in_any_text_is_refused_on_both_edges(edges, method, field):
+    assert set(edges.world.gateway.operations) == set(REQUESTS)
+    operation = edges.world.gateway.operations[method]
+    repeated = field == "invoice_ids"
+    values = {"tenant_id": "acme"} | {field: ["a\x00b"] if repeated else "a\x00b"}
+    with pytest.raises(grpc.RpcError) as caught:
+        edges.grpc_call(method, operation.request(**values))
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert reason_of(caught.value) == "invalid_request"
+    route = next(route for route in ROUTES if route.method == method)
+    path = route.path.format(**{name: quote(str(values.get(name, "x"))) for name in ("contact_id", "debtor_id")})
+    sent = {name: value for name, value in values.items() if f"{{{name}}}" not in route.path}
+    how = {"json": sent} if route.verb == "POST" else {"params": sent}
+    answer = edges.http.request(route.verb, path, **how)
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
+
+
+@pytest.mark.parametrize("number", ["9223372036854775808", "9" * 30, "9" * 5000, "-1"], ids=len)
+def test_a_page_that_was_never_given_out_is_refused_on_both_edges(edges, number):
+    forged = base64.urlsafe_b64encode(number.encode()).decode()
+    with pytest.raises(grpc.RpcError) as caught:
+        edges.grpc_call("ListContacts", pb.ListContactsRequest(tenant_id="acme", page_token=forged))
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert edges.http.get("/v1/contacts", params={"page_token": forged}).status_code == 400
+
+
+def test_an_error_nobody_foresaw_is_measured_as_one_on_both_edges(edges, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr("gateway.adapters.postgres.store.PostgresStore.contact", fail)
+    with pytest.raises(grpc.RpcError) as caught:
+        edges.grpc_call("GetContact", pb.GetContactRequest(tenant_id="acme", contact_id="x"))
+    assert caught.value.code() is grpc.StatusCode.UNKNOWN
+    assert edges.http.get("/v1/contacts/x").status_code == 500
+    for method, code in (("GetContact", "UNKNOWN"), ("GetContact REST", "500")):
+        labels = {"method": method, "code": code}
+        assert edges.metrics.registry.get_sample_value("duly_rpc_seconds_count", labels) == 1
 
 
 def test_health_reflection_and_the_openapi_document_are_served(edges):

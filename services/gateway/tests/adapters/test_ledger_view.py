@@ -48,8 +48,10 @@ def facts(debtor: str) -> list[tuple[str, object]]:
         ("01", ledger.PaymentReceived(payment_id=f"{debtor}-Q", amount=usd(4000))),
         ("01", ledger.AllocationApplied(allocation_id=f"{debtor}-A3", source_id=f"{debtor}-Q",
                                         invoice_id=f"{debtor}-I1", amount=usd(4000))),
-        ("02", ledger.PaymentReversed(reversal_id=f"{debtor}-R", payment_id=f"{debtor}-Q", amount=usd(4000))),
-        ("01", ledger.InvoiceWrittenOff(write_off_id=f"{debtor}-W", invoice_id=f"{debtor}-I2", amount=usd(1000))),
+        ("02", ledger.PaymentReversed(reversal_id=f"{debtor}-R", payment_id=f"{debtor}-Q", amount=usd(1))),
+        ("03", ledger.PaymentReversed(reversal_id=f"{debtor}-R", payment_id=f"{debtor}-Q", amount=usd(4000))),
+        ("01", ledger.InvoiceWrittenOff(write_off_id=f"{debtor}-W", invoice_id=f"{debtor}-I1", amount=usd(3000))),
+        ("02", ledger.InvoiceWrittenOff(write_off_id=f"{debtor}-W", invoice_id=f"{debtor}-I2", amount=usd(1000))),
         ("01", ledger.InvoiceIssued(invoice_id=f"{debtor}-I3", total=usd(100), **invoice)),
         ("02", ledger.InvoiceVoided(invoice_id=f"{debtor}-I3")),
     ]  # fmt: skip

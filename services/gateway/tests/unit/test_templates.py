@@ -20,7 +20,7 @@ def letter(name: str = "Jane & Sons <b>", currency: str = "USD") -> Letter:
         InvoicePosition("I1", "2031/7", date(2031, 2, 1), currency, 24000, 24000, 0),
         InvoicePosition("I2", "2031/9", date(2031, 2, 9), "EUR", 150, 150, 0),
     ]
-    found = claims(positions, {}, {"I1", "I2"})
+    found = claims(positions, {}, {"I1", "I2"}, date(2031, 3, 4))
     return Letter(ContactId("C-1"), name, "Acme Supplies", found, totals(found))
 
 

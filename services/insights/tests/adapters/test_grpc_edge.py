@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -29,8 +30,13 @@ def metadata(tenant: str = "acme", scope: str = "debtors:read"):
 
 
 @pytest.fixture
-def stub(world, fake_clock):
-    server = GrpcServer("127.0.0.1:0", world.insights.queries, TokenVerifier(JWKS), fake_clock, Metrics(), 2)
+def metrics():
+    return Metrics()
+
+
+@pytest.fixture
+def stub(world, fake_clock, metrics):
+    server = GrpcServer("127.0.0.1:0", world.insights.queries, TokenVerifier(JWKS), fake_clock, metrics, 2)
     server.start()
     with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         yield stubs.DebtorQueryServiceStub(channel)
@@ -65,3 +71,42 @@ def test_every_method_refuses_strangers(stub, who, status):
         with pytest.raises(grpc.RpcError) as caught:
             call(request, metadata=who, timeout=5)
         assert caught.value.code() is status
+
+
+@pytest.mark.parametrize("number", ["9223372036854775808", "9" * 30, "9" * 5000, "-1"], ids=len)
+def test_a_page_that_was_never_given_out_is_refused(stub, number):
+    token = base64.urlsafe_b64encode(f"2031-03-04 {number}".encode()).decode()
+    request = pb.QueryTimelineRequest(tenant_id="acme", debtor_id="D-1", page_token=token)
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.QueryTimeline(request, metadata=metadata(), timeout=5)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    ("method", "request_type", "field"),
+    [
+        (name, request_type, field.name)
+        for name, request_type in (("QueryDebtor", pb.QueryDebtorRequest), ("QueryTimeline", pb.QueryTimelineRequest))
+        for field in request_type.DESCRIPTOR.fields
+        if field.type == field.TYPE_STRING
+    ],
+)
+def test_a_nul_in_any_text_is_refused(stub, method, request_type, field):
+    request = request_type(**({"tenant_id": "acme", "debtor_id": "D-1"} | {field: "a\x00b"}))
+    with pytest.raises(grpc.RpcError) as caught:
+        getattr(stub, method)(request, metadata=metadata(), timeout=5)
+    assert (caught.value.code(), caught.value.details()) == (
+        grpc.StatusCode.INVALID_ARGUMENT, f"{field}: holds a NUL character",
+    )  # fmt: skip
+
+
+def test_an_error_nobody_foresaw_is_measured_as_one(world, stub, metrics, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(world.insights.queries._queries, "debtor", fail)
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.QueryDebtor(pb.QueryDebtorRequest(tenant_id="acme", debtor_id="D-1"), metadata=metadata(), timeout=5)
+    assert caught.value.code() is grpc.StatusCode.UNKNOWN
+    found = metrics.registry.get_sample_value("duly_rpc_seconds_count", {"method": "QueryDebtor", "code": "UNKNOWN"})
+    assert found == 1

@@ -104,6 +104,24 @@ def test_any_order_with_duplicates_gives_the_same_balance(world):
         assert (row.open_minor, row.unapplied_minor) == (9000 + 4000, 5000)
 
 
+@pytest.mark.parametrize("versions", [("01", "02"), ("02", "01")])
+def test_a_newer_write_off_and_a_newer_reversal_replace_older_ones_in_any_order(world, versions):
+    world.publish("D-1", invoice("INV-1", "2031-02-01", 24000))
+    world.publish("D-1", payment(9000))
+    for version in versions:
+        newest = version == "02"
+        written_off = ledger.InvoiceWrittenOff(
+            write_off_id="W", invoice_id="INV-1", debtor_id="D-1", amount=usd(1000 if newest else 5000)
+        )
+        reversed_ = ledger.PaymentReversed(
+            reversal_id="R", payment_id="P-1", debtor_id="D-1", amount=usd(2000 if newest else 9000)
+        )
+        world.publish("D-1", written_off, version=version)
+        world.publish("D-1", reversed_, version=version)
+    (row,) = world.view().aging
+    assert (row.open_minor, row.unapplied_minor) == (23000, 7000)
+
+
 def test_the_story_tells_every_step_with_its_cause(world):
     issued = world.publish("D-1", invoice("INV-1", "2031-03-01", 24000))
     world.publish("D-1", score(risk.RISK_BAND_LOW, risk.RISK_BAND_UNSPECIFIED), causation_id=issued)

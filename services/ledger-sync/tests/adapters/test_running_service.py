@@ -52,9 +52,7 @@ def client(
     server = service.start[0].__self__  # type: ignore[attr-defined]
     assert isinstance(server, http_server.HttpServer)
     claims = {"iss": "duly", "aud": "duly", "sub": "erp", "tenant": "demo", "scope": "ledger:write"}
-    token = jwt.encode(
-        claims | {"exp": datetime.now(UTC) + timedelta(minutes=5)}, KEY, "EdDSA", headers={"kid": "k"}
-    )
+    token = jwt.encode(claims | {"exp": datetime.now(UTC) + timedelta(minutes=5)}, KEY, "EdDSA", headers={"kid": "k"})
     with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", headers={"authorization": f"Bearer {token}"}) as http:
         yield http
     runner.stop(10)

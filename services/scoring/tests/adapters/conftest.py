@@ -133,9 +133,7 @@ def read_topic(kafka_bootstrap: str) -> Iterator[Callable[[str], list[Record]]]:
         found: list[Record] = []
         while any(reader.position(tp) < ends[tp] for tp in tps):
             for batch in reader.poll(timeout_ms=500).values():
-                found += [
-                    Record(r.topic, r.partition, r.offset, r.key, r.value, tuple(r.headers or ())) for r in batch
-                ]
+                found += [Record(r.topic, r.partition, r.offset, r.key, r.value, tuple(r.headers or ())) for r in batch]
         return sorted(found, key=lambda record: (record.partition, record.offset))
 
     yield read

@@ -22,8 +22,14 @@ SOURCE, CHANGELOG = TP("ledger-events", 0), TP("scoring-debtors-changelog", 0)
 @pytest.fixture
 def app(tmp_path: Path) -> Any:
     return make_app(
-        bootstrap_servers="127.0.0.1:1,127.0.0.1:2", source="ledger-events", data_dir=tmp_path, instance_id="scoring-0",
-        store="memory://", app_version=1, session_timeout_seconds=45.0, recovery_delay_seconds=0.0,
+        bootstrap_servers="127.0.0.1:1,127.0.0.1:2",
+        source="ledger-events",
+        data_dir=tmp_path,
+        instance_id="scoring-0",
+        store="memory://",
+        app_version=1,
+        session_timeout_seconds=45.0,
+        recovery_delay_seconds=0.0,
         replication_factor=1,
     )
 

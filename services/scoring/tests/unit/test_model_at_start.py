@@ -134,5 +134,7 @@ def test_the_files_are_found_wherever_they_lie_below_the_artifact_root(tmp_path:
 
     Canned("http://registry.invalid").download("risk", "4", tmp_path / "v4")
     assert {path.name: path.read_text() for path in (tmp_path / "v4").iterdir()} == {
-        "model.ubj": "booster", "golden.npz": "golden", "schema.json": "schema",
+        "model.ubj": "booster",
+        "golden.npz": "golden",
+        "schema.json": "schema",
     }

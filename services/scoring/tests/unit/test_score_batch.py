@@ -155,7 +155,10 @@ def test_an_undecodable_event_goes_to_the_dead_letters_and_the_next_is_scored(bo
     bench = Bench()
     outputs = bench.feed(book.records)
     assert types(outputs) == [
-        "duly.risk.score_updated.v1", "ledger-events-dlq", "duly.risk.debtor_degraded.v1", "duly.risk.score_updated.v1",
+        "duly.risk.score_updated.v1",
+        "ledger-events-dlq",
+        "duly.risk.debtor_degraded.v1",
+        "duly.risk.score_updated.v1",
     ]
     letter = outputs[1]
     assert (letter.key, letter.value, letter.headers[: len(broken.headers)]) == (KEY, broken.value, broken.headers)

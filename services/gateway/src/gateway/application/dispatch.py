@@ -26,7 +26,13 @@ from gateway.application.ports import (
     Templates,
     Transactions,
 )
-from gateway.application.request_contact import new_attempt, question_of, tell_decision, with_decision
+from gateway.application.request_contact import (
+    attempt_id_of,
+    new_attempt,
+    question_of,
+    tell_decision,
+    with_decision,
+)
 from gateway.domain.contact import (
     Accepted,
     Attempt,
@@ -90,10 +96,11 @@ class Dispatch:
     def hand_over(self, due: DueContact) -> Dispatched | None:
         """Claim, send, record. None: the contact is not due any more."""
         claimed = self.claim(due)
-        if not isinstance(claimed, Handover):
-            return claimed
-        outcome = self._channels[claimed.contact.channel].send(claimed)
-        return self.record(claimed, outcome)
+        return self.send(claimed) if isinstance(claimed, Handover) else claimed
+
+    def send(self, handover: Handover) -> Dispatched:
+        """Hand a claimed attempt to its provider and record the answer."""
+        return self.record(handover, self._channels[handover.contact.channel].send(handover))
 
     def claim(self, due: DueContact) -> Handover | Dispatched | None:
         """Ask the gate again and commit the attempt as in flight; whatever else the gate says is committed too."""
@@ -126,19 +133,48 @@ class Dispatch:
             done = self._settle(store, contact, attempt, handover.address, outcome)
             return Dispatched(done.state, contact.channel, provider)
 
-    def expire(self, limit: int) -> list[Dispatched]:
-        """In-flight attempts past their lease: nobody can say whether they arrived."""
-        expired = []
-        for seen in self._transactions.expired(self._clock.now(), limit):
-            with self._transactions.begin() as store:
-                store.lock_debtor(seen.tenant, seen.debtor_id)
-                contact = store.contact(seen.tenant, seen.contact_id)
-                attempt = store.last_attempt(seen.tenant, seen.contact_id)
-                if contact is None or attempt is None or attempt != seen:
-                    continue
-                done = _unknown(store, contact, attempt, "lease_expired")
-            expired.append(Dispatched(done.state, contact.channel, attempt.provider))
-        return expired
+    def contain(self, due: DueContact, claimed: Handover | None, fault: str) -> Dispatched | None:
+        """After a fault nobody foresaw, so that one contact's fault is no other's.
+
+        claimed: the send may have begun, so its attempt is unknown. None: nothing has left; later, a few times.
+        """
+        with self._transactions.begin() as store:
+            store.lock_debtor(due.tenant, due.debtor_id)
+            contact = store.contact(due.tenant, due.contact_id)
+            attempt = store.last_attempt(due.tenant, due.contact_id)
+            if contact is None:
+                return None
+            if claimed is not None:
+                if attempt != claimed.attempt:
+                    return None
+                done = _unknown(store, contact, attempt, fault)
+                return Dispatched(done.state, contact.channel, attempt.provider)
+            if contact.state not in (ContactState.RESERVED, ContactState.WAITING):
+                return None
+            if attempt is None or attempt.state is not AttemptState.RESERVED:
+                attempt = self._place_of(contact, attempt)
+            attempt = replace(attempt, tries=attempt.tries + 1)
+            done = self._settle(store, contact, attempt, "", Refused(fault, permanent=False))
+            return Dispatched(done.state, contact.channel)
+
+    def expired(self, limit: int) -> list[Attempt]:
+        """In-flight attempts past their lease."""
+        return list(self._transactions.expired(self._clock.now(), limit))
+
+    def expire(self, seen: Attempt) -> Dispatched | None:
+        """Nobody can say whether it arrived. None: it has its outcome by now."""
+        with self._transactions.begin() as store:
+            store.lock_debtor(seen.tenant, seen.debtor_id)
+            contact = store.contact(seen.tenant, seen.contact_id)
+            attempt = store.last_attempt(seen.tenant, seen.contact_id)
+            if contact is None or attempt is None or attempt != seen:
+                return None
+            done = _unknown(store, contact, attempt, "lease_expired")
+        return Dispatched(done.state, contact.channel, attempt.provider)
+
+    def unknown_attempts(self) -> int:
+        """How many attempts there are that may have arrived or not."""
+        return self._transactions.unknown_attempts()
 
     def due(self, limit: int) -> list[DueContact]:
         """Raises PolicyClockUnset before the first tick of a simulated time."""
@@ -218,6 +254,20 @@ class Dispatch:
             case Unknown(phase):
                 return _unknown(store, contact, attempt, phase)
         assert_never(outcome)
+
+    def _place_of(self, contact: Contact, last: Attempt | None) -> Attempt:
+        """A place under the cap for a contact that waits; here its tries are counted. The gate is asked again."""
+        ordinal = 1 if last is None else last.ordinal + 1
+        return Attempt(
+            tenant=contact.tenant,
+            attempt_id=attempt_id_of(contact, ordinal),
+            contact_id=contact.contact_id,
+            debtor_id=contact.debtor_id,
+            ordinal=ordinal,
+            state=AttemptState.RESERVED,
+            channel=contact.channel,
+            at=self._policy_clock.now(),
+        )
 
     def _later(self, store: Store, contact: Contact, attempt: Attempt, code: str) -> Contact:
         delay = min(_BACKOFF_SECONDS_MAX, self._rules.backoff_seconds * 2 ** min(attempt.tries - 1, 10))

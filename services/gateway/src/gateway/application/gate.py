@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 from duly_policy import (
@@ -23,6 +23,7 @@ from gateway.domain.contact import ContactId, DebtorId, TenantId
 from gateway.domain.debts import Claim, claims, debt_views, totals
 from gateway.domain.picture import DebtorPicture
 
+_LAST_PLACE_OF_A_DAY: Final = "Etc/GMT+12"  # a debtor whose zone is not known is never taken to be further on
 # A broken rule or input must defer the contact and raise an alarm, not end the process.
 _EVALUATOR_FAULTS: Final = (ValueError, LookupError, TypeError, ArithmeticError)
 
@@ -58,11 +59,13 @@ class ContactGate:
     """Phase SEND of the gate. Must be called under the debtor's lock, in the transaction that acts on the answer.
 
     auto_actions: actions a tenant lets Duly send without approval; every other one is held for a person.
+    channels: those with a sender; on any other no address counts as verified.
     """
 
-    def __init__(self, packs: Packs, auto_actions: frozenset[str]) -> None:
+    def __init__(self, packs: Packs, auto_actions: frozenset[str], channels: frozenset[Channel]) -> None:
         self._packs = packs
         self._auto_actions = auto_actions
+        self._channels = channels
 
     def ask(self, question: Question, store: Store, now: datetime) -> GateAnswer | None:
         """None: the debtor is not known. The kill switch is part of the picture: if it cannot be read, the whole
@@ -71,7 +74,8 @@ class ContactGate:
         picture = store.picture(question.tenant, question.debtor_id, question.channel, question.contact_point_id, now)
         if picture is None:
             return None
-        due = claims(picture.positions, picture.unapplied, question.invoice_ids)
+        today = self._business_date(picture, now)
+        due = claims(picture.positions, picture.unapplied, question.invoice_ids, today)
         asked = self._input(question, picture, due, now)
         fault = ""
         try:
@@ -90,6 +94,14 @@ class ContactGate:
             )
         return answer
 
+    def _business_date(self, picture: DebtorPicture, now: datetime) -> date:
+        """The tenant's date of the newest tick folded. Who asks may have read a later tick than our fold: then `now`
+        has that tick's instant already, and the debtor's own date at it is the later one.
+        """
+        names = [name for name in picture.zones if name in self._packs.zones] or [_LAST_PLACE_OF_A_DAY]
+        at_debtor = min(now.astimezone(self._packs.zones[name]).date() for name in names)
+        return max(at_debtor, picture.business_date or date.min)
+
     def _input(self, question: Question, picture: DebtorPicture, due: tuple[Claim, ...], now: datetime) -> GateInput:
         # A reservation is the contact's own place under the cap, not a contact made before it.
         others = (a.past for a in picture.attempts if not (a.reserved and a.contact_id == question.contact_id))
@@ -107,7 +119,11 @@ class ContactGate:
             action=question.action,
             autonomy=Autonomy.AUTO if question.action in self._auto_actions else Autonomy.APPROVE,
             approved=False,
-            address_verified=picture.contact_point is not None and picture.contact_point.verified,
+            address_verified=(
+                question.channel in self._channels
+                and picture.contact_point is not None
+                and picture.contact_point.verified
+            ),
             suppressed=picture.suppressed,
             stopped=picture.stopped,
             degraded=picture.degraded,

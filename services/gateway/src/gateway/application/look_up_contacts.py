@@ -15,6 +15,8 @@ from gateway.application.gate import ContactGate, Question
 from gateway.application.ports import Store, Transactions
 from gateway.domain.contact import Contact, ContactId, ContactState, DebtorId, TenantId
 
+SEQ_MAX = 2**63 - 1  # PostgreSQL's bigint
+
 
 class LookUpContacts:
     """Reads contacts."""
@@ -90,6 +92,9 @@ def _token(seq: int) -> str:
 
 def _after(token: str) -> int:
     try:
-        return int(base64.urlsafe_b64decode(token.encode("ascii"))) if token else 0
+        seq = int(base64.urlsafe_b64decode(token.encode("ascii"))) if token else 0
     except (ValueError, binascii.Error) as error:
         raise InvalidRequest("page_token", "is not one that was given out") from error
+    if not 0 <= seq <= SEQ_MAX:
+        raise InvalidRequest("page_token", "is not one that was given out")
+    return seq

@@ -137,6 +137,8 @@ class Transactions(Protocol):
     def expired(self, wall_now: datetime, limit: int) -> Sequence[Attempt]:
         """In-flight attempts whose lease is over."""
 
+    def unknown_attempts(self) -> int: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Letter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 
 from duly_contracts.ids import named_id
 from duly_policy import Answer, Channel, GateDecision
@@ -29,6 +29,9 @@ from gateway.domain.contact import (
 )
 from gateway.domain.debts import totals
 
+# The next day's tick, whose instant may be another day in UTC.
+AS_OF_AHEAD_DAYS = 2
+
 _STATE_AFTER = {
     Answer.ALLOW: ContactState.RESERVED,
     Answer.DEFER: ContactState.WAITING,
@@ -47,16 +50,22 @@ class RequestContact:
         templates: Templates,
         channels: frozenset[Channel],
         policy_clock: PolicyClock,
+        simulated: bool,
     ) -> None:
+        """simulated: the policy clock is the newest tick, and a caller may have read a later one than we have."""
         self._transactions = transactions
         self._gate = gate
         self._templates = templates
         self._channels = channels
         self._policy_clock = policy_clock
+        self._simulated = simulated
 
     def __call__(self, request: pb.RequestContactRequest, traceparent: str = "") -> pb.RequestContactResponse:
         wanted = self._read(request, traceparent)
-        now = follow_caller(self._transactions, self._policy_clock, check.optional_instant("as_of", request))
+        as_of = check.optional_instant("as_of", request)
+        if as_of is not None and self._simulated:
+            follow_caller(self._transactions, self._policy_clock, wanted.tenant, as_of)
+        now = self._policy_clock.now()
         with self._transactions.begin() as store:
             return once(
                 store, request, pb.RequestContactResponse(), lambda answer: self._ask(wanted, store, now, answer)
@@ -116,18 +125,23 @@ class RequestContact:
         )
 
 
-def follow_caller(transactions: Transactions, policy_clock: PolicyClock, as_of: datetime | None) -> datetime:
-    """The policy instant of this request: our own, or the caller's where it has read a later tick than we have.
+def follow_caller(transactions: Transactions, policy_clock: PolicyClock, tenant: TenantId, as_of: datetime) -> None:
+    """Move our clock to the caller's where it has read a later tick than we have. Raises InvalidRequest.
 
-    In real time the clock takes nobody's word. The move is a transaction of its own: the clock's row must never be
-    waited for while a debtor's lock is held.
+    The clock is everybody's and never goes back: nobody may push it beyond the tick after the tenant's newest one that
+    we know, and without one nobody moves it. The move is a transaction of its own: the clock's row must never be waited
+    for while a debtor's lock is held.
     """
-    if as_of is not None:
-        before = _now_or_none(policy_clock)
-        if before is None or before < as_of:
-            with transactions.begin() as store:
-                store.move_clock(as_of)
-    return policy_clock.now()
+    before = _now_or_none(policy_clock)
+    if before is not None and before >= as_of:
+        return
+    with transactions.begin() as store:
+        newest = store.business_date(tenant)
+        if not newest:
+            return
+        if (as_of.date() - date.fromisoformat(newest)).days > AS_OF_AHEAD_DAYS:
+            raise InvalidRequest("as_of", f"is more than {AS_OF_AHEAD_DAYS} days past the newest business date here")
+        store.move_clock(as_of)
 
 
 def _now_or_none(policy_clock: PolicyClock) -> datetime | None:
@@ -163,11 +177,15 @@ def with_decision(contact: Contact, decision: GateDecision) -> Contact:
     )
 
 
+def attempt_id_of(contact: Contact, ordinal: int) -> AttemptId:
+    return AttemptId(named_id("attempt", contact.tenant, contact.contact_id, str(ordinal)))
+
+
 def new_attempt(contact: Contact, ordinal: int, answer: GateAnswer, now: datetime) -> Attempt:
     """A reservation: it counts in the caps from here."""
     return Attempt(
         tenant=contact.tenant,
-        attempt_id=AttemptId(named_id("attempt", contact.tenant, contact.contact_id, str(ordinal))),
+        attempt_id=attempt_id_of(contact, ordinal),
         contact_id=contact.contact_id,
         debtor_id=contact.debtor_id,
         ordinal=ordinal,

@@ -32,6 +32,14 @@ def optional_text(field: str, value: str, length_max: int = ID_LENGTH_MAX) -> st
     return value
 
 
+def refuse_nul(request: Message) -> None:
+    """PostgreSQL's text holds no NUL: in no field of any request. Raises InvalidRequest."""
+    for field, value in request.ListFields():
+        texts = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else (value,)
+        if any(isinstance(text, str) and "\x00" in text for text in texts):
+            raise InvalidRequest(field.name, "holds a NUL character")
+
+
 def invoice_ids(values: Sequence[str]) -> tuple[str, ...]:
     if not 1 <= len(values) <= INVOICES_MAX:
         raise InvalidRequest("invoice_ids", f"give 1 to {INVOICES_MAX} invoices")

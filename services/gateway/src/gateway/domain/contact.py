@@ -35,6 +35,11 @@ class ContactState(StrEnum):
         """Nothing has left yet: a stop, a payment or a person may still end it."""
         return self in (ContactState.WAITING, ContactState.RESERVED, ContactState.HELD)
 
+    @property
+    def is_final(self) -> bool:
+        """Nothing changes it any more."""
+        return not self.can_be_called_off and self is not ContactState.IN_FLIGHT
+
 
 class AttemptState(StrEnum):
     RESERVED = "RESERVED"

@@ -33,9 +33,12 @@ class Claim:
 
 
 def claims(
-    positions: Collection[InvoicePosition], unapplied: Mapping[str, int], invoice_ids: Collection[str]
+    positions: Collection[InvoicePosition],
+    unapplied: Mapping[str, int],
+    invoice_ids: Collection[str],
+    business_date: date,
 ) -> tuple[Claim, ...]:
-    """Claims of the requested invoices, oldest due date first.
+    """Claims of the requested invoices, oldest due date first; of one that is not overdue on `business_date`, nothing.
 
     Cash that is not put against an invoice yet (minor units by currency) covers the debtor's oldest invoices first,
     requested or not: money that is in the house is never asked for again.
@@ -47,7 +50,8 @@ def claims(
         covered = min(undisputed, rest.get(position.currency, 0))
         rest[position.currency] = rest.get(position.currency, 0) - covered
         if position.invoice_id in invoice_ids:
-            found.append(Claim(position, undisputed - covered))
+            overdue = position.due_date < business_date  # it may have been revised since the contact was planned
+            found.append(Claim(position, undisputed - covered if overdue else 0))
     return tuple(found)
 
 

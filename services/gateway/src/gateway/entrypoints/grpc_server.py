@@ -79,11 +79,13 @@ def _serve(
 ) -> Callable[[Message, grpc.ServicerContext], Message]:
     def serve(request: Message, context: grpc.ServicerContext) -> Message:
         started = clock.monotonic()
-        code = "OK"
+        code = "UNKNOWN"  # what gRPC tells a caller of an error nobody foresaw
         metadata = {key: str(value) for key, value in context.invocation_metadata()}
         try:
             caller = identify(verifier, metadata.get("authorization"), metadata.get("traceparent", ""))
-            return operation.call(request, caller)
+            answer = operation.call(request, caller)
+            code = "OK"
+            return answer
         except EXPECTED as error:
             fault = fault_of(error)
             code = fault.answer.status.name

@@ -19,6 +19,7 @@ from gateway.application.ingest_message import IngestMessage
 from gateway.application.kill_switch import SetKillSwitch
 from gateway.application.look_up_contacts import EvaluateGate, LookUpContacts
 from gateway.application.request_contact import RequestContact
+from gateway.application.validation import refuse_nul
 
 _PACKAGE = "duly.gateway.v1"
 
@@ -49,6 +50,7 @@ class Operation:
 
     def call(self, request: Message, caller: Caller) -> Message:
         """Authorise, then run. Raises PermissionDenied and what `entrypoints/errors.py` lists."""
+        refuse_nul(request)
         caller.principal.require(getattr(request, "tenant_id"), self.scope)  # noqa: B009 - all requests have one
         return self.run(request, caller)
 

@@ -74,12 +74,14 @@ def rest_app(operations: Mapping[str, Operation], verifier: TokenVerifier, clock
 def _endpoint(route: Route, operation: Operation, verifier: TokenVerifier, clock: Clock, metrics: Metrics) -> Any:
     async def endpoint(request: Request) -> Response:
         started = clock.monotonic()
-        code = "200"
+        code = "500"  # what a caller is told of an error nobody foresaw
         try:
             caller = identify(verifier, request.headers.get("authorization"), request.headers.get("traceparent", ""))
             message = await _read(request, operation, caller)
             answer = await run_in_threadpool(operation.call, message, caller)
-            return Response(_json(answer), 200, media_type="application/json", headers=_headers(answer))
+            response = Response(_json(answer), 200, media_type="application/json", headers=_headers(answer))
+            code = "200"
+            return response
         except EXPECTED as error:
             fault = fault_of(error)
             code = str(fault.answer.http)

@@ -16,6 +16,7 @@ from insights.domain.aging import Aging, aging
 
 PAGE_SIZE_DEFAULT = 100
 PAGE_SIZE_MAX = 500
+SEQ_MAX = 2**63 - 1  # PostgreSQL's bigint
 
 
 class DebtorNotFound(LookupError):
@@ -118,7 +119,17 @@ def _after(token: str) -> tuple[date, int] | None:
     if not token:
         return None
     try:
-        day, _, seq = base64.urlsafe_b64decode(token.encode("ascii")).decode().partition(" ")
-        return date.fromisoformat(day), int(seq)
+        day, _, number = base64.urlsafe_b64decode(token.encode("ascii")).decode().partition(" ")
+        after, seq = date.fromisoformat(day), int(number)
     except (ValueError, binascii.Error) as error:
         raise InvalidRequest("page_token: is not one that was given out") from error
+    if not 0 <= seq <= SEQ_MAX:
+        raise InvalidRequest("page_token: is not one that was given out")
+    return after, seq
+
+
+def refuse_nul(request: pb.QueryDebtorRequest | pb.QueryTimelineRequest) -> None:
+    """PostgreSQL's text holds no NUL. Raises InvalidRequest."""
+    for field, value in request.ListFields():
+        if isinstance(value, str) and "\x00" in value:
+            raise InvalidRequest(f"{field.name}: holds a NUL character")

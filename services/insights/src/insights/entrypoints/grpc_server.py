@@ -16,7 +16,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[i
 from psycopg_pool import PoolTimeout
 
 from duly.insights.v1 import debtor_query_service_pb2 as pb
-from insights.application.debtor_queries import DebtorNotFound, DebtorQueries, InvalidRequest
+from insights.application.debtor_queries import DebtorNotFound, DebtorQueries, InvalidRequest, refuse_nul
 
 SERVICE = "duly.insights.v1.DebtorQueryService"
 SCOPE = "debtors:read"
@@ -88,11 +88,15 @@ def _serve(
 ) -> Callable[[Any, grpc.ServicerContext], Message]:
     def serve(request: Any, context: grpc.ServicerContext) -> Message:
         started = clock.monotonic()
-        code = "OK"
+        code = "UNKNOWN"  # what gRPC tells a caller of an error nobody foresaw
         metadata = {key: str(value) for key, value in context.invocation_metadata()}
         try:
-            verifier.verify(metadata.get("authorization")).require(request.tenant_id, SCOPE)
-            return query(request)
+            principal = verifier.verify(metadata.get("authorization"))
+            refuse_nul(request)
+            principal.require(request.tenant_id, SCOPE)
+            answer = query(request)
+            code = "OK"
+            return answer
         except _EXPECTED as error:
             status = next(ERRORS[ancestor] for ancestor in type(error).__mro__ if ancestor in ERRORS)
             code = status.name

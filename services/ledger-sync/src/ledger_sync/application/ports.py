@@ -77,8 +77,9 @@ class RecordingStore(Protocol):
 
     def save(self, tenant: str, changes: Sequence[AccountChange]) -> None: ...
 
-    def quarantine(self, tenant: str, delivery_id: str, cause_id: str, received_at: datetime,
-                   rejections: Sequence[Rejection]) -> None:
+    def quarantine(
+        self, tenant: str, delivery_id: str, cause_id: str, received_at: datetime, rejections: Sequence[Rejection]
+    ) -> None:
         """Keep rejected events with their reasons; the same delivery again changes nothing."""  # fmt: skip
 
     def business_date(self, tenant: str) -> date | None:

@@ -84,7 +84,9 @@ class GroupOffsets:
     def __call__(self) -> tuple[Mapping[int, int], Mapping[int, int]]:
         if self._reader is None:
             self._reader = kafka.KafkaConsumer(
-                bootstrap_servers=self._bootstrap, group_id=self._group, enable_auto_commit=False,
+                bootstrap_servers=self._bootstrap,
+                group_id=self._group,
+                enable_auto_commit=False,
                 allow_auto_create_topics=False,
             )
         ends = self._reader.end_offsets(self._tps)

@@ -156,9 +156,7 @@ class Stream:
         for poison in outcome.poison:
             metrics.count(DLQ_RECORDS, topic=self._source, reason=poison.reason)
             at = poison.position
-            _log.warning(
-                "scoring.record_unusable", partition=at.partition, offset=at.offset, reason=poison.reason
-            )
+            _log.warning("scoring.record_unusable", partition=at.partition, offset=at.offset, reason=poison.reason)
 
 
 def _record(message: Any) -> Record:

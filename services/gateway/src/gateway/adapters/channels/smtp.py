@@ -3,19 +3,26 @@ failure means.
 
 | where it breaks | outcome |
 |---|---|
-| connect, TLS, EHLO, login, RSET of a kept connection | NotSent |
-| timeout or cut in MAIL or RCPT | NotSent: no content has left |
+| no bare ASCII address | Refused for good, without a connection |
+| wait for a free connection, connect, TLS, EHLO, login, RSET of a kept connection | NotSent |
+| timeout, cut or a reply that is no answer in MAIL or RCPT | NotSent: no content has left |
 | 4yz or 5yz to MAIL, RCPT or DATA, before or after the content | Refused, permanent for 5yz |
-| timeout or cut in DATA | Unknown: the server may have taken it |
+| another 2yz than 250 after the content | Accepted |
+| timeout, cut or any other reply in DATA | Unknown: the server may have taken it |
+
+A connection is kept only after a reply that was certainly the last one to this mail.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import threading
 from dataclasses import dataclass
+from email.errors import MessageError
 from email.headerregistry import Address
+from email.utils import parseaddr
 from typing import Literal
 
 import aiosmtplib
@@ -25,7 +32,11 @@ from gateway.adapters.channels.mail import build_mail
 from gateway.application.ports import Handover
 from gateway.domain.contact import Accepted, NotSent, Outcome, Refused, Unknown
 
-_CONTROL_CHARACTERS = set(map(chr, (*range(32), 127)))
+_TAKEN = 250
+_CLOSING = 421
+# One "@" between visible ASCII without a comma; lengths as in RFC 5321.
+_ADDR_SPEC = re.compile(r"[!-+\--?A-~]{1,64}@[!-+\--?A-~]{1,253}")
+_ENHANCED_STATUS = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?![^\s])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +67,13 @@ class SmtpChannel:
         self._thread.start()
 
     def send(self, handover: Handover) -> Outcome:
-        if not handover.address or _CONTROL_CHARACTERS & set(handover.address):
+        if not _is_addr_spec(handover.address):
             return Refused("550 5.1.3 bad address syntax", permanent=True)
-        content = build_mail(handover, self._sender)
+        try:
+            content = build_mail(handover, self._sender)
+        except (ValueError, AttributeError, LookupError, MessageError):
+            # Not the address's fault (RFC 3463 5.6.x): it must not land on the list of bad ones.
+            return Refused("554 5.6.0 the mail cannot be built", permanent=True)
         return asyncio.run_coroutine_threadsafe(self._send(handover.address, content), self._loop).result()
 
     def close(self) -> None:
@@ -68,33 +83,49 @@ class SmtpChannel:
         self._loop.close()
 
     async def _send(self, recipient: str, content: bytes) -> Outcome:
-        async with self._slots:
-            try:
-                client = await self._connection()
-            except (SMTPException, OSError) as error:
-                return NotSent(f"connect: {_code(error)}")
+        """Waiting and connecting take one `timeout_seconds`, envelope and content two each: five, as a lease has."""
+        try:
+            async with asyncio.timeout(self._server.timeout_seconds):
+                await self._slots.acquire()
+                try:
+                    client = await self._connection()
+                except BaseException:
+                    self._slots.release()
+                    raise
+        except (SMTPException, OSError) as error:
+            return NotSent(f"connect: {_name(error)}")
+        try:
             return await self._transfer(client, recipient, content)
+        finally:
+            self._slots.release()
 
     async def _transfer(self, client: aiosmtplib.SMTP, recipient: str, content: bytes) -> Outcome:
+        clean = False
         try:
-            await client.mail(self._sender.addr_spec)
-            await client.rcpt(recipient)
-        except SMTPResponseException as error:
-            self._idle.append(client)
-            return _refused(error)
-        except (SMTPException, OSError) as error:
-            client.close()
-            return NotSent(f"envelope: {_code(error)}")
+            refusal, clean = await self._envelope(client, recipient)
+            if refusal is not None:
+                return refusal
+            outcome, clean = await _content(client, content)
+            return outcome
+        finally:
+            if clean:
+                self._idle.append(client)
+            else:
+                client.close()
+
+    async def _envelope(self, client: aiosmtplib.SMTP, recipient: str) -> tuple[Refused | NotSent | None, bool]:
+        """MAIL and RCPT: what ends it here, or None, and whether the connection is in step."""
         try:
-            response = await client.data(content)
+            async with asyncio.timeout(2 * self._server.timeout_seconds):
+                await client.mail(self._sender.addr_spec)
+                await client.rcpt(recipient)
         except SMTPResponseException as error:
-            client.close()
-            return _refused(error)
+            if _is_refusal(error):
+                return _refused(error), error.code != _CLOSING
+            return NotSent(f"envelope: reply {error.code}"), False
         except (SMTPException, OSError) as error:
-            client.close()
-            return Unknown(f"data: {_code(error)}")
-        self._idle.append(client)
-        return Accepted(f"{response.code} {response.message}"[:200])
+            return NotSent(f"envelope: {_name(error)}"), False
+        return None, True
 
     async def _connection(self) -> aiosmtplib.SMTP:
         """A kept connection that still answers, or a new one."""
@@ -104,6 +135,9 @@ class SmtpChannel:
                 await kept.rset()
             except (SMTPException, OSError):
                 kept.close()
+            except asyncio.CancelledError:  # our own time is over
+                kept.close()
+                raise
             else:
                 return kept
         server = self._server
@@ -129,10 +163,45 @@ class SmtpChannel:
                 client.close()
 
 
+async def _content(client: aiosmtplib.SMTP, content: bytes) -> tuple[Outcome, bool]:
+    """DATA. `aiosmtplib` raises SMTPDataError for every final reply but 250, and for every first one but 354."""
+    try:
+        response = await client.data(content)
+    except SMTPResponseException as error:
+        if _is_refusal(error):
+            return _refused(error), False
+        # 250 is raised only where it answers the command itself, before the content: that is no yes.
+        if 200 <= error.code < 300 and error.code != _TAKEN:
+            return Accepted(_reply_code(error.code, error.message)), False
+        return Unknown(f"data: reply {error.code}"), False
+    except (SMTPException, OSError) as error:
+        return Unknown(f"data: {_name(error)}"), False
+    return Accepted(_reply_code(response.code, response.message)), True
+
+
+def _is_addr_spec(address: str) -> bool:
+    """One bare ASCII mailbox (RFC 5322 addr-spec). Anything a header parser could read as more, or as less, is none."""
+    return (
+        _ADDR_SPEC.fullmatch(address) is not None
+        and "=?" not in address  # an encoded word names one mailbox in the header and another in the envelope
+        and parseaddr(address)[1] == address
+    )
+
+
+def _is_refusal(error: SMTPResponseException) -> bool:
+    return 400 <= error.code < 600
+
+
 def _refused(error: SMTPResponseException) -> Refused:
     """421 closes the channel and is no answer to the mail, but definite: nothing was taken."""
-    return Refused(f"{error.code} {error.message}"[:200], permanent=500 <= error.code < 600)
+    return Refused(_reply_code(error.code, error.message), permanent=error.code >= 500)
 
 
-def _code(error: Exception) -> str:
+def _reply_code(code: int, words: str) -> str:
+    """Code and enhanced status (RFC 3463). The words stay here: servers quote addresses and names in them."""
+    status = _ENHANCED_STATUS.match(words)
+    return f"{code} {status[0]}" if status else str(code)
+
+
+def _name(error: Exception) -> str:
     return type(error).__name__

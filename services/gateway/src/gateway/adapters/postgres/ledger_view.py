@@ -41,8 +41,10 @@ _DISPUTE = """insert into invoice (tenant, invoice_id, debtor_id, disputed_minor
 values (%(tenant)s, %(id)s, %(debtor)s, %(minor)s, %(version)s) on conflict (tenant, invoice_id) do update
 set disputed_minor = excluded.disputed_minor, dispute_version = excluded.dispute_version
 where not version_older(excluded.dispute_version, invoice.dispute_version)"""
-_WRITE_OFF = """insert into write_off (tenant, write_off_id, invoice_id, amount_minor)
-values (%(tenant)s, %(id)s, %(invoice)s, %(minor)s) on conflict do nothing"""
+_WRITE_OFF = """insert into write_off (tenant, write_off_id, invoice_id, amount_minor, source_version)
+values (%(tenant)s, %(id)s, %(invoice)s, %(minor)s, %(version)s) on conflict (tenant, write_off_id) do update
+set invoice_id = excluded.invoice_id, amount_minor = excluded.amount_minor, source_version = excluded.source_version
+where not version_older(excluded.source_version, write_off.source_version)"""
 _SOURCE = """insert into credit_source (tenant, debtor_id, source_id, known, currency, amount_minor)
 values (%(tenant)s, %(debtor)s, %(id)s, true, %(currency)s, %(minor)s)
 on conflict (tenant, debtor_id, source_id) do update
@@ -50,8 +52,11 @@ set known = true, currency = excluded.currency, amount_minor = excluded.amount_m
 _VOID_SOURCE = """insert into credit_source (tenant, debtor_id, source_id, voided)
 values (%(tenant)s, %(debtor)s, %(id)s, true)
 on conflict (tenant, debtor_id, source_id) do update set voided = true"""
-_REVERSAL = """insert into reversal (tenant, reversal_id, debtor_id, payment_id, amount_minor)
-values (%(tenant)s, %(id)s, %(debtor)s, %(payment)s, %(minor)s) on conflict do nothing"""
+_REVERSAL = """insert into reversal (tenant, reversal_id, debtor_id, payment_id, amount_minor, source_version)
+values (%(tenant)s, %(id)s, %(debtor)s, %(payment)s, %(minor)s, %(version)s)
+on conflict (tenant, reversal_id) do update set debtor_id = excluded.debtor_id, payment_id = excluded.payment_id,
+    amount_minor = excluded.amount_minor, source_version = excluded.source_version
+where not version_older(excluded.source_version, reversal.source_version)"""
 _ALLOCATION = """insert into allocation (tenant, allocation_id, debtor_id, invoice_id, source_id, amount_minor,
     discount_minor, applied)
 values (%(tenant)s, %(id)s, %(debtor)s, %(invoice)s, %(source)s, %(minor)s, %(discount)s, true)
@@ -144,7 +149,7 @@ class LedgerBatch:
         self._add(_DISPUTE, origin, id=invoice_id, minor=amount_minor, version=origin.version)
 
     def put_write_off(self, origin: FactOrigin, write_off_id: str, invoice_id: str, amount_minor: int) -> None:
-        self._add(_WRITE_OFF, origin, id=write_off_id, invoice=invoice_id, minor=amount_minor)
+        self._add(_WRITE_OFF, origin, id=write_off_id, invoice=invoice_id, minor=amount_minor, version=origin.version)
 
     def put_source(self, origin: FactOrigin, source_id: str, amount_minor: int, currency: str) -> None:
         self._add(_SOURCE, origin, id=source_id, minor=amount_minor, currency=currency)
@@ -153,7 +158,7 @@ class LedgerBatch:
         self._add(_VOID_SOURCE, origin, id=source_id)
 
     def put_reversal(self, origin: FactOrigin, reversal_id: str, payment_id: str, amount_minor: int) -> None:
-        self._add(_REVERSAL, origin, id=reversal_id, payment=payment_id, minor=amount_minor)
+        self._add(_REVERSAL, origin, id=reversal_id, payment=payment_id, minor=amount_minor, version=origin.version)
 
     def put_allocation(self, origin: FactOrigin, allocation: ledger.AllocationApplied) -> None:
         """A removal that came first stands: an allocation id is never used again."""

@@ -12,6 +12,7 @@ from duly_contracts.keys import debtor_key
 from duly_policy import Channel, canonical_decision_json
 from duly_runtime.clock import PolicyClock
 from duly_runtime.database import Database, UnitOfWork
+from duly_runtime.metrics import GATE_DECISIONS, GATEWAY_CONTACTS, Metrics
 from duly_runtime.policy_time import record_instant
 from google.protobuf.message import Message
 
@@ -62,6 +63,8 @@ class PostgresStore:
         self._uow = uow
         self._connection = uow.connection
         self._policy_clock = policy_clock
+        self.answers: list[tuple[str, str]] = []  # (phase, answer) of the decisions recorded
+        self.ended: list[ContactState] = []  # the states of the contacts that came to their end
 
     def claim_key(self, tenant: str, key: str, request_hash: bytes) -> tuple[bytes, bytes] | None:
         claimed = self._connection.execute(
@@ -94,13 +97,18 @@ class PostgresStore:
         return read_picture(self._connection, tenant, debtor_id, channel, contact_point_id, now)
 
     def add_contact(self, contact: Contact) -> bool:
-        return self._connection.execute(_ADD_CONTACT, contact_values(contact)).fetchone() is not None
+        added = self._connection.execute(_ADD_CONTACT, contact_values(contact)).fetchone() is not None
+        if added and contact.state.is_final:
+            self.ended.append(contact.state)
+        return added
 
     def save_contact(self, contact: Contact) -> None:
         values = dict(zip(CONTACT_COLUMNS, contact_values(contact), strict=True))
         names = ("state", "decision_id", "until", "retry_at", "sent_at", "amount_claimed", "attempts")
         key = (contact.tenant, contact.contact_id)
         self._connection.execute(_SAVE_CONTACT, (*(values[name] for name in names), *key))
+        if contact.state.is_final:
+            self.ended.append(contact.state)
 
     def contact(self, tenant: TenantId, contact_id: ContactId) -> Contact | None:
         row = self._connection.execute(
@@ -138,6 +146,7 @@ class PostgresStore:
 
     def record_decision(self, recorded: RecordedDecision) -> None:
         decision = recorded.decision
+        self.answers.append((decision.phase, decision.answer))
         self._connection.execute(
             "insert into gate_decision (tenant, decision_id, contact_id, phase, answer, rule_ids, pack_versions,"
             " input_sha256, input, decision, evaluated_at) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
@@ -234,14 +243,20 @@ class PostgresStore:
 class PostgresTransactions:
     """`Transactions` on the service's own database."""
 
-    def __init__(self, database: Database, policy_clock: PolicyClock) -> None:
+    def __init__(self, database: Database, policy_clock: PolicyClock, metrics: Metrics) -> None:
         self._database = database
         self._policy_clock = policy_clock
+        self._metrics = metrics
 
     @contextmanager
     def begin(self) -> Iterator[PostgresStore]:
         with self._database.unit_of_work() as uow:
-            yield PostgresStore(uow, self._policy_clock)
+            store = PostgresStore(uow, self._policy_clock)
+            yield store
+        for phase, answer in store.answers:
+            self._metrics.count(GATE_DECISIONS, phase=phase, answer=answer)
+        for state in store.ended:
+            self._metrics.count(GATEWAY_CONTACTS, state=state.lower())
 
     def due(self, now: datetime, wall_now: datetime, limit: int) -> Sequence[DueContact]:
         with self._database.reading() as connection:
@@ -261,6 +276,12 @@ class PostgresTransactions:
                 (wall_now, limit),
             ).fetchall()
         return [attempt_from(row) for row in rows]
+
+    def unknown_attempts(self) -> int:
+        with self._database.reading() as connection:
+            row = connection.execute("select count(*) as unknown from attempt where state = 'UNKNOWN'").fetchone()
+        assert row is not None
+        return int(row["unknown"])
 
 
 def work_and_outbox(database: Database, now: datetime | None) -> tuple[int, int]:

@@ -36,8 +36,10 @@ on conflict (tenant, invoice_id) do update set debtor_id = excluded.debtor_id, k
 where not invoice.known or not version_older(excluded.source_version, invoice.source_version)"""
 _VOID_INVOICE = """insert into invoice (tenant, invoice_id, debtor_id, voided)
 values (%(tenant)s, %(id)s, %(debtor)s, true) on conflict (tenant, invoice_id) do update set voided = true"""
-_WRITE_OFF = """insert into write_off (tenant, write_off_id, invoice_id, amount_minor)
-values (%(tenant)s, %(id)s, %(invoice)s, %(minor)s) on conflict do nothing"""
+_WRITE_OFF = """insert into write_off (tenant, write_off_id, invoice_id, amount_minor, source_version)
+values (%(tenant)s, %(id)s, %(invoice)s, %(minor)s, %(version)s) on conflict (tenant, write_off_id) do update
+set invoice_id = excluded.invoice_id, amount_minor = excluded.amount_minor, source_version = excluded.source_version
+where not version_older(excluded.source_version, write_off.source_version)"""
 _SOURCE = """insert into credit_source (tenant, debtor_id, source_id, known, currency, amount_minor)
 values (%(tenant)s, %(debtor)s, %(id)s, true, %(currency)s, %(minor)s)
 on conflict (tenant, debtor_id, source_id) do update set known = true, currency = excluded.currency,
@@ -45,8 +47,11 @@ on conflict (tenant, debtor_id, source_id) do update set known = true, currency 
 _VOID_SOURCE = """insert into credit_source (tenant, debtor_id, source_id, voided)
 values (%(tenant)s, %(debtor)s, %(id)s, true)
 on conflict (tenant, debtor_id, source_id) do update set voided = true"""
-_REVERSAL = """insert into reversal (tenant, reversal_id, debtor_id, payment_id, amount_minor)
-values (%(tenant)s, %(id)s, %(debtor)s, %(payment)s, %(minor)s) on conflict do nothing"""
+_REVERSAL = """insert into reversal (tenant, reversal_id, debtor_id, payment_id, amount_minor, source_version)
+values (%(tenant)s, %(id)s, %(debtor)s, %(payment)s, %(minor)s, %(version)s)
+on conflict (tenant, reversal_id) do update set debtor_id = excluded.debtor_id, payment_id = excluded.payment_id,
+    amount_minor = excluded.amount_minor, source_version = excluded.source_version
+where not version_older(excluded.source_version, reversal.source_version)"""
 _ALLOCATION = """insert into allocation (tenant, allocation_id, debtor_id, invoice_id, source_id, amount_minor,
     discount_minor, applied)
 values (%(tenant)s, %(id)s, %(debtor)s, %(invoice)s, %(source)s, %(minor)s, %(discount)s, true)
@@ -124,7 +129,7 @@ class ReadModelBatch:
         self._add(_VOID_INVOICE, origin, id=invoice_id)
 
     def put_write_off(self, origin: EventOrigin, write_off_id: str, invoice_id: str, amount_minor: int) -> None:
-        self._add(_WRITE_OFF, origin, id=write_off_id, invoice=invoice_id, minor=amount_minor)
+        self._add(_WRITE_OFF, origin, id=write_off_id, invoice=invoice_id, minor=amount_minor, version=origin.version)
 
     def put_source(self, origin: EventOrigin, source_id: str, amount_minor: int, currency: str) -> None:
         self._add(_SOURCE, origin, id=source_id, minor=amount_minor, currency=currency)
@@ -133,7 +138,7 @@ class ReadModelBatch:
         self._add(_VOID_SOURCE, origin, id=source_id)
 
     def put_reversal(self, origin: EventOrigin, reversal_id: str, payment_id: str, amount_minor: int) -> None:
-        self._add(_REVERSAL, origin, id=reversal_id, payment=payment_id, minor=amount_minor)
+        self._add(_REVERSAL, origin, id=reversal_id, payment=payment_id, minor=amount_minor, version=origin.version)
 
     def put_allocation(self, origin: EventOrigin, allocation: ledger.AllocationApplied) -> None:
         """A removal that came first stands: an allocation id is never used again."""
