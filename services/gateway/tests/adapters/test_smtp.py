@@ -16,6 +16,7 @@ from email.parser import BytesParser
 from email.policy import default
 from pathlib import Path
 
+import aiosmtplib
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP
@@ -204,6 +205,17 @@ def test_a_garbled_reply_before_the_content_is_not_sent_and_the_connection_is_gi
 
     with serving(Replying("250 ok"), Confused) as port, closing(SmtpChannel(server_at(port), SENDER)) as channel:
         assert channel.send(handover) == NotSent("envelope: reply -1")
+        assert channel._idle == []
+
+
+def test_a_connection_on_which_the_unforeseen_happened_is_given_up(handover, monkeypatch):
+    async def fail(*_):
+        raise RuntimeError
+
+    monkeypatch.setattr(aiosmtplib.SMTP, "data", fail)
+    with serving(Replying("250 ok")) as port, closing(SmtpChannel(server_at(port), SENDER)) as channel:
+        with pytest.raises(RuntimeError):
+            channel.send(handover)
         assert channel._idle == []
 
 

@@ -100,10 +100,11 @@ class SmtpChannel:
             self._slots.release()
 
     async def _transfer(self, client: aiosmtplib.SMTP, recipient: str, content: bytes) -> Outcome:
-        clean = False
+        clean = False  # until a reply says so: whatever is raised on the way leaves a connection nobody can trust
         try:
-            refusal, clean = await self._envelope(client, recipient)
+            refusal, in_step = await self._envelope(client, recipient)
             if refusal is not None:
+                clean = in_step
                 return refusal
             outcome, clean = await _content(client, content)
             return outcome
