@@ -31,7 +31,7 @@ def run(bench: Bench) -> Result:
     with stage(bench, "gateway", ("kafka", "postgres", "mailbox")) as on:
         write(on.kafka, ledger_records(company.history(), [TENANT], backfill=True))
         write(on.kafka, tick_records(TENANT, instant_of(TODAY, CONTACT_TIME), backfill=False))
-        on.start(_SERVICE)
+        on.start(_SERVICE, env={"DULY_GATEWAY_CHANNELS": "EMAIL,NOOP"})
         on.barrier(_SERVICE).settle()
         measures: dict[str, Measure] = {}
         debtors = iter(company.ids)
