@@ -117,6 +117,13 @@ def test_a_key_names_one_tenant_and_one_debtor(tenant: str, debtor: str) -> None
     assert 0 <= slice_of(key, 12, 7) < 7
 
 
+def test_the_debtors_of_one_partition_are_spread_over_all_slices_of_a_tick() -> None:
+    keys = [debtor_key("acme", f"D-{number}") for number in range(600)]
+    of_one_partition = [key for key in keys if partition_of(key, 12) == 3]
+    assert {slice_of(key, 12, 4) for key in of_one_partition} == {0, 1, 2, 3}
+    assert {slice_of(key, 12, 1) for key in of_one_partition} == {0}
+
+
 def test_ids_of_different_parts_never_collide_by_joining() -> None:
     assert fact_id("a|b", "c", "e", "x", "1", "f") != fact_id("a", "b|c", "e", "x", "1", "f")
 

@@ -163,14 +163,33 @@ def test_a_database_fault_pauses_the_partition_until_it_is_over(
     assert dead_letters(database) == []
 
 
-def test_a_consumer_that_was_overtaken_writes_nothing(
+def test_a_consumer_that_was_overtaken_writes_nothing_and_goes_on_where_the_database_says(
     database: Database, memory_log: MemoryLog, make_loop: MakeLoop
 ) -> None:
-    write(memory_log, "a")
     zombie = make_loop(remember)
+    assert not zombie.step(0), "from here on it has its own idea of where it is"
+    write(memory_log, "a")
     drain(make_loop(remember))
+    with database.unit_of_work() as uow:
+        uow.connection.execute("delete from inbox")  # only the position can tell it
     drain(zombie)
     assert seen(database) == ["a"]
+    write(memory_log, "b")
+    drain(zombie)
+    assert seen(database) == ["a", "b"]
+
+
+def test_effects_inbox_and_position_commit_together_or_not_at_all(
+    database: Database, memory_log: MemoryLog, make_loop: MakeLoop
+) -> None:
+    with database.unit_of_work() as uow:
+        uow.connection.execute("alter table consumer_position add constraint stuck check (next_offset < 1)")
+    write(memory_log, "a")
+    with pytest.raises(psycopg.errors.CheckViolation):
+        drain(make_loop(remember))
+    assert seen(database) == []
+    with database.reading() as connection:
+        assert connection.execute("select event_id from inbox").fetchall() == []
 
 
 def test_a_long_run_of_unusable_records_stops_the_process_before_it_drains_the_topic(

@@ -204,6 +204,21 @@ def test_an_answer_that_comes_after_the_lease_changes_nothing(world):
     assert world.events() == ["contact.unknown"]
 
 
+def test_an_answer_for_an_older_try_does_not_settle_the_one_under_way(world):
+    from gateway.domain.contact import Accepted
+
+    world.ready()
+    world.ask()
+    first = world.gateway.dispatch.claim(world.gateway.dispatch.due(1)[0])
+    world.gateway.dispatch.record(first, NotSent("connect: refused"))
+    world.clock.advance(1.5)
+    second = world.gateway.dispatch.claim(world.gateway.dispatch.due(1)[0])
+    assert world.gateway.dispatch.record(first, Refused("550 stale", permanent=True)).late
+    assert world.state() == "IN_FLIGHT"
+    assert not world.gateway.dispatch.record(second, Accepted("ok")).late
+    assert world.state() == "ACCEPTED"
+
+
 def test_a_cancelled_contact_is_not_sent_and_frees_its_place(world):
     world.ready()
     world.ask()

@@ -78,6 +78,16 @@ def test_the_newest_party_decides_the_address(world):
     assert (found.contact_point.address, found.contact_point.verified) == ("new@debtors.example", False)
 
 
+def test_an_older_party_that_comes_last_changes_nothing(world):
+    world.versions = 5
+    world.debtor("D-1", address="new@debtors.example", verified=False)
+    world.settle()
+    world.versions = 2
+    world.debtor("D-1", address="old@debtors.example")
+    found = picture(world)
+    assert (found.contact_point.address, found.contact_point.verified) == ("new@debtors.example", False)
+
+
 def test_drift_and_degradation_come_and_go(world):
     world.debtor("D-1")
     world.fact("D-1", ledger.LedgerDriftDetected(debtor_id="D-1", reason="over-allocated"))

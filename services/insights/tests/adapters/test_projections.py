@@ -122,6 +122,13 @@ def test_a_newer_write_off_and_a_newer_reversal_replace_older_ones_in_any_order(
     assert (row.open_minor, row.unapplied_minor) == (23000, 7000)
 
 
+def test_an_older_statement_of_an_invoice_that_comes_last_changes_nothing(world):
+    world.publish("D-1", invoice("INV-1", "2031-02-01", 18000), version="00000002")
+    world.publish("D-1", invoice("INV-1", "2031-02-01", 24000), version="00000001")
+    (row,) = world.view().aging
+    assert row.open_minor == 18000
+
+
 def test_the_story_tells_every_step_with_its_cause(world):
     issued = world.publish("D-1", invoice("INV-1", "2031-03-01", 24000))
     world.publish("D-1", score(risk.RISK_BAND_LOW, risk.RISK_BAND_UNSPECIFIED), causation_id=issued)

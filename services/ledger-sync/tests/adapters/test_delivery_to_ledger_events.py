@@ -165,6 +165,13 @@ def test_two_tenants_with_the_same_ids_stay_apart(make_world: Callable[[], Any],
     ]
 
 
+def test_a_tenant_sees_nothing_of_anothers_quarantine(world: Any, events: Any) -> None:
+    world.send(events.invoice("I-2", minor=-1), events.allocation())
+    world.settle()
+    assert {event.state for event in world.parts.quarantine.newest("demo", 10)} == {"rejected", "held"}
+    assert world.parts.quarantine.newest("other", 10) == []
+
+
 def test_the_status_reaches_the_end_of_the_log_and_an_empty_outbox(world: Any, events: Any) -> None:
     world.tick("2031-03-01")
     world.send(events.invoice())

@@ -148,6 +148,7 @@ def test_of_two_processes_that_claim_at_once_only_one_gets_calls_of_a_debtor(wor
 @pytest.mark.parametrize(
     ("settings", "owner"),
     [({"instance_id": "outreach-7"}, "outreach-7"), ({}, f"{socket.gethostname()}-{os.getpid()}")],
+    ids=["named", "unnamed"],
 )
 def test_a_call_in_hand_names_the_process_that_makes_it(make_world, settings, owner):
     world = make_world(**settings)

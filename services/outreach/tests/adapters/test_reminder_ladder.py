@@ -215,6 +215,24 @@ def test_an_unverified_address_is_a_work_item_once_and_never_a_contact(world):
     assert world.gateway.contacts == []
 
 
+def test_an_older_word_on_the_debtor_that_comes_last_changes_nothing(world):
+    world.party(verified=False)
+    point = ledger.ContactPoint(
+        contact_point_id="D-1-email",
+        channel=ledger.CONTACT_POINT_CHANNEL_EMAIL,
+        address="old@example.com",
+        verified=True,
+    )
+    older = ledger.PartyUpserted(
+        party_id="D-1", debtor_id="D-1", country="DE", zones=["Europe/Berlin"], contact_points=[point]
+    )
+    world.publish(older, version="0000000000000000")
+    world.invoice("INV-1")
+    world.play_until("2026-06-10")
+
+    assert world.gateway.contacts == []
+
+
 def test_a_degraded_debtor_is_a_persons_matter_until_restored(world):
     world.party()
     world.invoice("INV-1")

@@ -85,6 +85,15 @@ def test_a_new_due_date_makes_an_invoice_overdue_anew():
     assert (later.overdue_since, later.step_sent) == (None, 2)
 
 
+def test_of_two_words_on_a_dispute_the_newer_version_counts_whatever_day_it_names():
+    resolved = ledger.disputed(issued(Invoice("INV-1")), 0, "2026-06-03", "0000000000000004", resolved=True)
+    older = ledger.disputed(resolved, 400, "2026-06-09", "0000000000000003", resolved=False)
+    newer = ledger.disputed(resolved, 400, "2026-06-01", "0000000000000005", resolved=False)
+
+    assert older.disputed_open_minor == 0
+    assert newer.disputed_open_minor == 400
+
+
 def test_unapplied_cash_covers_the_oldest_invoices_of_its_currency_first():
     invoices = [
         OpenInvoice("NEW", date(2026, 6, 10), "EUR", 500),

@@ -106,6 +106,21 @@ def test_a_replay_of_a_tick_over_newer_blobs_only_writes_them_again(play_ledger:
     assert again.blobs() == before
 
 
+def test_a_replayed_tick_writes_the_blobs_it_had_written_and_a_further_tick_of_the_date_none(book: Any) -> None:
+    invoice = book.invoice("D-1", "INV-1", DAY)
+    tick = next(one for one in book.tick(DAY) if one.partition == invoice.partition)
+    bench = Bench()
+    bench.feed([invoice, tick])
+    before = bench.blobs()
+
+    again = bench.restarted()
+    replayed = again.scorer.score([tick], bench.model)
+    assert (replayed.outputs, {key: blob for (_, key), blob in replayed.blobs.items()}) == ([], before)
+    further = next(one for one in book.tick(DAY, hour=10) if one.partition == invoice.partition)
+    outcome = again.scorer.score([further], bench.model)
+    assert (outcome.outputs, outcome.blobs) == ([], {})
+
+
 def test_the_same_event_at_a_later_offset_has_no_output(book: Any) -> None:
     first = book.invoice("D-1", "INV-1", DAY)
     book.again(first)
