@@ -34,6 +34,13 @@ QUARANTINE_EVENTS = MetricSpec("counter", "duly_quarantine_events_total", "Facts
 STATE_DEBTORS = MetricSpec("gauge", "duly_state_debtors", "Debtors in the state store")
 STATE_BLOB_BYTES = MetricSpec("histogram", "duly_state_blob_bytes", "Size of a written state blob")
 MODEL_INFO = MetricSpec("gauge", "duly_model_info", "1 for the model that serves", ("version", "role"))
+MODEL_SWAPS = MetricSpec(
+    "counter", "duly_model_swaps_total", "Promotions by outcome: ready, refused, unreachable", ("role", "outcome")
+)
+MODEL_PROMOTED = MetricSpec(
+    "gauge", "duly_model_promoted_timestamp_seconds", "When the newest usable promotion was made", ("role",)
+)
+SHADOW_FAILURES = MetricSpec("counter", "duly_shadow_failures_total", "Scores a challenger could not give")
 TREATMENTS = MetricSpec("counter", "duly_outreach_treatments_total", "Treatments decided", ("action",))
 GATE_DECISIONS = MetricSpec("counter", "duly_gate_decisions_total", "Gate answers", ("phase", "answer"))
 GATEWAY_CONTACTS = MetricSpec("counter", "duly_gateway_contacts_total", "Contacts by final state", ("state",))

@@ -19,6 +19,9 @@ class Settings(BaseModel):
         "scoring-0", description="stable name of this worker; a restart under it causes no rebalance"
     )
     mlflow_tracking_uri: str = Field("", description="model registry; empty = the rules score serves")
+    models_kept: int = Field(
+        16, ge=2, le=1000, description="models held in memory; at least three for each tenant with models of its own"
+    )
     store: Literal["memory://"] = Field("memory://", description="where the table lives between changelog and process")
     session_timeout_seconds: float = Field(45.0, ge=6, le=300, description="silence after which the group drops us")
     recovery_delay_seconds: float = Field(

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from typing import Any, Protocol
 
-from duly_risk.model import HazardModel
 from duly_runtime.clock import Clock
 from duly_runtime.log import Record
 from duly_runtime.logging import get_logger
 from duly_runtime.metrics import (
     DLQ_RECORDS,
+    SHADOW_FAILURES,
     STATE_BLOB_BYTES,
     STATE_DEBTORS,
     STREAM_BATCH,
@@ -27,6 +27,7 @@ from duly_runtime.metrics import (
 from scoring.adapters.faust_app import AckedTable, ScoringApp, TableStates, raw_topic
 from scoring.adapters.guards import EXIT_UNTRUSTED, ZombieGuard, end_process
 from scoring.application.outputs import Output
+from scoring.application.ports import Models
 from scoring.application.score_batch import BatchOutcome, Scorer
 from scoring.entrypoints.positions import Positions
 
@@ -35,9 +36,11 @@ _CHECKPOINT_SECONDS = 1.0
 
 
 class ModelSource(Protocol):
-    """Where the serving model comes from. The first call may take seconds and runs in a worker thread."""
+    """Where the serving models come from."""
 
-    def current(self) -> HazardModel: ...
+    def current(self) -> Models:
+        """The choice of models for one batch, asked for once per batch: a swap happens between two."""
+        ...
 
 
 class Stream:
@@ -133,7 +136,6 @@ class Stream:
         try:
             loop = asyncio.get_running_loop()
             debtors = await loop.run_in_executor(self._executor, lambda: self._scorer.rebuild(self._states.scan()))
-            await loop.run_in_executor(self._executor, self._models.current)
             self._metrics.set(STATE_DEBTORS, debtors)
             _log.info("scoring.state_recovered", debtors=debtors, open_debtors=len(self._scorer.open_debtors))
         except BaseException:
@@ -153,6 +155,7 @@ class Stream:
         metrics.count(STREAM_EVENTS, records - len(outcome.poison), topic=self._source, outcome="handled")
         for blob in outcome.blobs.values():
             metrics.observe(STATE_BLOB_BYTES, len(blob))
+        metrics.count(SHADOW_FAILURES, outcome.shadow_failures)
         for poison in outcome.poison:
             metrics.count(DLQ_RECORDS, topic=self._source, reason=poison.reason)
             at = poison.position
