@@ -16,6 +16,7 @@ from duly_risk.fallback import RulesModel
 from duly_runtime.log import Record
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+from scoring.application.ports import OneModel
 
 from duly.ledger.v1 import events_pb2 as ledger
 from duly.money.v1 import money_pb2
@@ -166,9 +167,9 @@ def play_ledger() -> Callable[..., Ledger]:
 
 
 @pytest.fixture
-def rules() -> RulesModel:
-    """A model that needs no registry."""
-    return RulesModel()
+def rules() -> OneModel:
+    """A model that needs no registry, for every date."""
+    return OneModel(RulesModel())
 
 
 @pytest.fixture

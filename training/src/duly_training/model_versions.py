@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from duly_training.registry import MODEL_NAME, RegisteredModel, Registry
+from duly_training.registry import MODEL_NAME, RegisteredModel, Registry, registered
 
 GATE_FILE = "gate.json"
 
@@ -73,8 +73,7 @@ class ModelVersions:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise VersionUnknown(f"the registry has no version {version} of model {MODEL_NAME!r}") from error
             raise
-        hashes = [found.tags.get(name, "") for name in ("artifact_sha256", "schema_sha256", "golden_sha256")]
-        model = RegisteredModel(MODEL_NAME, str(found.version), *hashes, str(found.run_id))
+        model = registered(found, found.tags)
         made = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
         return ModelVersion(model, tuple(found.aliases), self._verdict(str(found.run_id)), made)
 
@@ -101,7 +100,12 @@ def verdict_of(document: Any) -> Verdict:
     failed: nobody is promoted by a typing error."""
     rows = document.get("lines", []) if isinstance(document, dict) else []
     lines = [
-        GateLine(str(row.get("check", "?")), str(row.get("value", "?")), str(row.get("bound", "?")), row.get("passed") is True)
+        GateLine(
+            str(row.get("check", "?")),
+            str(row.get("value", "?")),
+            str(row.get("bound", "?")),
+            row.get("passed") is True,
+        )
         for row in rows
         if isinstance(row, dict)
     ]

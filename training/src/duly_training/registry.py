@@ -72,21 +72,21 @@ class Registry:
             mlflow.set_tracking_uri(tracking_uri)
             mlflow.set_registry_uri(tracking_uri)
             self._mlflow = mlflow
-            self._client = mlflow.MlflowClient(tracking_uri, tracking_uri)
+            self.client = mlflow.MlflowClient(tracking_uri, tracking_uri)
 
     def champion(self) -> Champion | None:
         """The version with alias `champion`; None if there is none."""
         from mlflow.exceptions import MlflowException
 
         try:
-            version = self._client.get_model_version_by_alias(MODEL_NAME, CHAMPION)
+            version = self.client.get_model_version_by_alias(MODEL_NAME, CHAMPION)
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
             raise
         tags = dict(version.tags)
-        metrics = dict(self._client.get_run(version.run_id).data.metrics)
-        return Champion(_registered(version, tags), tags, metrics)
+        metrics = dict(self.client.get_run(version.run_id).data.metrics)
+        return Champion(registered(version, tags), tags, metrics)
 
     def register(
         self, booster: xgb.Booster, folder: Path, hashes: ArtefactHashes, record: RunRecord
@@ -115,23 +115,23 @@ class Registry:
                 booster, name="model", model_format="ubj", signature=signature, pip_requirements=requirements
             )
         for file in (GOLDEN_FILE, SCHEMA_FILE):
-            self._client.log_model_artifact(info.model_id, str(folder / file))
+            self.client.log_model_artifact(info.model_id, str(folder / file))
         self._ensure_model()
-        version = self._client.create_model_version(
+        version = self.client.create_model_version(
             MODEL_NAME, info.model_uri, run.info.run_id, tags=tags, model_id=info.model_id
         )
-        self._client.set_registered_model_alias(MODEL_NAME, CHAMPION, version.version)
-        return _registered(version, tags)
+        self.client.set_registered_model_alias(MODEL_NAME, CHAMPION, version.version)
+        return registered(version, tags)
 
     def _experiment(self) -> str:
-        known = self._client.get_experiment_by_name(EXPERIMENT)
-        return str(known.experiment_id) if known else str(self._client.create_experiment(EXPERIMENT))
+        known = self.client.get_experiment_by_name(EXPERIMENT)
+        return str(known.experiment_id) if known else str(self.client.create_experiment(EXPERIMENT))
 
     def _ensure_model(self) -> None:
         from mlflow.exceptions import MlflowException
 
         try:
-            self._client.create_registered_model(MODEL_NAME)
+            self.client.create_registered_model(MODEL_NAME)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -145,7 +145,7 @@ def _own_warnings_off() -> Iterator[None]:
         yield
 
 
-def _registered(version: object, tags: Mapping[str, str]) -> RegisteredModel:
+def registered(version: object, tags: Mapping[str, str]) -> RegisteredModel:
     return RegisteredModel(
         MODEL_NAME,
         str(version.version),  # type: ignore[attr-defined]

@@ -11,7 +11,6 @@ from typing import Any
 
 import faust
 import uvloop
-from duly_risk.model import HazardModel
 from duly_runtime.admin import STALL_LIMIT_SECONDS, AdminServer, Probes, Status
 from duly_runtime.clock import Clock, SystemClock
 from duly_runtime.log import EventLog
@@ -42,7 +41,7 @@ from scoring.adapters.mlflow_registry import MlflowRegistry
 from scoring.adapters.model_control import ControlReader
 from scoring.adapters.model_store import ModelStore
 from scoring.adapters.serving_models import ServingModels
-from scoring.application.ports import OneModel
+from scoring.application.ports import Models
 from scoring.application.score_batch import Scorer
 from scoring.config import Settings
 from scoring.entrypoints.memory_stream import MemoryStream
@@ -67,9 +66,9 @@ class Worker(faust.Worker):  # type: ignore[misc]  # Faust is untyped here
         super()._schedule_shutdown(signal)
 
 
-def build_memory(log: EventLog, model: HazardModel) -> MemoryStream:
+def build_memory(log: EventLog, models: Models) -> MemoryStream:
     """For scenario tests: the same step over any log, state in memory."""
-    return MemoryStream(log, OneModel(model))
+    return MemoryStream(log, models)
 
 
 def not_ready(app: ScoringApp) -> Callable[[], str]:

@@ -13,7 +13,9 @@ VERSIONS = st.sampled_from(["1", "2", "3", "4"])
 
 
 def promoted(version: str, day: int, *, role: Role = Role.CHAMPION, tenant: str = "acme") -> Promotion:
-    return Promotion(f"{version}@{day}", tenant, role, version, "a", "s", "g", day, False, datetime(2031, 1, 1, tzinfo=UTC))
+    return Promotion(
+        f"{version}@{day}", tenant, role, version, "a", "s", "g", day, False, datetime(2031, 1, 1, tzinfo=UTC)
+    )
 
 
 def rolled_back(version: str, *, role: Role = Role.CHAMPION) -> Promotion:

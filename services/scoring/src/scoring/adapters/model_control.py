@@ -98,6 +98,7 @@ def promotion_of(headers: Sequence[tuple[str, bytes]], value: bytes | None) -> P
     if message.model_name != MODEL_NAME or message.role not in _ROLES:
         return None
     is_rollback = isinstance(message, risk.RiskModelRolledBack)
+    effective = "" if isinstance(message, risk.RiskModelRolledBack) else message.effective_date
     hashes = (message.artifact_sha256, message.schema_sha256, message.golden_sha256)
     if not all(hashes) and (message.model_version or not is_rollback):
         raise PromotionUnusable(f"version {message.model_version!r} without the hashes of its files")
@@ -109,7 +110,7 @@ def promotion_of(headers: Sequence[tuple[str, bytes]], value: bytes | None) -> P
         artifact_sha256=message.artifact_sha256,
         schema_sha256=message.schema_sha256,
         golden_sha256=message.golden_sha256,
-        effective_day=AT_ONCE if is_rollback else _day_of(message.effective_date),
+        effective_day=_day_of(effective),
         is_rollback=is_rollback,
         promoted_at=envelope.time,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 
 from duly_contracts.envelope import Envelope
@@ -12,6 +12,7 @@ from duly_contracts.topics import dlq_of
 from duly_risk.codec import encode_score
 from duly_risk.days import date_of
 from duly_risk.facts import RiskEvent
+from duly_risk.model import ModelInfo
 from duly_risk.score import ScoreUpdated
 from duly_risk.state import DebtorState
 from duly_runtime.dlq import dead_letter_headers
@@ -46,9 +47,15 @@ def score_id_of(key: bytes, event: RiskEvent) -> str:
     return derived_id(event.event_id, SCORE_UPDATED.type, key)
 
 
+def shadow_id_of(key: bytes, event: RiskEvent, challenger: ModelInfo) -> str:
+    """A challenger's score of the same cause is another event, and another challenger's yet another one."""
+    return derived_id(event.event_id, f"{SCORE_UPDATED.type}/shadow/{challenger.version}", key)
+
+
 def score_output(cause: Usable, key: bytes, score: ScoreUpdated) -> Output:
     """`risk.score_updated`."""
     envelope = _envelope(cause.envelope, SCORE_UPDATED.type, key, score.debtor_id, date_of(score.business_day))
+    envelope = replace(envelope, id=score.score_id)
     return Output(score.score_id, TOPIC, key, encode_score(score), tuple(envelope.to_headers()))
 
 

@@ -155,7 +155,9 @@ class Stream:
         metrics.count(STREAM_EVENTS, records - len(outcome.poison), topic=self._source, outcome="handled")
         for blob in outcome.blobs.values():
             metrics.observe(STATE_BLOB_BYTES, len(blob))
-        metrics.count(SHADOW_FAILURES, outcome.shadow_failures)
+        if outcome.shadow_faults:
+            metrics.count(SHADOW_FAILURES, len(outcome.shadow_faults))
+            _log.warning("scoring.shadow_failed", scores=len(outcome.shadow_faults), first=outcome.shadow_faults[0])
         for poison in outcome.poison:
             metrics.count(DLQ_RECORDS, topic=self._source, reason=poison.reason)
             at = poison.position

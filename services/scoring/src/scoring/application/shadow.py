@@ -1,0 +1,77 @@
+"""What a challenger would have said: the champion's rows, another model, role SHADOW. It changes no state.
+
+Its band is that of its risk alone: hysteresis lives in the debtor's standing, which is the champion's. A challenger
+that fails costs its own scores and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from duly_contracts.keys import split_key
+from duly_risk.batch import BatchResult, Item, curves_of
+from duly_risk.model import HazardModel, Hazards
+from duly_risk.plan import Plan
+from duly_risk.score import ScoreUpdated
+from duly_risk.state import DebtorState, Standing
+from duly_risk.step import conclude, hazards_of
+
+from scoring.application.outputs import shadow_id_of
+from scoring.application.ports import Models
+
+# What a model can raise over rows that another model bears.
+FAULTS = (ValueError, ArithmeticError, LookupError, TypeError)
+
+
+@dataclass(slots=True)
+class Shadows:
+    """scores: by index of the item. faults: one text per score that could not be given."""
+
+    scores: dict[int, ScoreUpdated] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+
+def shadow_scores(items: Sequence[Item], result: BatchResult, models: Models) -> Shadows:
+    """The challengers' scores of what was scored. One call per challenger; after a fault, one per debtor."""
+    shadows = Shadows()
+    asked: list[tuple[int, Plan, HazardModel]] = []
+    for index, plan in result.plans:
+        challenger = models.shadow(split_key(items[index].key)[0], plan.as_of_day)
+        if challenger is not None:
+            asked.append((index, plan, challenger))
+    if not asked:
+        return shadows
+    try:
+        hazards = curves_of([plan for _, plan, _ in asked], [model for _, _, model in asked])
+    except FAULTS:
+        for index, plan, model in asked:
+            _alone(shadows, items[index], result.folded[index].state, index, plan, model)
+        return shadows
+    stop = 0
+    for index, plan, model in asked:
+        start, stop = stop, stop + len(plan.claims)
+        state = result.folded[index].state
+        shadows.scores[index] = shadow_score(items[index], state, plan, hazards[start:stop], model)
+    return shadows
+
+
+def shadow_score(item: Item, state: DebtorState, plan: Plan, hazards: Hazards, challenger: HazardModel) -> ScoreUpdated:
+    """One score. state: after the item was folded; hazards: the challenger's for the plan."""
+    _, score = conclude(
+        replace(state, standing=Standing()),
+        plan,
+        hazards,
+        challenger.info,
+        score_id=shadow_id_of(item.key, item.event, challenger.info),
+        debtor_id=item.debtor_id,
+        on_tick=item.event.is_tick,
+    )
+    return replace(score, reasons=())
+
+
+def _alone(shadows: Shadows, item: Item, state: DebtorState, index: int, plan: Plan, model: HazardModel) -> None:
+    try:
+        shadows.scores[index] = shadow_score(item, state, plan, hazards_of(model, plan.measures), model)
+    except FAULTS as error:
+        shadows.faults.append(f"version {model.info.version}: {type(error).__name__}: {error}")
