@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime
 from typing import Any
 
-import kafka
 from duly_contracts.envelope import Envelope, EnvelopeInvalid
 from duly_contracts.events import decode, encode
 from duly_runtime.kafka_log import KafkaLog
@@ -14,10 +12,10 @@ from duly_runtime.kafka_log import KafkaLog
 from duly.risk.v1 import events_pb2 as risk
 from duly_training.promotion import ControlEvent, Controlled, control_envelope, control_key
 from duly_training.registry import MODEL_NAME, RegisteredModel
+from duly_training.topic_reader import TopicReader
 
 MODEL_CONTROL = "model-control"
 LEDGER = "ledger-events"
-_WAIT_MS = 500
 _SEND_SECONDS = 30.0
 # Per partition: a tick of the newest date, or a fact that came after it, is among them.
 _TAIL_RECORDS = 50
@@ -31,7 +29,7 @@ class ControlTopic:
 
     def history(self, tenant: str, role: str) -> list[Controlled]:
         """Every record of a tenant and role, in order."""
-        with _Reader(self._bootstrap) as reader:
+        with TopicReader(self._bootstrap) as reader:
             found = [_controlled(raw) for raw in reader.records(MODEL_CONTROL, lambda begin, end: begin)]
         return [one for one in found if one and (one.tenant, one.role) == (tenant, role)]
 
@@ -49,38 +47,9 @@ class ControlTopic:
 
     def newest_business_date(self) -> date | None:
         """The newest date, of whatever tenant, that records at the end of the log carry; None: it is empty."""
-        with _Reader(self._bootstrap) as reader:
+        with TopicReader(self._bootstrap) as reader:
             tail = reader.records(LEDGER, lambda begin, end: max(begin, end - _TAIL_RECORDS))
             return max((found for raw in tail if (found := _date_of(raw))), default=None)
-
-
-class _Reader:
-    """A client without a group, for one look."""
-
-    def __init__(self, bootstrap_servers: str) -> None:
-        self._consumer = kafka.KafkaConsumer(
-            bootstrap_servers=bootstrap_servers.split(","), enable_auto_commit=False, allow_auto_create_topics=False
-        )
-
-    def __enter__(self) -> _Reader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._consumer.close()
-
-    def records(self, topic: str, start: Callable[[int, int], int]) -> Iterator[Any]:
-        """From start(first offset, end) of each partition to what is its end now; an absent topic is empty."""
-        tps = [kafka.TopicPartition(topic, p) for p in sorted(self._consumer.partitions_for_topic(topic) or ())]
-        if not tps:
-            return
-        self._consumer.assign(tps)
-        begins, ends = self._consumer.beginning_offsets(tps), self._consumer.end_offsets(tps)
-        for tp in tps:
-            self._consumer.seek(tp, start(begins[tp], ends[tp]))
-        while any(self._consumer.position(tp) < ends[tp] for tp in tps):
-            batches: Iterable[list[Any]] = self._consumer.poll(timeout_ms=_WAIT_MS).values()
-            for batch in batches:
-                yield from batch
 
 
 def _controlled(raw: Any) -> Controlled | None:

@@ -6,10 +6,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import xgboost as xgb
+from duly_risk.model import FeatureFrame, HazardModel
+
+from duly_training.artefact import MODEL_FILE
+from duly_training.fit import FRAME_ATTRIBUTE, as_model
+from duly_training.monitor.reference import REFERENCE_FILE, FitReference, ReferenceUnreadable
 from duly_training.registry import MODEL_NAME, RegisteredModel, Registry, registered
 
+REPORT_FOLDER = "report"
 GATE_FILE = "gate.json"
 
 
@@ -55,11 +63,11 @@ class ModelVersions:
     """Of one MLflow server. Raises MLflow's own errors where it does not answer."""
 
     def __init__(self, registry: Registry) -> None:
-        self._client = registry.client
+        self.client = registry.client
 
     def all(self) -> list[ModelVersion]:
         """The newest first."""
-        found = self._client.search_model_versions(f"name='{MODEL_NAME}'")
+        found = self.client.search_model_versions(f"name='{MODEL_NAME}'")
         numbers = sorted((int(one.version) for one in found), reverse=True)
         return [self.version(str(number)) for number in numbers]
 
@@ -68,7 +76,7 @@ class ModelVersions:
         from mlflow.exceptions import MlflowException
 
         try:
-            found = self._client.get_model_version(MODEL_NAME, version)
+            found = self.client.get_model_version(MODEL_NAME, version)
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise VersionUnknown(f"the registry has no version {version} of model {MODEL_NAME!r}") from error
@@ -77,22 +85,41 @@ class ModelVersions:
         made = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
         return ModelVersion(model, tuple(found.aliases), self._verdict(str(found.run_id)), made)
 
+    def load(self, version: str) -> tuple[HazardModel, FitReference]:
+        """A version and what it was fitted on. Raises VersionUnknown, ReferenceUnreadable (of an older release)."""
+        import mlflow
+
+        model = self.version(version).model
+        text = self._text(model.run_id, REFERENCE_FILE)
+        if text is None:
+            raise ReferenceUnreadable(f"its run has no {REFERENCE_FILE}")
+        folder = Path(mlflow.artifacts.download_artifacts(f"models:/{MODEL_NAME}/{version}"))
+        booster = xgb.Booster(model_file=folder / MODEL_FILE)
+        booster.set_param({"nthread": 1})
+        frame = FeatureFrame.from_json(str(booster.attr(FRAME_ATTRIBUTE)))
+        return as_model(booster, frame, version), FitReference.from_json(text)
+
     def point(self, alias: str, version: str) -> None:
         """Move an alias: what people and notebooks load as `models:/risk@<alias>`. The stream does not read it."""
-        self._client.set_registered_model_alias(MODEL_NAME, alias, version)
+        self.client.set_registered_model_alias(MODEL_NAME, alias, version)
 
     def unpoint(self, alias: str) -> None:
         """Remove an alias; one that is not there is no error."""
-        if alias in self._client.get_registered_model(MODEL_NAME).aliases:
-            self._client.delete_registered_model_alias(MODEL_NAME, alias)
+        if alias in self.client.get_registered_model(MODEL_NAME).aliases:
+            self.client.delete_registered_model_alias(MODEL_NAME, alias)
 
     def _verdict(self, run_id: str) -> Verdict | None:
+        text = self._text(run_id, GATE_FILE)
+        return None if text is None else verdict_of(json.loads(text))
+
+    def _text(self, run_id: str, file: str) -> str | None:
+        """A file of the run's report; None where it has none of that name."""
         import mlflow
 
-        names = {file.path for file in self._client.list_artifacts(run_id)}
-        if GATE_FILE not in names:
+        path = f"{REPORT_FOLDER}/{file}"
+        if path not in {found.path for found in self.client.list_artifacts(run_id, REPORT_FOLDER)}:
             return None
-        return verdict_of(json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{GATE_FILE}")))
+        return str(mlflow.artifacts.load_text(f"runs:/{run_id}/{path}"))
 
 
 def verdict_of(document: Any) -> Verdict:

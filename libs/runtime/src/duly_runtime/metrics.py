@@ -50,6 +50,24 @@ GATEWAY_ATTEMPTS = MetricSpec(
 GATEWAY_UNKNOWN = MetricSpec("gauge", "duly_gateway_unknown_attempts", "Attempts whose outcome is not known")
 RPC_SECONDS = MetricSpec("histogram", "duly_rpc_seconds", "One call answered", ("method", "code"))
 PROJECTED_EVENTS = MetricSpec("counter", "duly_insights_projected_events_total", "Events projected", ("topic",))
+MONITOR_RUN = MetricSpec(
+    "gauge", "duly_monitor_run_timestamp_seconds", "When `duly monitor` last looked", ("tenant", "version")
+)
+MONITOR_LEVEL = MetricSpec("gauge", "duly_monitor_level", "0 fine, 1 warning, 2 alarm", ("tenant", "topic"))
+MONITOR_PAYMENTS = MetricSpec(
+    "gauge", "duly_monitor_payments_ratio", "Observed / expected payments of 28 days", ("tenant", "segment")
+)
+MONITOR_CUSUM = MetricSpec(
+    "gauge", "duly_monitor_payments_cusum", "Cumulative sum, alarm at 5", ("tenant", "segment", "direction")
+)
+MONITOR_DRIFT = MetricSpec("gauge", "duly_monitor_psi", "Population stability index", ("tenant", "quantity"))
+MONITOR_MISSING = MetricSpec("gauge", "duly_monitor_missing_ratio", "Missing values, 0..1", ("tenant", "quantity"))
+MONITOR_ECE = MetricSpec("gauge", "duly_monitor_ece", "Calibration error on ripe labels", ("tenant", "k"))
+MONITOR_SLOPE = MetricSpec("gauge", "duly_monitor_slope", "Calibration slope on ripe labels", ("tenant", "k"))
+MONITOR_RIPE = MetricSpec("gauge", "duly_monitor_ripe_ratio", "Invoices whose label can be known", ("tenant", "k"))
+MONITOR_AGREEMENT = MetricSpec(
+    "gauge", "duly_monitor_rank_agreement", "Rank correlation of champion and challenger", ("tenant",)
+)
 
 CATALOGUE: tuple[MetricSpec, ...] = tuple(value for value in list(globals().values()) if isinstance(value, MetricSpec))
 

@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 from duly_contracts.envelope import Envelope
 from duly_contracts.events import encode, event_of
-from duly_risk.features import N_FEATURES, schema_sha256
 from duly_risk.model import Role
 from duly_runtime.metrics import Metrics
 from duly_testing.clock import FakeClock
-from scoring.adapters.booster_model import BOOSTER_FILE, GOLDEN_FILE, SCHEMA_FILE, ModelRefused, load_model
+from scoring.adapters.booster_model import BOOSTER_FILE, GOLDEN_FILE, ModelRefused, load_model
 from scoring.adapters.mlflow_registry import MlflowRegistry, RegistryUnavailable
 from scoring.adapters.model_control import PromotionUnusable, promotion_of
 from scoring.adapters.model_store import ModelStore
@@ -26,30 +25,14 @@ from scoring.domain.roster import AT_ONCE, Promotion
 
 from duly.risk.v1 import events_pb2 as risk
 
-FRAME = '{"other_median_minor": 50000.0}'
-
-
-def write_model(folder: Path, *, schema: str = "", shift: float = 0.0) -> None:
-    """A tiny Booster with its golden rows; `shift` spoils them."""
-    import xgboost
-
-    folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(1)
-    rows = rng.normal(size=(200, N_FEATURES)).astype(np.float32)
-    labels = (rows[:, 0] > 0).astype(int)
-    booster = xgboost.train(
-        {"objective": "binary:logistic", "nthread": 1, "max_depth": 2}, xgboost.DMatrix(rows, labels), 3
-    )
-    booster.set_attr(duly_frame=FRAME)
-    booster.save_model(folder / BOOSTER_FILE)
-    np.savez(folder / GOLDEN_FILE, rows=rows[:64], hazards=booster.inplace_predict(rows[:64]) + np.float32(shift))
-    (folder / SCHEMA_FILE).write_text(json.dumps({"schema_sha256": schema or schema_sha256()}))
+Write = Callable[..., dict[str, str]]
 
 
 class Files:
-    """A registry that holds every version, or is down. broken: versions whose files are not what was promoted."""
+    """A registry that holds every version, or is down. broken: versions whose files are no model."""
 
-    def __init__(self) -> None:
+    def __init__(self, write: Write) -> None:
+        self.write = write
         self.up = True
         self.broken: set[str] = set()
         self.shift = 0.0
@@ -59,7 +42,7 @@ class Files:
         if not self.up:
             raise RegistryUnavailable("down")
         self.downloads.append(version)
-        write_model(folder, shift=self.shift)
+        self.write(folder, shift=self.shift)
         if version in self.broken:
             (folder / BOOSTER_FILE).write_bytes(b"another model")
 
@@ -86,14 +69,9 @@ class Control:
 
 
 @pytest.fixture(scope="module")
-def hashes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The hashes a promotion of `write_model`'s files names."""
-    folder = tmp_path_factory.mktemp("model")
-    write_model(folder)
-    artifact, golden = (
-        hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in (BOOSTER_FILE, GOLDEN_FILE)
-    )
-    return {"artifact_sha256": artifact, "golden_sha256": golden, "schema_sha256": schema_sha256()}
+def hashes(tmp_path_factory: pytest.TempPathFactory, write_model: Write) -> dict[str, str]:
+    """What a promotion of `write_model`'s files names."""
+    return write_model(tmp_path_factory.mktemp("model"))
 
 
 Promote = Callable[..., Promotion]
@@ -114,8 +92,8 @@ def promote(hashes: dict[str, str]) -> Promote:
 class Desk:
     """Models over fakes of registry and topic."""
 
-    def __init__(self, folder: Path, *published: Promotion) -> None:
-        self.files, self.control, self.metrics = Files(), Control(*published), Metrics()
+    def __init__(self, write: Write, folder: Path, *published: Promotion) -> None:
+        self.files, self.control, self.metrics = Files(write), Control(*published), Metrics()
         self.folder = folder
         self.clock = FakeClock()
         self.start()
@@ -138,58 +116,66 @@ class Desk:
         return self.metrics.registry.get_sample_value("duly_model_swaps_total", labels) or 0.0
 
 
+MakeDesk = Callable[..., Desk]
+
+
+@pytest.fixture
+def desk(tmp_path: Path, write_model: Write) -> MakeDesk:
+    return lambda *published: Desk(write_model, tmp_path, *published)
+
+
 RULES = "risk-rules rules-1 FALLBACK"
 
 
-def test_without_a_promotion_the_rules_serve_and_say_so(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    desk.run()
-    assert desk.serving(99) == RULES
-    assert desk.models.status()["model"] == RULES
+def test_without_a_promotion_the_rules_serve_and_say_so(desk: MakeDesk) -> None:
+    at = desk()
+    at.run()
+    assert at.serving(99) == RULES
+    assert at.models.status()["model"] == RULES
 
 
 def test_a_promoted_version_serves_from_its_date_and_the_one_before_it_until_then(
-    tmp_path: Path, promote: Promote
+    desk: MakeDesk, promote: Promote
 ) -> None:
-    desk = Desk(tmp_path, promote("1", 10))
-    desk.run()
-    desk.control.send(promote("2", 20))
-    assert desk.models.follow(0)
-    assert (desk.serving(9), desk.serving(19), desk.serving(20)) == (RULES, "risk 1 CHAMPION", "risk 2 CHAMPION")
-    assert desk.files.downloads == ["1", "2"]
+    at = desk(promote("1", 10))
+    at.run()
+    at.control.send(promote("2", 20))
+    assert at.models.follow(0)
+    assert (at.serving(9), at.serving(19), at.serving(20)) == (RULES, "risk 1 CHAMPION", "risk 2 CHAMPION")
+    assert at.files.downloads == ["1", "2"]
 
 
-def test_a_batch_keeps_the_choice_it_began_with(tmp_path: Path, promote: Promote) -> None:
-    desk = Desk(tmp_path, promote("1", 10))
-    desk.run()
-    batch = desk.models.current()
-    desk.control.send(promote("2", 10))
-    desk.models.follow(0)
+def test_a_batch_keeps_the_choice_it_began_with(desk: MakeDesk, promote: Promote) -> None:
+    at = desk(promote("1", 10))
+    at.run()
+    batch = at.models.current()
+    at.control.send(promote("2", 10))
+    at.models.follow(0)
     assert batch.serving("acme", 15).info.version == "1"
-    assert desk.serving(15) == "risk 2 CHAMPION"
+    assert at.serving(15) == "risk 2 CHAMPION"
 
 
-def test_a_roll_back_needs_no_download(tmp_path: Path, promote: Promote) -> None:
-    desk = Desk(tmp_path, promote("1", 10), promote("2", 20))
-    desk.run()
-    desk.files.up = False
-    desk.control.send(promote("1", AT_ONCE, back=True))
-    desk.models.follow(0)
-    assert (desk.serving(15), desk.serving(30)) == ("risk 1 CHAMPION", "risk 1 CHAMPION")
+def test_a_roll_back_needs_no_download(desk: MakeDesk, promote: Promote) -> None:
+    at = desk(promote("1", 10), promote("2", 20))
+    at.run()
+    at.files.up = False
+    at.control.send(promote("1", AT_ONCE, back=True))
+    at.models.follow(0)
+    assert (at.serving(15), at.serving(30)) == ("risk 1 CHAMPION", "risk 1 CHAMPION")
 
 
-def test_a_roll_back_to_no_model_lets_the_rules_score(tmp_path: Path, promote: Promote) -> None:
-    desk = Desk(tmp_path, promote("1", 10), promote("", AT_ONCE, back=True))
-    desk.run()
-    assert desk.serving(30) == RULES
+def test_a_roll_back_to_no_model_lets_the_rules_score(desk: MakeDesk, promote: Promote) -> None:
+    at = desk(promote("1", 10), promote("", AT_ONCE, back=True))
+    at.run()
+    assert at.serving(30) == RULES
 
 
 @pytest.mark.parametrize("fault", ["another booster", "other golden rows", "another schema", "golden hazards missed"])
 def test_files_that_are_not_the_promoted_ones_keep_the_model_that_serves(
-    fault: str, tmp_path: Path, promote: Promote
+    fault: str, desk: MakeDesk, tmp_path: Path, write_model: Write, promote: Promote
 ) -> None:
-    desk = Desk(tmp_path, promote("1", 10))
-    desk.run()
+    at = desk(promote("1", 10))
+    at.run()
     wrong = {
         "another booster": {"artifact_sha256": "0" * 64},
         "other golden rows": {"golden_sha256": "0" * 64},
@@ -197,66 +183,65 @@ def test_files_that_are_not_the_promoted_ones_keep_the_model_that_serves(
         "golden hazards missed": {"golden_sha256": "made below"},
     }[fault]
     if fault == "golden hazards missed":
-        desk.files.shift = 1e-3
-        write_model(tmp_path / "shifted", shift=1e-3)
-        wrong["golden_sha256"] = hashlib.sha256((tmp_path / "shifted" / GOLDEN_FILE).read_bytes()).hexdigest()
-    desk.control.send(promote("2", 20, **wrong))
-    desk.models.follow(0)
-    assert desk.serving(25) == "risk 1 CHAMPION"
-    assert (desk.swaps("refused"), desk.models.status()["promotions"][0]["state"]) == (1, "refused")
-    desk.models.try_again()
-    assert desk.swaps("refused") == 1  # the content will not change by asking again
+        at.files.shift = 1e-3
+        wrong["golden_sha256"] = write_model(tmp_path / "shifted", shift=1e-3)["golden_sha256"]
+    at.control.send(promote("2", 20, **wrong))
+    at.models.follow(0)
+    assert at.serving(25) == "risk 1 CHAMPION"
+    assert (at.swaps("refused"), at.models.status()["promotions"][0]["state"]) == (1, "refused")
+    at.models.try_again()
+    assert at.swaps("refused") == 1  # the content will not change by asking again
 
 
 def test_while_the_registry_is_away_the_old_model_serves_and_the_new_one_follows_when_it_is_back(
-    tmp_path: Path, promote: Promote
+    desk: MakeDesk, promote: Promote
 ) -> None:
-    desk = Desk(tmp_path, promote("1", 10))
-    desk.run()
-    desk.files.up = False
-    desk.control.send(promote("2", 20))
-    desk.models.follow(0)
-    assert (desk.serving(25), desk.swaps("unreachable")) == ("risk 1 CHAMPION", 1)
-    desk.files.up = True
-    assert desk.serving(25) == "risk 1 CHAMPION"
-    desk.models.try_again()
-    assert desk.serving(25) == "risk 2 CHAMPION"
+    at = desk(promote("1", 10))
+    at.run()
+    at.files.up = False
+    at.control.send(promote("2", 20))
+    at.models.follow(0)
+    assert (at.serving(25), at.swaps("unreachable")) == ("risk 1 CHAMPION", 1)
+    at.files.up = True
+    assert at.serving(25) == "risk 1 CHAMPION"
+    at.models.try_again()
+    assert at.serving(25) == "risk 2 CHAMPION"
 
 
-def test_a_restart_takes_its_models_from_the_disk(tmp_path: Path, promote: Promote) -> None:
+def test_a_restart_takes_its_models_from_the_disk(desk: MakeDesk, promote: Promote) -> None:
     promotions = [promote("1", 10), promote("2", 20)]
-    desk = Desk(tmp_path, *promotions)
-    desk.run()
-    desk.files.up = False
-    desk.control = Control(*promotions)
-    desk.start()
-    desk.run()
-    assert (desk.serving(15), desk.serving(25)) == ("risk 1 CHAMPION", "risk 2 CHAMPION")
+    at = desk(*promotions)
+    at.run()
+    at.files.up = False
+    at.control = Control(*promotions)
+    at.start()
+    at.run()
+    assert (at.serving(15), at.serving(25)) == ("risk 1 CHAMPION", "risk 2 CHAMPION")
 
 
 def test_a_version_of_the_same_number_from_another_registry_is_not_taken_from_the_disk(
-    tmp_path: Path, promote: Promote
+    desk: MakeDesk, promote: Promote
 ) -> None:
-    desk = Desk(tmp_path, promote("1", 10))
-    desk.run()
-    desk.files.broken.add("1")
-    desk.control.send(promote("1", 20, artifact_sha256=hashlib.sha256(b"another model").hexdigest()))
-    desk.models.follow(0)
-    assert desk.files.downloads == ["1", "1"]
-    assert desk.serving(25) == "risk 1 CHAMPION"  # no Booster at all, so the first one stays
+    at = desk(promote("1", 10))
+    at.run()
+    at.files.broken.add("1")
+    at.control.send(promote("1", 20, artifact_sha256=hashlib.sha256(b"another model").hexdigest()))
+    at.models.follow(0)
+    assert at.files.downloads == ["1", "1"]
+    assert at.serving(25) == "risk 1 CHAMPION"  # no Booster at all, so the first one stays
 
 
-def test_more_models_than_are_kept_are_loaded_again_from_the_disk(tmp_path: Path, promote: Promote) -> None:
-    desk = Desk(tmp_path, *[promote(str(number), 10 * number) for number in range(1, 8)])
-    desk.run()
-    assert [desk.serving(10 * number) for number in range(1, 8)] == [f"risk {n} CHAMPION" for n in range(1, 8)]
-    assert sorted(desk.files.downloads) == [str(number) for number in range(1, 8)]
+def test_more_models_than_are_kept_are_loaded_again_from_the_disk(desk: MakeDesk, promote: Promote) -> None:
+    at = desk(*[promote(str(number), 10 * number) for number in range(1, 8)])
+    at.run()
+    assert [at.serving(10 * number) for number in range(1, 8)] == [f"risk {n} CHAMPION" for n in range(1, 8)]
+    assert sorted(at.files.downloads) == [str(number) for number in range(1, 8)]
 
 
-def test_a_challenger_is_a_shadow_until_it_is_what_serves(tmp_path: Path, promote: Promote) -> None:
-    desk = Desk(tmp_path, promote("1", 10), promote("2", 15, role=Role.SHADOW), promote("2", 20))
-    desk.run()
-    shadows = [desk.models.current().shadow("acme", day) for day in (14, 15, 20)]
+def test_a_challenger_is_a_shadow_until_it_is_what_serves(desk: MakeDesk, promote: Promote) -> None:
+    at = desk(promote("1", 10), promote("2", 15, role=Role.SHADOW), promote("2", 20))
+    at.run()
+    shadows = [at.models.current().shadow("acme", day) for day in (14, 15, 20)]
     assert [shadow and (shadow.info.version, shadow.info.role) for shadow in shadows] == [
         None,
         ("2", Role.SHADOW),
@@ -264,12 +249,12 @@ def test_a_challenger_is_a_shadow_until_it_is_what_serves(tmp_path: Path, promot
     ]
 
 
-def test_what_serves_can_be_read_off_the_metrics(tmp_path: Path, promote: Promote) -> None:
-    desk = Desk(tmp_path, promote("1", 10), promote("2", 20))
-    desk.run()
-    desk.serving(15)
-    desk.serving(20)
-    value = desk.metrics.registry.get_sample_value
+def test_what_serves_can_be_read_off_the_metrics(desk: MakeDesk, promote: Promote) -> None:
+    at = desk(promote("1", 10), promote("2", 20))
+    at.run()
+    at.serving(15)
+    at.serving(20)
+    value = at.metrics.registry.get_sample_value
     assert value("duly_model_info", {"version": "1", "role": "CHAMPION"}) == 0
     assert value("duly_model_info", {"version": "2", "role": "CHAMPION"}) == 1
     assert (
@@ -289,13 +274,13 @@ def test_a_record_that_cannot_be_acted_on_is_refused_whole(damage: str) -> None:
         promotion_of(envelope.to_headers(), encode(message))
 
 
-def test_a_model_of_another_feature_schema_is_refused(tmp_path: Path) -> None:
+def test_a_model_of_another_feature_schema_is_refused(tmp_path: Path, write_model: Write) -> None:
     write_model(tmp_path, schema="f" * 64)
     with pytest.raises(ModelRefused, match="feature schema"):
         load_model(tmp_path, "1")
 
 
-def test_a_row_alone_and_in_a_batch_give_equal_bytes(tmp_path: Path) -> None:
+def test_a_row_alone_and_in_a_batch_give_equal_bytes(tmp_path: Path, write_model: Write) -> None:
     write_model(tmp_path)
     model = load_model(tmp_path, "1")
     rows = np.load(tmp_path / GOLDEN_FILE)["rows"]
