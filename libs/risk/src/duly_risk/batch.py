@@ -11,7 +11,7 @@ from duly_risk.model import HazardModel
 from duly_risk.plan import Plan, plan_of
 from duly_risk.score import ScoreUpdated
 from duly_risk.state import DebtorState, Standing
-from duly_risk.step import Folded, conclude, fold, hazards_of
+from duly_risk.step import Folded, conclude, fold, hazards_of, outlooks_of
 
 ScoreIdOf = Callable[[bytes, RiskEvent], str]
 
@@ -55,16 +55,15 @@ def apply_batch(
     scores: list[tuple[int, ScoreUpdated]] = []
     standings: dict[bytes, Standing] = {}
     hazards = hazards_of(model, stacked([plan.measures for _, plan in plans]))
-    stop = 0
-    for index, plan in plans:
-        start, stop = stop, stop + len(plan.claims)
+    outlooks = outlooks_of([plan for _, plan in plans], hazards)
+    for (index, plan), outlook in zip(plans, outlooks, strict=True):
         item, state = items[index], folded[index].state
         if item.key in standings:
             state = replace(state, standing=standings[item.key])
         scored, score = conclude(
             state,
             plan,
-            hazards[start:stop],
+            outlook,
             model.info,
             score_id=score_id_of(item.key, item.event),
             debtor_id=item.debtor_id,

@@ -140,16 +140,18 @@ def _money(amount_minor: int, currency: str) -> money_pb2.Money:
 
 def _invoice_score_out(score: InvoiceScore) -> risk.InvoiceScore:
     days = (score.pay_day_p10, score.pay_day_p50, score.pay_day_p90)
-    p10, p50, p90 = ("" if day is None else date_of(day).isoformat() for day in days)
+    p10, p50, p90 = (date_of(day).isoformat() if day else "" for day in days)
     return risk.InvoiceScore(
         invoice_id=score.invoice_id,
         p_unpaid_1=score.p_unpaid_1,
+        p_unpaid_5=score.p_unpaid_5,
         p_unpaid_30=score.p_unpaid_30,
         p_unpaid_60=score.p_unpaid_60,
         p_unpaid_90=score.p_unpaid_90,
         pay_date_p10=p10,
         pay_date_p50=p50,
         pay_date_p90=p90,
+        expected_days=score.expected_days,
     )
 
 
