@@ -21,7 +21,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from duly_risk.balances import settle
 from duly_risk.bands import next_standing
 from duly_risk.curves import HORIZON_DAYS
 from duly_risk.facts import Position, RiskEvent, Tick
@@ -38,6 +37,7 @@ from duly_risk.state import DebtorState
 __all__ = ["Folded", "conclude", "degrade", "fold", "has_open_invoices", "hazards_of", "outlooks_of", "plan_of"]
 
 RECENT_FACTS = 1024
+RECENT_DAYS = 7
 DEGRADED_IDS = 32
 _DIGEST_BYTES = 8
 
@@ -69,15 +69,19 @@ def fold(state: DebtorState, event: RiskEvent, position: Position) -> Folded:
     if isinstance(event.body, Tick):
         return _fold_tick(state, event.body, event.backfill, position)
     digest = _digest(event.event_id)
-    if _holds(state.recent_facts, digest):
+    if _holds(state.recent_facts, digest) or _holds(state.earlier_facts, digest):
         return Folded(replace(state, applied=position), changed=False, rescore=False)
     degraded = tuple(known for known in state.degraded_event_ids if known != event.event_id)
+    day = max(state.business_day, event.business_day)
+    earlier, recent, week_day = _week_of(state, day)
     after = replace(
         apply_fact(state, event.body),
         applied=position,
-        business_day=max(state.business_day, event.business_day),
+        business_day=day,
         facts_applied=state.facts_applied + 1,
-        recent_facts=(state.recent_facts + digest)[-RECENT_FACTS * _DIGEST_BYTES :],
+        recent_facts=(recent + digest)[-RECENT_FACTS * _DIGEST_BYTES :],
+        earlier_facts=earlier,
+        week_day=week_day,
         degraded_event_ids=degraded,
     )
     restored = bool(state.degraded_event_ids) and not degraded
@@ -87,8 +91,26 @@ def fold(state: DebtorState, event: RiskEvent, position: Position) -> Folded:
 def _fold_tick(state: DebtorState, tick: Tick, backfill: bool, position: Position) -> Folded:
     if tick.day <= state.tick_day:
         return Folded(replace(state, applied=position), changed=False, rescore=False)
-    after = replace(state, applied=position, tick_day=tick.day, business_day=max(state.business_day, tick.day))
+    day = max(state.business_day, tick.day)
+    earlier, recent, week_day = _week_of(state, day)
+    after = replace(
+        state,
+        applied=position,
+        tick_day=tick.day,
+        business_day=day,
+        recent_facts=recent,
+        earlier_facts=earlier,
+        week_day=week_day,
+    )
     return Folded(after, changed=False, rescore=not backfill and has_open_invoices(after))
+
+
+def _week_of(state: DebtorState, day: int) -> tuple[bytes, bytes, int]:
+    """Digests of the week before and of this week, and its first day. A fact comes again within days or never."""
+    if day < state.week_day + RECENT_DAYS:
+        return state.earlier_facts, state.recent_facts, state.week_day
+    earlier = state.recent_facts if day < state.week_day + 2 * RECENT_DAYS else b""
+    return earlier, b"", day
 
 
 def degrade(state: DebtorState, event_id: str, position: Position) -> DebtorState:
@@ -101,7 +123,7 @@ def degrade(state: DebtorState, event_id: str, position: Position) -> DebtorStat
 
 def has_open_invoices(state: DebtorState) -> bool:
     """Whether a tick re-scores this debtor."""
-    return any(settle(invoice, state.sources).is_open for invoice in state.invoices.values())
+    return any(invoice.known for invoice in state.invoices.values())
 
 
 def hazards_of(model: HazardModel, measures: Measures) -> Hazards:
