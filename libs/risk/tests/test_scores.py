@@ -25,7 +25,7 @@ from duly_risk.model import CurveDays, FeatureFrame, ModelInfo, Role
 from duly_risk.plan import plan_of
 from duly_risk.score import Band, Direction, ScoreUpdated
 from duly_risk.state import DebtorState, Standing
-from duly_risk.step import HazardInvalid, conclude, fold, hazards_of
+from duly_risk.step import HazardInvalid, conclude, fold, hazards_of, outlooks_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -94,15 +94,15 @@ def test_cash_of_the_weeks_and_the_rest_is_what_can_be_claimed(items):
     result = apply_batch({}, items, always, score_id)
     for state in result.states.values():
         plan = plan_of(state)
-        hazards = hazards_of(MODEL, plan.measures)
-        _, score = conclude(state, plan, hazards, MODEL.info, score_id="s", debtor_id="d", on_tick=False)
+        [outlook] = outlooks_of([plan], hazards_of(MODEL, plan.measures))
+        _, score = conclude(state, plan, outlook, MODEL.info, score_id="s", debtor_id="d", on_tick=False)
         claimable = sum(claim.claimable_minor for claim in plan.claims)
         assert 0 <= sum(cash.amount_minor for cash in score.expected_cash) <= claimable
         assert all(cash.amount_minor >= 0 for cash in score.expected_cash)
         assert 0 <= sum(minor for _, minor in score.amount_at_risk_minor) <= claimable + len(plan.claims)
         assert 0 <= score.risk <= 1
         for one in score.invoices:
-            assert 1 >= one.p_unpaid_1 >= one.p_unpaid_30 >= one.p_unpaid_60 >= one.p_unpaid_90 >= 0
+            assert 1 >= one.p_unpaid_1 >= one.p_unpaid_5 >= one.p_unpaid_30 >= one.p_unpaid_60 >= one.p_unpaid_90 >= 0
 
 
 def state_of(*bodies: Fact, day: int = T0) -> DebtorState:
@@ -116,7 +116,9 @@ def test_certain_payment_brings_all_the_cash_in_the_first_week():
     state = state_of(InvoiceStated("I", T0, T0 + 30, 999, "EUR", "1"), InvoiceStated("J", T0, T0 + 30, 5, "JPY", "1"))
     plan = plan_of(state)
     sure = np.ones((len(plan.claims), HORIZON_DAYS), dtype=np.float32)
-    _, score = conclude(state, plan, sure, MODEL.info, score_id="s", debtor_id="d", on_tick=False)
+    _, score = conclude(
+        state, plan, outlooks_of([plan], sure)[0], MODEL.info, score_id="s", debtor_id="d", on_tick=False
+    )
     cash = {(c.week_start_day, c.currency): c.amount_minor for c in score.expected_cash}
     assert (cash[T0 + 1, "EUR"], cash[T0 + 1, "JPY"], sum(cash.values())) == (999, 5, 1004)
     assert len(cash) == 26

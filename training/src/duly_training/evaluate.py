@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from duly_risk.curves import Floats, pay_offset, survival, unpaid
 from duly_risk.features import INDEX, features_of
-from duly_risk.measures import curve_days
+from duly_risk.measures import COLUMN, curve_days
 from duly_risk.model import FeatureFrame, HazardModel
 from numpy.typing import NDArray
 from sklearn.impute import SimpleImputer
@@ -80,13 +80,12 @@ def hazard_predictions(model: HazardModel, judged: Sequence[Judged]) -> Predicti
         chunk = judged[start : start + _CHUNK]
         measures = measures_of([one.snapshot for one in chunk])
         hazards = model.curves(features_of(measures, model.info.frame), curve_days(measures))
-        for i, (one, hazard) in enumerate(zip(chunk, hazards.astype(np.float64), strict=True), start):
-            curve = survival(hazard)
-            t0, due = one.snapshot.as_of_day, one.snapshot.terms.due_day
-            for k in LATE_KS:
-                p_late[k][i] = unpaid(curve, t0, due, k)
-            offset = pay_offset(curve, 0.5)
-            delay[i] = (t0 + offset if offset is not None else t0 + len(curve)) - due
+        curves = survival(hazards)
+        as_of, due = (measures[:, COLUMN[name]].astype(np.int64) for name in ("as_of_day", "due_day"))
+        piece = slice(start, start + len(chunk))
+        for k in LATE_KS:
+            p_late[k][piece] = unpaid(curves, as_of, due, k)
+        delay[piece] = as_of + pay_offset(curves, 0.5) - due
     return Predictions(p_late, delay)
 
 

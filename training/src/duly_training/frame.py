@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import median
 
-from duly_risk.archive import clipped_days_to_pay, clipped_delay
 from duly_risk.book import LATE_DAYS
 from duly_risk.facts import InvoiceStated
 from duly_risk.model import FeatureFrame
+from duly_risk.packing import clipped_days_to_pay, clipped_delay
 
 from duly_training.history import History
 from duly_training.snapshots import Outcome

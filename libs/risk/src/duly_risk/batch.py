@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from duly_risk.curves import HORIZON_DAYS
 from duly_risk.facts import Position, RiskEvent
 from duly_risk.measures import stacked
-from duly_risk.model import HazardModel, Hazards
+from duly_risk.model import HazardModel
+from duly_risk.outlook import Outlook
 from duly_risk.plan import Plan, plan_of
 from duly_risk.score import ScoreUpdated
 from duly_risk.state import DebtorState, Standing
-from duly_risk.step import Folded, conclude, fold, hazards_of
+from duly_risk.step import Folded, conclude, fold, hazards_of, outlooks_of
 
 ScoreIdOf = Callable[[bytes, RiskEvent], str]
 # (debtor key, business day of the score) -> the model that computes it. Depends on nothing else, see ADR 13.
 ModelOf = Callable[[bytes, int], HazardModel]
-_NO_CURVES = np.empty((0, HORIZON_DAYS), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +62,15 @@ def apply_batch(
     scores: list[tuple[int, ScoreUpdated]] = []
     standings: dict[bytes, Standing] = {}
     models = [model_of(items[index].key, plan.as_of_day) for index, plan in plans]
-    hazards = curves_of([plan for _, plan in plans], models)
-    stop = 0
-    for (index, plan), model in zip(plans, models, strict=True):
-        start, stop = stop, stop + len(plan.claims)
+    outlooks = outlooks_by([plan for _, plan in plans], models)
+    for (index, plan), model, outlook in zip(plans, models, outlooks, strict=True):
         item, state = items[index], folded[index].state
         if item.key in standings:
             state = replace(state, standing=standings[item.key])
         scored, score = conclude(
             state,
             plan,
-            hazards[start:stop],
+            outlook,
             model.info,
             score_id=score_id_of(item.key, item.event),
             debtor_id=item.debtor_id,
@@ -88,16 +83,14 @@ def apply_batch(
     return BatchResult(after, tuple(folded), tuple(scores), tuple(plans))
 
 
-def curves_of(plans: Sequence[Plan], models: Sequence[HazardModel]) -> Hazards:
-    """The curves of all claims, plan by plan: (n, 182). models: one per plan; each is called once."""
+def outlooks_by(plans: Sequence[Plan], models: Sequence[HazardModel]) -> list[Outlook]:
+    """One outlook per plan. models: one per plan; each is called once, with the rows of all its plans."""
     places: dict[int, list[int]] = {}
     for place, model in enumerate(models):
         places.setdefault(id(model), []).append(place)
-    if len(places) <= 1:
-        return hazards_of(models[0], stacked([plan.measures for plan in plans])) if plans else _NO_CURVES
-    owner = np.repeat(np.arange(len(plans)), [len(plan.claims) for plan in plans])
-    hazards = np.empty((len(owner), HORIZON_DAYS), dtype=np.float32)
+    outlooks: dict[int, Outlook] = {}
     for mine in places.values():
-        rows = stacked([plans[place].measures for place in mine])
-        hazards[np.isin(owner, mine)] = hazards_of(models[mine[0]], rows)
-    return hazards
+        asked = [plans[place] for place in mine]
+        hazards = hazards_of(models[mine[0]], stacked([plan.measures for plan in asked]))
+        outlooks |= zip(mine, outlooks_of(asked, hazards), strict=True)
+    return [outlooks[place] for place in range(len(plans))]

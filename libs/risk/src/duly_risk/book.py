@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from duly_risk.archive import clipped_days_to_pay, clipped_delay
 from duly_risk.balances import disputed_minor, settle, unapplied_minor
-from duly_risk.state import Archive, Closing, DebtorState
+from duly_risk.state import Archive, Closed, DebtorState
 
 LATE_DAYS = 5
 EWM_DECAY = 0.8
+NEWEST_KEPT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class DelayHistory:
         raise AssertionError("rank beyond the histogram")
 
 
-_EWM_WEIGHTS = tuple(EWM_DECAY**age for age in range(64))
+_EWM_WEIGHTS = tuple(EWM_DECAY**age for age in range(NEWEST_KEPT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,33 +117,32 @@ class Book:
 
 
 def book_of(state: DebtorState) -> Book:
-    """The book of a state, as far as it has been folded."""
-    archive = state.archive
-    open_invoices: list[OpenInvoice] = []
-    settled: list[tuple[int, int, str, int]] = []
-    issues: list[tuple[int, str]] = []
+    """The book of a packed state, as far as it has been folded."""
+    archive, closed = state.archive, state.closed
     billed = dict(archive.billed)
-    for invoice_id in sorted(state.invoices):
-        invoice = state.invoices[invoice_id]
-        settlement = settle(invoice, state.sources)
-        if not invoice.known or settlement.closing is Closing.VOIDED:
+    for currency, (minor, count) in closed.billed.items():
+        before = billed.get(currency, (0, 0))
+        billed[currency] = (before[0] + minor, before[1] + count)
+    open_invoices: list[OpenInvoice] = []
+    issues: list[tuple[int, str]] = []
+    for invoice_id, invoice in sorted(state.invoices.items()):
+        if not invoice.known:
             continue
+        settlement = settle(invoice, state.sources)
+        assert settlement.closing is None, "a closed invoice is not packed"
         issues.append((invoice.issue_day, invoice_id))
         minor, count = billed.get(invoice.currency, (0, 0))
         billed[invoice.currency] = (minor + invoice.total_minor, count + 1)
-        if settlement.is_open:
-            terms = Terms(invoice_id, invoice.issue_day, invoice.due_day, invoice.total_minor, invoice.currency)
-            disputed = disputed_minor(invoice, settlement.open_minor)
-            open_invoices.append(OpenInvoice(terms, settlement.open_minor, disputed))
-        elif settlement.closing is Closing.PAID:
-            settled.append((settlement.closed_day, invoice.issue_day, invoice_id, invoice.due_day))
-    if archive.last_issue_day:
-        issues.append((archive.last_issue_day, ""))
-    first_days = [day for day, _ in issues] + [archive.first_issue_day] * bool(archive.first_issue_day)
+        terms = Terms(invoice_id, invoice.issue_day, invoice.due_day, invoice.total_minor, invoice.currency)
+        disputed = disputed_minor(invoice, settlement.open_minor)
+        open_invoices.append(OpenInvoice(terms, settlement.open_minor, disputed))
+    first_days = [day for day in (archive.first_issue_day, closed.first_issue_day) if day]
+    first_days += [day for day, _ in issues]
+    issues.append((max(archive.last_issue_day, closed.last_issue_day), ""))
     return Book(
         open=tuple(open_invoices),
-        history=_history(archive, settled),
-        invoices=archive.invoices + len(issues) - bool(archive.last_issue_day),
+        history=_history(archive, closed),
+        invoices=archive.invoices + closed.invoices + len(open_invoices),
         billed=billed,
         first_issue_day=min(first_days, default=0),
         last_issues=tuple(sorted(issues, reverse=True)[:2]),
@@ -151,15 +150,19 @@ def book_of(state: DebtorState) -> Book:
     )
 
 
-def _history(archive: Archive, settled: Sequence[tuple[int, int, str, int]]) -> DelayHistory:
-    newest_first = sorted(settled, reverse=True)
+def _history(archive: Archive, closed: Closed) -> DelayHistory:
+    memo = closed.memo
+    if isinstance(memo, tuple) and memo[0] is archive:
+        history: DelayHistory = memo[1]
+        return history
     counts = dict(archive.delays)
-    delays: list[int] = []
-    days_to_pay = archive.days_to_pay_sum
-    for paid_day, issue_day, _, due_day in newest_first:
-        delay = clipped_delay(paid_day, due_day)
-        delays.append(delay)
+    for delay in closed.delays:
         counts[delay] = counts.get(delay, 0) + 1
-        days_to_pay += clipped_days_to_pay(paid_day, issue_day)
-    last_paid = newest_first[0][0] if newest_first else 0
-    return DelayHistory(counts, tuple(delays[:64]), days_to_pay, max(last_paid, archive.last_paid_day))
+    history = DelayHistory(
+        counts,
+        closed.delays[: -NEWEST_KEPT - 1 : -1],
+        archive.days_to_pay_sum + closed.days_to_pay_sum,
+        max(archive.last_paid_day, closed.last_paid_day),
+    )
+    object.__setattr__(closed, "memo", (archive, history))
+    return history

@@ -6,7 +6,6 @@ import re
 from dataclasses import replace
 from typing import assert_never
 
-from duly_risk.archive import is_archived, trimmed
 from duly_risk.facts import (
     AllocationApplied,
     AllocationRemoved,
@@ -20,18 +19,60 @@ from duly_risk.facts import (
     PaymentReversed,
     SourceReceived,
 )
+from duly_risk.packing import bounded, holds_invoice, holds_source, is_archived, packed, unpacked, with_closed_packed
 from duly_risk.state import Allocation, DebtorState, Invoice, Reversal, Source, WriteOff
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def apply_fact(state: DebtorState, fact: Fact) -> DebtorState:
-    """The state's records after a fact that comes for the first time, within the blob's bounds."""
-    return trimmed(apply_records(state, fact))
+    """The state's records after a fact that comes for the first time, packed and within the blob's bounds."""
+    if _names_closed(state, fact):
+        return bounded(packed(apply_records(unpacked(state), fact)))
+    after = apply_records(state, fact)
+    return bounded(with_closed_packed(after, _may_have_closed(after, fact)))
+
+
+def _names_closed(state: DebtorState, fact: Fact) -> bool:
+    """Whether the packed invoices are needed for a fact, or may be changed by it."""
+    match fact:
+        case NoBalanceChange():
+            return False
+        case SourceReceived() | PaymentReversed() | CreditNoteVoided():
+            return holds_source(state.closed, _source_id(fact))
+        case AllocationApplied() if fact.source_id not in state.sources and holds_source(state.closed, fact.source_id):
+            return True
+        case _:
+            return fact.invoice_id not in state.invoices and holds_invoice(state.closed, fact.invoice_id)
+
+
+def _may_have_closed(after: DebtorState, fact: Fact) -> list[Invoice]:
+    match fact:
+        case NoBalanceChange():
+            return []
+        case SourceReceived() | PaymentReversed() | CreditNoteVoided():
+            source_id = _source_id(fact)
+            source = after.sources[source_id]
+            if not source.voided and not source.reversals:
+                return []  # it stood before and does so now
+            return [one for one in after.invoices.values() if any(a.source_id == source_id for a in one.allocations)]
+        case _:
+            invoice = after.invoices.get(fact.invoice_id)
+            return [] if invoice is None else [invoice]
+
+
+def _source_id(fact: SourceReceived | PaymentReversed | CreditNoteVoided) -> str:
+    match fact:
+        case SourceReceived():
+            return fact.source_id
+        case PaymentReversed():
+            return fact.payment_id
+        case CreditNoteVoided():
+            return fact.credit_note_id
 
 
 def apply_records(state: DebtorState, fact: Fact) -> DebtorState:
-    """The same without bounds: every invoice stays. A fact that fits nothing yet waits for what it refers to."""
+    """The same unpacked, without bounds: every invoice stays. A fact that fits nothing yet waits for what it names."""
     match fact:
         case NoBalanceChange():
             return state

@@ -37,16 +37,21 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class InvoiceScore:
-    """p_unpaid_k = P(delay >= k days). pay_day_*: None = beyond the horizon."""
+    """p_unpaid_k = P(delay >= k days). expected_days: restricted mean days from t0 to payment, within 180 days.
+
+    pay_day_*: days since 1970-01-01, 0 = beyond the horizon.
+    """
 
     invoice_id: str
     p_unpaid_1: float
+    p_unpaid_5: float
     p_unpaid_30: float
     p_unpaid_60: float
     p_unpaid_90: float
-    pay_day_p10: int | None
-    pay_day_p50: int | None
-    pay_day_p90: int | None
+    expected_days: float
+    pay_day_p10: int
+    pay_day_p50: int
+    pay_day_p90: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
-"""A debtor's score state: open invoices and the newest 64 closed ones in full, everything older as counts.
+"""A debtor's score state: open invoices in full, the newest closed ones packed, everything older as counts.
 
-Nothing in here is a running sum that a reversal would have to undo: delays, rates and balances are derived from the
-kept records (plus the archive's histogram) when they are asked for, so the same set of facts gives the same answers
-in any order. Dicts are never changed in place.
+No fact changes a sum that a reversal would have to undo: what is packed is unpacked first (`packing`), delays, rates
+and balances are derived from the records again, so the same set of facts gives the same answers in any order. Dicts
+are never changed in place. Fields called `encoded` and `memo` are no part of a value: what was once computed from it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from enum import StrEnum
 from duly_risk.facts import Position
 from duly_risk.score import Band
 
-FORMAT_VERSION = 1
-CLOSED_KEPT = 64
+FORMAT_VERSION = 2
 # A dispute over everything that is open.
 WHOLE = 2**63 - 1
 
@@ -85,6 +84,7 @@ class Invoice:
     allocations: tuple[Allocation, ...] = ()
     write_offs: tuple[WriteOff, ...] = ()
     undisturbed: Settlement | None = field(default=None, init=False, repr=False, compare=False)
+    encoded: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,10 @@ class Reversal:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A payment or a credit note. archived_minor: allocated to invoices that have left the blob."""
+    """A payment or a credit note.
+
+    archived_minor: allocated to invoices that have left the blob; settled_minor: to packed closed ones.
+    """
 
     source_id: str
     credit_note: bool = False
@@ -106,6 +109,8 @@ class Source:
     voided: bool = False
     reversals: tuple[Reversal, ...] = ()
     archived_minor: int = 0
+    settled_minor: int = 0
+    encoded: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def reversed_minor(self) -> int:
@@ -133,6 +138,29 @@ class Archive:
     invoice_digests: bytes = b""
     unapplied: Mapping[str, int] = field(default_factory=dict)
     late_facts: int = 0
+    encoded: bytes | None = field(default=None, init=False, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The newest closed invoices, packed, and what features need of them.
+
+    packed: a `ClosedInvoices` message, oldest first; count: how many. last: (closed day, issue day, id) of the last.
+    delays: of the paid ones, in order, clipped to -60..120 days. The other fields are as in `Archive`.
+    """
+
+    packed: bytes = b""
+    count: int = 0
+    last: tuple[int, int, str] = (0, 0, "")
+    delays: tuple[int, ...] = ()
+    invoices: int = 0
+    days_to_pay_sum: int = 0
+    first_issue_day: int = 0
+    last_issue_day: int = 0
+    last_paid_day: int = 0
+    billed: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    encoded: bytes | None = field(default=None, init=False, repr=False, compare=False)
+    memo: object = field(default=None, init=False, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +176,11 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class DebtorState:
-    """See the module. business_day and tick_day are days since 1970-01-01, 0 = none yet."""
+    """See the module. business_day and tick_day are days since 1970-01-01, 0 = none yet.
+
+    invoices: open and pending ones; between `packing.unpacked` and `packing.packed` all of them, as are sources.
+    recent_facts, earlier_facts: digests of fact ids of the week from week_day, and of the one before.
+    """
 
     applied: Position | None = None
     business_day: int = 0
@@ -156,7 +188,10 @@ class DebtorState:
     facts_applied: int = 0
     invoices: Mapping[str, Invoice] = field(default_factory=dict)
     sources: Mapping[str, Source] = field(default_factory=dict)
+    closed: Closed = field(default_factory=Closed)
     archive: Archive = field(default_factory=Archive)
     recent_facts: bytes = b""
+    earlier_facts: bytes = b""
+    week_day: int = 0
     standing: Standing = field(default_factory=Standing)
     degraded_event_ids: tuple[str, ...] = ()

@@ -5,9 +5,9 @@ Scoring and training run these same functions. For one event::
     folded = fold(state, event, position)
     if folded.rescore:
         plan = plan_of(folded.state)
-        hazards = hazards_of(model, plan.measures)    # one call may serve many debtors
+        [outlook] = outlooks_of([plan], hazards_of(model, plan.measures))  # both may serve many debtors at once
         ids = {"score_id": ..., "debtor_id": ...}
-        state, score = conclude(folded.state, plan, hazards, model.info, **ids, on_tick=event.is_tick)
+        state, score = conclude(folded.state, plan, outlook, model.info, **ids, on_tick=event.is_tick)
 
 `batch.apply_batch` does this for a whole batch with one model call. `fold` never touches `state.standing`, and
 `conclude` changes nothing else; so a batch may fold ahead and carry the standing over afterwards
@@ -21,23 +21,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from duly_risk.balances import settle
 from duly_risk.bands import next_standing
-from duly_risk.curves import HORIZON_DAYS, survival
+from duly_risk.curves import HORIZON_DAYS
 from duly_risk.facts import Position, RiskEvent, Tick
 from duly_risk.features import features_of
 from duly_risk.ledger import apply_fact
 from duly_risk.measures import Measures, curve_days
 from duly_risk.model import HazardModel, Hazards, ModelInfo
-from duly_risk.outlook import cash_by_week, debtor_risk, invoice_scores
+from duly_risk.outlook import Outlook, outlooks_of
 from duly_risk.plan import Plan, plan_of
 from duly_risk.reasons import explain
 from duly_risk.score import Band, ScoreUpdated
 from duly_risk.state import DebtorState
 
-__all__ = ["Folded", "conclude", "degrade", "fold", "has_open_invoices", "hazards_of", "plan_of"]
+__all__ = ["Folded", "conclude", "degrade", "fold", "has_open_invoices", "hazards_of", "outlooks_of", "plan_of"]
 
 RECENT_FACTS = 1024
+RECENT_DAYS = 7
 DEGRADED_IDS = 32
 _DIGEST_BYTES = 8
 
@@ -69,15 +69,19 @@ def fold(state: DebtorState, event: RiskEvent, position: Position) -> Folded:
     if isinstance(event.body, Tick):
         return _fold_tick(state, event.body, event.backfill, position)
     digest = _digest(event.event_id)
-    if _holds(state.recent_facts, digest):
+    if _holds(state.recent_facts, digest) or _holds(state.earlier_facts, digest):
         return Folded(replace(state, applied=position), changed=False, rescore=False)
     degraded = tuple(known for known in state.degraded_event_ids if known != event.event_id)
+    day = max(state.business_day, event.business_day)
+    earlier, recent, week_day = _week_of(state, day)
     after = replace(
         apply_fact(state, event.body),
         applied=position,
-        business_day=max(state.business_day, event.business_day),
+        business_day=day,
         facts_applied=state.facts_applied + 1,
-        recent_facts=(state.recent_facts + digest)[-RECENT_FACTS * _DIGEST_BYTES :],
+        recent_facts=(recent + digest)[-RECENT_FACTS * _DIGEST_BYTES :],
+        earlier_facts=earlier,
+        week_day=week_day,
         degraded_event_ids=degraded,
     )
     restored = bool(state.degraded_event_ids) and not degraded
@@ -87,8 +91,26 @@ def fold(state: DebtorState, event: RiskEvent, position: Position) -> Folded:
 def _fold_tick(state: DebtorState, tick: Tick, backfill: bool, position: Position) -> Folded:
     if tick.day <= state.tick_day:
         return Folded(replace(state, applied=position), changed=False, rescore=False)
-    after = replace(state, applied=position, tick_day=tick.day, business_day=max(state.business_day, tick.day))
+    day = max(state.business_day, tick.day)
+    earlier, recent, week_day = _week_of(state, day)
+    after = replace(
+        state,
+        applied=position,
+        tick_day=tick.day,
+        business_day=day,
+        recent_facts=recent,
+        earlier_facts=earlier,
+        week_day=week_day,
+    )
     return Folded(after, changed=False, rescore=not backfill and has_open_invoices(after))
+
+
+def _week_of(state: DebtorState, day: int) -> tuple[bytes, bytes, int]:
+    """Digests of the week before and of this week, and its first day. A fact comes again within days or never."""
+    if day < state.week_day + RECENT_DAYS:
+        return state.earlier_facts, state.recent_facts, state.week_day
+    earlier = state.recent_facts if day < state.week_day + 2 * RECENT_DAYS else b""
+    return earlier, b"", day
 
 
 def degrade(state: DebtorState, event_id: str, position: Position) -> DebtorState:
@@ -101,7 +123,7 @@ def degrade(state: DebtorState, event_id: str, position: Position) -> DebtorStat
 
 def has_open_invoices(state: DebtorState) -> bool:
     """Whether a tick re-scores this debtor."""
-    return any(settle(invoice, state.sources).is_open for invoice in state.invoices.values())
+    return any(invoice.known for invoice in state.invoices.values())
 
 
 def hazards_of(model: HazardModel, measures: Measures) -> Hazards:
@@ -118,7 +140,7 @@ def hazards_of(model: HazardModel, measures: Measures) -> Hazards:
 def conclude(
     state: DebtorState,
     plan: Plan,
-    hazards: Hazards,
+    outlook: Outlook,
     info: ModelInfo,
     *,
     score_id: str,
@@ -127,14 +149,11 @@ def conclude(
 ) -> tuple[DebtorState, ScoreUpdated]:
     """The score of a debtor and the state with its new standing.
 
-    plan: of this state; hazards: (len(plan.claims), 182) float32, from `hazards_of`.
-    on_tick: whether a tick caused the score; only ticks count for the way down of a band.
+    plan: of this state; outlook: of this plan. on_tick: whether a tick caused the score; only ticks count for the way
+    down of a band.
     """
-    curves = np.array([survival(hazard) for hazard in hazards.astype(np.float64)]).reshape(-1, HORIZON_DAYS + 1)
-    scores = invoice_scores(plan, curves)
-    risk, at_risk = debtor_risk(plan.claims, scores)
     before = state.standing
-    standing = next_standing(before, risk, bool(plan.claims), on_tick=on_tick, day=plan.as_of_day)
+    standing = next_standing(before, outlook.risk, bool(plan.claims), on_tick=on_tick, day=plan.as_of_day)
     standing = replace(standing, last_score_id=score_id, model_version=info.version)
     explained = standing.band != before.band or standing.band > Band.LOW
     score = ScoreUpdated(
@@ -147,10 +166,10 @@ def conclude(
         role=info.role,
         band=standing.band,
         previous_band=before.band,
-        risk=risk,
-        amount_at_risk_minor=at_risk,
-        invoices=scores,
-        expected_cash=cash_by_week(plan, curves),
+        risk=outlook.risk,
+        amount_at_risk_minor=outlook.at_risk_minor,
+        invoices=outlook.invoices,
+        expected_cash=outlook.cash,
         reasons=explain(plan.book, plan.as_of_day) if explained else (),
     )
     return replace(state, standing=standing), score

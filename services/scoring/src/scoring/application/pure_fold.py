@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from duly_contracts.keys import slice_of, split_key
-from duly_risk.batch import Item
+from duly_risk.batch import Item, outlooks_by
 from duly_risk.codec import encode_state
 from duly_risk.facts import RiskEvent
 from duly_risk.plan import plan_of
 from duly_risk.state import DebtorState
-from duly_risk.step import conclude, degrade, fold, has_open_invoices, hazards_of
+from duly_risk.step import conclude, degrade, fold, has_open_invoices
 from duly_runtime.log import Record
 
 from scoring.application.decode_record import Poison, Usable, decode_record
@@ -81,15 +81,15 @@ def _step(folded: Folded, cause: Usable, key: bytes, debtor_id: str, models: Mod
     if step.rescore:
         plan, tenant = plan_of(state), split_key(key)[0]
         model, challenger = models.serving(tenant, plan.as_of_day), models.shadow(tenant, plan.as_of_day)
-        hazards = hazards_of(model, plan.measures)
+        [outlook] = outlooks_by([plan], [model])
         score_id = score_id_of(key, event)
         state, score = conclude(
-            state, plan, hazards, model.info, score_id=score_id, debtor_id=debtor_id, on_tick=event.is_tick
+            state, plan, outlook, model.info, score_id=score_id, debtor_id=debtor_id, on_tick=event.is_tick
         )
         folded.outputs.append(score_output(cause, key, score))
         if challenger is not None:
             item = Item(key, debtor_id, event, cause.position)
-            shadow = shadow_score(item, state, plan, hazards_of(challenger, plan.measures), challenger)
+            shadow = shadow_score(item, state, plan, outlooks_by([plan], [challenger])[0], challenger)
             folded.outputs.append(score_output(cause, key, shadow))
     folded.states[key] = state
 

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from duly_contracts.keys import split_key
-from duly_risk.batch import BatchResult, Item, curves_of
-from duly_risk.model import HazardModel, Hazards
+from duly_risk.batch import BatchResult, Item, outlooks_by
+from duly_risk.model import HazardModel
+from duly_risk.outlook import Outlook
 from duly_risk.plan import Plan
 from duly_risk.score import ScoreUpdated
 from duly_risk.state import DebtorState, Standing
-from duly_risk.step import conclude, hazards_of
+from duly_risk.step import conclude
 
 from scoring.application.outputs import shadow_id_of
 from scoring.application.ports import Models
@@ -43,25 +44,22 @@ def shadow_scores(items: Sequence[Item], result: BatchResult, models: Models) ->
     if not asked:
         return shadows
     try:
-        hazards = curves_of([plan for _, plan, _ in asked], [model for _, _, model in asked])
+        outlooks = outlooks_by([plan for _, plan, _ in asked], [model for _, _, model in asked])
     except FAULTS:
         for index, plan, model in asked:
             _alone(shadows, items[index], result.folded[index].state, index, plan, model)
         return shadows
-    stop = 0
-    for index, plan, model in asked:
-        start, stop = stop, stop + len(plan.claims)
-        state = result.folded[index].state
-        shadows.scores[index] = shadow_score(items[index], state, plan, hazards[start:stop], model)
+    for (index, plan, model), outlook in zip(asked, outlooks, strict=True):
+        shadows.scores[index] = shadow_score(items[index], result.folded[index].state, plan, outlook, model)
     return shadows
 
 
-def shadow_score(item: Item, state: DebtorState, plan: Plan, hazards: Hazards, challenger: HazardModel) -> ScoreUpdated:
-    """One score. state: after the item was folded; hazards: the challenger's for the plan."""
+def shadow_score(item: Item, state: DebtorState, plan: Plan, outlook: Outlook, challenger: HazardModel) -> ScoreUpdated:
+    """One score. state: after the item was folded; outlook: the challenger's for the plan."""
     _, score = conclude(
         replace(state, standing=Standing()),
         plan,
-        hazards,
+        outlook,
         challenger.info,
         score_id=shadow_id_of(item.key, item.event, challenger.info),
         debtor_id=item.debtor_id,
@@ -72,6 +70,6 @@ def shadow_score(item: Item, state: DebtorState, plan: Plan, hazards: Hazards, c
 
 def _alone(shadows: Shadows, item: Item, state: DebtorState, index: int, plan: Plan, model: HazardModel) -> None:
     try:
-        shadows.scores[index] = shadow_score(item, state, plan, hazards_of(model, plan.measures), model)
+        shadows.scores[index] = shadow_score(item, state, plan, outlooks_by([plan], [model])[0], model)
     except FAULTS as error:
         shadows.faults.append(f"version {model.info.version}: {type(error).__name__}: {error}")
