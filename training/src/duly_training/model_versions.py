@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from duly_risk.model import FeatureFrame, HazardModel
 
 from duly_training.artefact import MODEL_FILE
 from duly_training.fit import FRAME_ATTRIBUTE, as_model
+from duly_training.gate import GateLine, Verdict
 from duly_training.monitor.reference import REFERENCE_FILE, FitReference, ReferenceUnreadable
 from duly_training.registry import MODEL_NAME, RegisteredModel, Registry, registered
 
@@ -25,28 +25,6 @@ class VersionUnknown(ValueError):
     """The registry has no such version."""
 
     code = "version_unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class GateLine:
-    """One check of the gate, in the words of the run."""
-
-    check: str
-    value: str
-    bound: str
-    passed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the gate said of a run."""
-
-    passed: bool
-    lines: Sequence[GateLine]
-
-    @property
-    def failed(self) -> list[GateLine]:
-        return [line for line in self.lines if not line.passed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +101,15 @@ class ModelVersions:
 
 
 def verdict_of(document: Any) -> Verdict:
-    """`gate.json`: {"passed": bool, "lines": [{"check", "value", "bound", "passed"}]}. Unreadable lines count as
-    failed: nobody is promoted by a typing error."""
-    rows = document.get("lines", []) if isinstance(document, dict) else []
-    lines = [
-        GateLine(
-            str(row.get("check", "?")),
-            str(row.get("value", "?")),
-            str(row.get("bound", "?")),
-            row.get("passed") is True,
-        )
-        for row in rows
-        if isinstance(row, dict)
-    ]
-    passed = isinstance(document, dict) and document.get("passed") is True and all(line.passed for line in lines)
-    return Verdict(passed, lines)
+    """The verdict in a `gate.json`. A file that is none, or says less than all, is a refusal with a line for it."""
+    try:
+        lines = [
+            GateLine(str(row["name"]), row["passed"] is True, str(row["value"]), str(row["limit"]))
+            for row in document["lines"]
+        ]
+        said = document["promote"] is True
+    except (KeyError, TypeError) as error:
+        return Verdict((GateLine(GATE_FILE, False, f"cannot be read ({type(error).__name__}: {error})", "a verdict"),))
+    if not lines or said != all(line.passed for line in lines):
+        lines.append(GateLine(GATE_FILE, False, "its lines do not say what it says", "one verdict"))
+    return Verdict(tuple(lines))

@@ -81,8 +81,9 @@ def test_the_only_version_has_none_before_it() -> None:
 
 
 def test_a_verdict_counts_only_as_passed_where_everything_of_it_is() -> None:
-    line = {"check": "ece", "value": 0.01, "bound": 0.02, "passed": True}
-    assert verdict_of({"passed": True, "lines": [line]}).passed
-    assert not verdict_of({"passed": True, "lines": [line, {**line, "passed": False}]}).passed
-    assert not verdict_of({"passed": "yes", "lines": [line]}).passed
-    assert not verdict_of(["passed"]).passed
+    line = {"name": "ece", "value": "0.01", "limit": "at most 0.02", "passed": True}
+    assert verdict_of({"promote": True, "lines": [line]}).promote
+    assert not verdict_of({"promote": True, "lines": [line, {**line, "passed": False}]}).promote
+    assert not verdict_of({"promote": "yes", "lines": [line]}).promote
+    assert not verdict_of({"promote": True, "lines": []}).promote
+    assert "cannot be read" in verdict_of(["promote"]).failed[0].value

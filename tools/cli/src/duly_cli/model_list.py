@@ -35,7 +35,7 @@ def _table(versions: list[ModelVersion], tenant: str) -> Table:
         table.add_column(column)
     for one in versions:
         verdict = one.verdict
-        words = "no verdict" if verdict is None else "passed" if verdict.passed else f"refused ({len(verdict.failed)})"
+        words = "no verdict" if verdict is None else "passed" if verdict.promote else f"refused ({len(verdict.failed)})"
         table.add_row(one.model.version, f"{one.made:%Y-%m-%d %H:%M}", words, ", ".join(one.aliases))
     return table
 

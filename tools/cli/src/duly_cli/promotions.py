@@ -41,6 +41,16 @@ ALIASES = {CHAMPION: "champion", SHADOW: "challenger"}
 Say = Callable[[str], None]
 
 
+class GateRefused(CommandFailed):
+    """The gate did not let a version pass, or was never asked. summary: in half a sentence."""
+
+    code = "gate_refused"
+
+    def __init__(self, summary: str, text: str) -> None:
+        super().__init__(text)
+        self.summary = summary
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """One tenant's models. versions: made when needed, as MLflow takes seconds to import. by: who does it."""
@@ -117,7 +127,7 @@ class Desk:
     def _verdict(self, found: ModelVersion, role: str, force_reason: str) -> str:
         """The reason that the event records. Raises CommandFailed without a passed verdict or a reason of somebody."""
         verdict = found.verdict
-        if verdict is not None and verdict.passed:
+        if verdict is not None and verdict.promote:
             return f"gate passed, {len(verdict.lines)} checks"
         what = (
             "has no verdict of the gate"
@@ -128,13 +138,14 @@ class Desk:
             return f"shadow only, {what}"
         lines = [] if verdict is None else verdict.failed
         if force_reason:
-            failed = "; ".join(f"{line.check}: {line.value}, bound {line.bound}" for line in lines)
+            failed = "; ".join(f"{line.name}: {line.value}, must be {line.limit}" for line in lines)
             return f"forced: {force_reason} ({what}{': ' + failed if failed else ''})"
-        rows = "".join(f"\n  {line.check}: {line.value}, bound {line.bound}" for line in lines)
-        raise CommandFailed(
+        rows = "".join(f"\n  {line.name}: {line.value}, must be {line.limit}" for line in lines)
+        raise GateRefused(
+            what,
             f"{self._name(found.model)} {what}.{rows}\n"
             "Let it run beside the champion (`--as challenger`), train a better one, or take it all the same with "
-            '`--force-reason "..."`, which is recorded.'
+            '`--force-reason "..."`, which is recorded.',
         )
 
     def _target(self, to: str, history: list[Controlled]) -> RegisteredModel | None:
