@@ -20,7 +20,7 @@ from duly_risk.book import Book, Terms, book_of
 from duly_risk.facts import InvoiceStated, Position, RiskEvent, Tick
 from duly_risk.features import features_of
 from duly_risk.ledger import apply_records
-from duly_risk.measures import Measures, debtor_measures, invoice_measures, stacked
+from duly_risk.measures import Measures, invoice_measures, stacked
 from duly_risk.model import FeatureFrame, Rows
 from duly_risk.state import Closing, DebtorState
 from duly_risk.step import fold
@@ -139,18 +139,16 @@ def _due_snapshots(
 
 
 class _View:
-    """A state's book and the measures its invoices share, computed once for all snapshots of the state."""
+    """A state's book, computed once for all snapshots of the state."""
 
     def __init__(self, state: DebtorState) -> None:
         self._book: Book = book_of(state)
-        self._shared = debtor_measures(self._book)
 
     def open_terms(self, invoice_id: str) -> Terms | None:
         return next((i.terms for i in self._book.open if i.terms.invoice_id == invoice_id), None)
 
     def snapshot(self, debtor_id: str, terms: Terms, day: int, after: int | None) -> Snapshot:
-        measures = np.array(invoice_measures(self._book, terms, day, self._shared), dtype=np.float64)
-        return Snapshot(debtor_id, terms, day, after, measures)
+        return Snapshot(debtor_id, terms, day, after, invoice_measures(self._book, terms, day))
 
 
 def _terms(body: InvoiceStated) -> Terms:

@@ -5,7 +5,7 @@ import pytest
 from duly_risk.book import Terms, book_of
 from duly_risk.curves import HORIZON_DAYS
 from duly_risk.features import INDEX
-from duly_risk.measures import debtor_measures, invoice_measures
+from duly_risk.measures import invoice_measures
 from duly_risk.model import FeatureFrame
 from duly_risk.state import Closing, DebtorState
 from duly_training.dataset import rows_of
@@ -19,9 +19,8 @@ FRAME = FeatureFrame({"EUR": 100.0})
 
 
 def snapshot(as_of: int = T0, name: str = "I") -> Snapshot:
-    terms, book = Terms(name, T0, DUE, 100, "EUR"), book_of(DebtorState())
-    measures = np.array(invoice_measures(book, terms, as_of, debtor_measures(book)))
-    return Snapshot("D", terms, as_of, None, measures)
+    terms = Terms(name, T0, DUE, 100, "EUR")
+    return Snapshot("D", terms, as_of, None, invoice_measures(book_of(DebtorState()), terms, as_of))
 
 
 def rows(outcome: Outcome, as_of: int = T0, cut: int = T0 + 1000):

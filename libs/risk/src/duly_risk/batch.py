@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from duly_risk.facts import Position, RiskEvent
 from duly_risk.measures import stacked
@@ -11,7 +11,7 @@ from duly_risk.model import HazardModel
 from duly_risk.outlook import Outlook
 from duly_risk.plan import Plan, plan_of
 from duly_risk.score import ScoreUpdated
-from duly_risk.state import DebtorState, Standing
+from duly_risk.state import DebtorState, Standing, replaced
 from duly_risk.step import Folded, conclude, fold, hazards_of, outlooks_of
 
 ScoreIdOf = Callable[[bytes, RiskEvent], str]
@@ -64,22 +64,21 @@ def apply_batch(
     models = [model_of(items[index].key, plan.as_of_day) for index, plan in plans]
     outlooks = outlooks_by([plan for _, plan in plans], models)
     for (index, plan), model, outlook in zip(plans, models, outlooks, strict=True):
-        item, state = items[index], folded[index].state
-        if item.key in standings:
-            state = replace(state, standing=standings[item.key])
-        scored, score = conclude(
-            state,
+        item = items[index]
+        standing, score = conclude(
+            standings.get(item.key) or folded[index].state.standing,
             plan,
             outlook,
             model.info,
+            ledger_version=item.position.offset,
             score_id=score_id_of(item.key, item.event),
             debtor_id=item.debtor_id,
             on_tick=item.event.is_tick,
         )
-        standings[item.key] = scored.standing
+        standings[item.key] = standing
         scores.append((index, score))
     for key, standing in standings.items():
-        after[key] = replace(after[key], standing=standing)
+        after[key] = replaced(after[key], standing=standing)
     return BatchResult(after, tuple(folded), tuple(scores), tuple(plans))
 
 

@@ -13,7 +13,7 @@ from duly_risk.batch import Item, outlooks_by
 from duly_risk.codec import encode_state
 from duly_risk.facts import RiskEvent
 from duly_risk.plan import plan_of
-from duly_risk.state import DebtorState
+from duly_risk.state import DebtorState, replaced
 from duly_risk.step import conclude, degrade, fold, has_open_invoices
 from duly_runtime.log import Record
 
@@ -83,13 +83,21 @@ def _step(folded: Folded, cause: Usable, key: bytes, debtor_id: str, models: Mod
         model, challenger = models.serving(tenant, plan.as_of_day), models.shadow(tenant, plan.as_of_day)
         [outlook] = outlooks_by([plan], [model])
         score_id = score_id_of(key, event)
-        state, score = conclude(
-            state, plan, outlook, model.info, score_id=score_id, debtor_id=debtor_id, on_tick=event.is_tick
+        standing, score = conclude(
+            state.standing,
+            plan,
+            outlook,
+            model.info,
+            ledger_version=cause.position.offset,
+            score_id=score_id,
+            debtor_id=debtor_id,
+            on_tick=event.is_tick,
         )
+        state = replaced(state, standing=standing)
         folded.outputs.append(score_output(cause, key, score))
         if challenger is not None:
             item = Item(key, debtor_id, event, cause.position)
-            shadow = shadow_score(item, state, plan, outlooks_by([plan], [challenger])[0], challenger)
+            shadow = shadow_score(item, plan, outlooks_by([plan], [challenger])[0], challenger)
             folded.outputs.append(score_output(cause, key, shadow))
     folded.states[key] = state
 

@@ -15,7 +15,7 @@ from duly_risk.model import HazardModel
 from duly_risk.outlook import Outlook
 from duly_risk.plan import Plan
 from duly_risk.score import ScoreUpdated
-from duly_risk.state import DebtorState, Standing
+from duly_risk.state import Standing
 from duly_risk.step import conclude
 
 from scoring.application.outputs import shadow_id_of
@@ -47,20 +47,21 @@ def shadow_scores(items: Sequence[Item], result: BatchResult, models: Models) ->
         outlooks = outlooks_by([plan for _, plan, _ in asked], [model for _, _, model in asked])
     except FAULTS:
         for index, plan, model in asked:
-            _alone(shadows, items[index], result.folded[index].state, index, plan, model)
+            _alone(shadows, items[index], index, plan, model)
         return shadows
     for (index, plan, model), outlook in zip(asked, outlooks, strict=True):
-        shadows.scores[index] = shadow_score(items[index], result.folded[index].state, plan, outlook, model)
+        shadows.scores[index] = shadow_score(items[index], plan, outlook, model)
     return shadows
 
 
-def shadow_score(item: Item, state: DebtorState, plan: Plan, outlook: Outlook, challenger: HazardModel) -> ScoreUpdated:
-    """One score. state: after the item was folded; outlook: the challenger's for the plan."""
+def shadow_score(item: Item, plan: Plan, outlook: Outlook, challenger: HazardModel) -> ScoreUpdated:
+    """One score. outlook: the challenger's for the plan."""
     _, score = conclude(
-        replace(state, standing=Standing()),
+        Standing(),
         plan,
         outlook,
         challenger.info,
+        ledger_version=item.position.offset,
         score_id=shadow_id_of(item.key, item.event, challenger.info),
         debtor_id=item.debtor_id,
         on_tick=item.event.is_tick,
@@ -68,8 +69,8 @@ def shadow_score(item: Item, state: DebtorState, plan: Plan, outlook: Outlook, c
     return replace(score, reasons=())
 
 
-def _alone(shadows: Shadows, item: Item, state: DebtorState, index: int, plan: Plan, model: HazardModel) -> None:
+def _alone(shadows: Shadows, item: Item, index: int, plan: Plan, model: HazardModel) -> None:
     try:
-        shadows.scores[index] = shadow_score(item, state, plan, outlooks_by([plan], [model])[0], model)
+        shadows.scores[index] = shadow_score(item, plan, outlooks_by([plan], [model])[0], model)
     except FAULTS as error:
         shadows.faults.append(f"version {model.info.version}: {type(error).__name__}: {error}")
