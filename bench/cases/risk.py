@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 
-import numpy as np
 from duly_contracts.topics import topics
 from duly_risk.fallback import RulesModel
+from duly_risk.plan import plan_of
 from duly_risk.state import DebtorState
-from duly_risk.step import conclude, plan_rows
+from duly_risk.step import conclude, hazards_of
 from duly_runtime.clock import Clock
 from scoring.application.pure_fold import pure_fold
 
@@ -48,8 +48,8 @@ def _score_all(clock: Clock, states: Mapping[bytes, DebtorState], model: RulesMo
     curves = 0
     before = clock.monotonic()
     for key, state in states.items():
-        rows = plan_rows(state, model.info.frame)
-        hazards = model.predict(rows.matrix) if len(rows.matrix) else np.empty(0, dtype=np.float32)
-        conclude(state, rows, hazards, model.info, score_id="bench", debtor_id=key.decode(), on_tick=False)
-        curves += len(rows.invoices)
+        plan = plan_of(state)
+        hazards = hazards_of(model, plan.measures)
+        conclude(state, plan, hazards, model.info, score_id="bench", debtor_id=key.decode(), on_tick=False)
+        curves += len(plan.claims)
     return curves, clock.monotonic() - before

@@ -1,10 +1,10 @@
-"""Curves: the design's vectors, coherence, and days that are asked or interpolated."""
+"""Curves: the design's vectors, coherence."""
 
 import itertools
 
 import numpy as np
 import pytest
-from duly_risk.curves import HORIZON_DAYS, expand, expected_days, grid_for, pay_offset, survival, unpaid
+from duly_risk.curves import HORIZON_DAYS, expected_days, pay_offset, survival, unpaid
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,28 +31,3 @@ def test_p_unpaid_never_rises_in_k(hazards, term):
     curve = survival(np.array(hazards))
     probabilities = [unpaid(curve, DAY, DAY + term, k) for k in range(1, 120)]
     assert all(0 <= later <= earlier <= 1 for earlier, later in itertools.pairwise(probabilities))
-
-
-@given(st.integers(-400, 400))
-def test_every_day_to_two_weeks_past_due_is_asked_of_the_model(term):
-    grid = grid_for(DAY, DAY + term)
-    near = max(21, min(HORIZON_DAYS, term + 14))
-    assert grid.offsets[:near].tolist() == list(range(1, near + 1))
-    assert len(grid.offsets) <= HORIZON_DAYS
-    # A hazard that depends on the weekday and falls in a line between anchors is reproduced, beyond them it repeats.
-    weekly = np.linspace(0.0, 0.06, 7, dtype=np.float32)
-    full = expand(weekly[(grid.offsets - 1) % 7], grid)
-    assert full.tolist() == pytest.approx(np.resize(weekly, HORIZON_DAYS).tolist())
-    assert np.array_equal(full[grid.offsets - 1].astype(np.float32), weekly[(grid.offsets - 1) % 7])
-
-
-def test_days_between_anchors_lie_on_the_line_between_them():
-    grid = grid_for(DAY, DAY)
-    assert len(grid.offsets) == 35
-    line = (grid.offsets // 7 / 100).astype(np.float32)
-    full = expand(line, grid)
-    assert np.all(np.diff(full[:7]) >= 0)
-    assert full[14:105:7].tolist() == pytest.approx(
-        np.interp(np.arange(14, 105, 7), [14, 42, 98], full[[14, 42, 98]]).tolist()
-    )
-    assert full[105:].tolist() == full[98:-7].tolist()

@@ -8,6 +8,7 @@ import pytest
 from duly_risk.bands import band_of, next_standing
 from duly_risk.batch import Item, apply_batch
 from duly_risk.codec import encode_score, encode_state
+from duly_risk.curves import HORIZON_DAYS
 from duly_risk.facts import (
     AllocationApplied,
     DisputeStated,
@@ -19,11 +20,12 @@ from duly_risk.facts import (
     Tick,
 )
 from duly_risk.fallback import RulesModel
-from duly_risk.features import INDEX, N_FEATURES
-from duly_risk.rows import plan_rows
+from duly_risk.features import INDEX, N_STATIC
+from duly_risk.model import CurveDays, FeatureFrame, ModelInfo, Role
+from duly_risk.plan import plan_of
 from duly_risk.score import Band, Direction, ScoreUpdated
 from duly_risk.state import DebtorState, Standing
-from duly_risk.step import HazardInvalid, conclude, fold
+from duly_risk.step import HazardInvalid, conclude, fold, hazards_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -87,13 +89,13 @@ def test_where_a_batch_ends_changes_no_byte(items, cuts):
 def test_cash_of_the_weeks_and_the_rest_is_what_can_be_claimed(items):
     result = apply_batch({}, items, MODEL, score_id)
     for state in result.states.values():
-        rows = plan_rows(state, MODEL.info.frame)
-        hazards = MODEL.predict(rows.matrix)
-        _, score = conclude(state, rows, hazards, MODEL.info, score_id="s", debtor_id="d", on_tick=False)
-        claimable = sum(layout.claimable_minor for layout in rows.invoices)
+        plan = plan_of(state)
+        hazards = hazards_of(MODEL, plan.measures)
+        _, score = conclude(state, plan, hazards, MODEL.info, score_id="s", debtor_id="d", on_tick=False)
+        claimable = sum(claim.claimable_minor for claim in plan.claims)
         assert 0 <= sum(cash.amount_minor for cash in score.expected_cash) <= claimable
         assert all(cash.amount_minor >= 0 for cash in score.expected_cash)
-        assert 0 <= sum(minor for _, minor in score.amount_at_risk_minor) <= claimable + len(rows.invoices)
+        assert 0 <= sum(minor for _, minor in score.amount_at_risk_minor) <= claimable + len(plan.claims)
         assert 0 <= score.risk <= 1
         for one in score.invoices:
             assert 1 >= one.p_unpaid_1 >= one.p_unpaid_30 >= one.p_unpaid_60 >= one.p_unpaid_90 >= 0
@@ -108,9 +110,9 @@ def state_of(*bodies: Fact, day: int = T0) -> DebtorState:
 
 def test_certain_payment_brings_all_the_cash_in_the_first_week():
     state = state_of(InvoiceStated("I", T0, T0 + 30, 999, "EUR", "1"), InvoiceStated("J", T0, T0 + 30, 5, "JPY", "1"))
-    rows = plan_rows(state, MODEL.info.frame)
-    sure = np.ones(len(rows.matrix), dtype=np.float32)
-    _, score = conclude(state, rows, sure, MODEL.info, score_id="s", debtor_id="d", on_tick=False)
+    plan = plan_of(state)
+    sure = np.ones((len(plan.claims), HORIZON_DAYS), dtype=np.float32)
+    _, score = conclude(state, plan, sure, MODEL.info, score_id="s", debtor_id="d", on_tick=False)
     cash = {(c.week_start_day, c.currency): c.amount_minor for c in score.expected_cash}
     assert (cash[T0 + 1, "EUR"], cash[T0 + 1, "JPY"], sum(cash.values())) == (999, 5, 1004)
     assert len(cash) == 26
@@ -123,8 +125,8 @@ def test_disputes_and_unapplied_cash_lower_what_can_be_claimed_oldest_due_first(
         DisputeStated("OLD", 30, T0, False, ""),
         SourceReceived("P", False, 90, "EUR", T0),
     )
-    layouts = plan_rows(state, MODEL.info.frame).invoices
-    assert {layout.terms.invoice_id: layout.claimable_minor for layout in layouts} == {"OLD": 0, "NEW": 80}
+    claims = plan_of(state).claims
+    assert {claim.terms.invoice_id: claim.claimable_minor for claim in claims} == {"OLD": 0, "NEW": 80}
 
 
 def test_a_debtor_who_owes_nothing_more_is_scored_low_with_no_invoices():
@@ -157,14 +159,25 @@ def test_a_score_names_its_model_and_gives_its_reasons_in_plain_words():
     assert message.reasons[0].direction == Direction.RAISES_RISK
 
 
-@pytest.mark.parametrize("bad", [np.float32(np.nan), np.float32(1.5), np.float32(-0.1)])
+class Liar:
+    """Answers every invoice with the same curve."""
+
+    info = ModelInfo("liar", "1", Role.CHAMPION, "", FeatureFrame())
+
+    def __init__(self, curve):
+        self._curve = curve
+
+    def curves(self, static, days):
+        return np.repeat(self._curve[np.newaxis], len(static), axis=0)
+
+
+@pytest.mark.parametrize("bad", [np.float32(np.nan), np.float32(1.5), np.float32(-0.1), None])
 def test_a_model_that_answers_nonsense_is_refused(bad):
-    state = state_of(InvoiceStated("I", T0, T0 + 30, 999, "EUR", "1"))
-    rows = plan_rows(state, MODEL.info.frame)
-    hazards = np.full(len(rows.matrix), 0.1, dtype=np.float32)
-    hazards[3] = bad
+    curve = np.full(HORIZON_DAYS if bad is not None else 3, 0.1, dtype=np.float32)
+    if bad is not None:
+        curve[3] = bad
     with pytest.raises(HazardInvalid):
-        conclude(state, rows, hazards, MODEL.info, score_id="s", debtor_id="d", on_tick=False)
+        hazards_of(Liar(curve), plan_of(state_of(InvoiceStated("I", T0, T0 + 30, 999, "EUR", "1"))).measures)
 
 
 def test_bands_go_up_at_the_threshold():
@@ -187,20 +200,32 @@ def test_facts_between_ticks_do_not_bring_a_band_down():
     assert next_standing(standing, 0.0, False, on_tick=False, day=T0).band is Band.LOW
 
 
-rows_of_one = st.tuples(st.integers(-30, 0), st.integers(0, 200), st.floats(0, 1), st.floats(0, 1), st.floats(0, 5))
+one_invoice = st.tuples(st.integers(-30, 90), st.floats(0, 1), st.floats(0, 1), st.floats(0, 5))
 
 
-@given(rows_of_one, st.sampled_from(["dpd_day", "h_late_rate", "h_late5", "amount"]), st.floats(0, 50))
-def test_more_days_overdue_late_payments_or_money_never_raise_the_rules_hazard(values, name, more):
-    row = np.full((1, N_FEATURES), np.nan, dtype=np.float32)
-    row[0, INDEX["dow"]] = 2
-    for column, value in zip(("pre_due", "dpd_day", "h_late_rate", "h_late5", "amount"), values, strict=True):
-        row[0, INDEX[column]] = value
-    worse = row.copy()
-    ceiling = 1.0 if name.startswith("h_late") else np.inf
-    worse[0, INDEX[name]] = min(ceiling, row[0, INDEX[name]] + np.float32(more))
-    assert MODEL.predict(worse)[0] <= MODEL.predict(row)[0]
-    assert 0 <= MODEL.predict(row)[0] <= 1
+def curve_of(due: int, late_rate: float, late5: float, amount: float):
+    static = np.full((1, N_STATIC), np.nan, dtype=np.float32)
+    for name, value in (("h_late_rate", late_rate), ("h_late5", late5), ("amount", amount)):
+        static[0, INDEX[name]] = value
+    as_of = np.array([T0])
+    return MODEL.curves(static, CurveDays(as_of, as_of - 5, as_of + due))[0]
+
+
+@given(one_invoice, st.integers(1, 3), st.floats(0, 50))
+def test_late_payments_or_money_never_raise_the_rules_hazard(values, which, more):
+    worse = list(values)
+    worse[which] = min(1.0 if which < 3 else np.inf, values[which] + more)
+    before, after = curve_of(*values), curve_of(*worse)
+    assert before.shape == (HORIZON_DAYS,)
+    assert np.all(after <= before)
+    assert np.all((before >= 0) & (before <= 1))
+
+
+@given(one_invoice)
+def test_days_overdue_never_raise_the_rules_hazard_of_a_weekday(values):
+    curve = curve_of(*values)[max(0, values[0]) :]
+    for weekday in range(7):
+        assert np.all(np.diff(curve[weekday::7]) <= 0)
 
 
 def test_the_standing_is_no_part_of_the_fold():

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from duly_risk.curves import HORIZON_DAYS
-from duly_risk.days import on_business_day
-from duly_risk.features import N_FEATURES, N_STATIC, day_features
-from duly_risk.model import Rows
+from duly_risk.features import N_FEATURES, N_STATIC, day_features, features_of
+from duly_risk.measures import curve_days
+from duly_risk.model import FeatureFrame, Rows
 from numpy.typing import NDArray
 
-from duly_training.snapshots import Outcome, Snapshot
+from duly_training.snapshots import Outcome, Snapshot, measures_of
 
 # Knuth's multiplicative hash: spreads row numbers evenly without a random generator.
 _SPREAD = np.uint64(2654435761)
@@ -39,6 +39,7 @@ class Dataset:
 def rows_of(
     snapshots: Sequence[Snapshot],
     outcomes: Mapping[tuple[str, str], Outcome],
+    frame: FeatureFrame,
     cut_day: int,
     rows_max: int,
     seed: int = 0,
@@ -55,13 +56,12 @@ def rows_of(
     y = (lag == paid[index]).astype(np.float32)
     kept, share = _thinned(y, rows_max, seed)
     index, lag, y = index[kept], lag[kept], y[kept]
-    as_of = np.array([one.as_of_day for one in snapshots], dtype=np.int64)[index]
-    issue = np.array([one.terms.issue_day for one in snapshots], dtype=np.int64)[index]
-    due = np.array([on_business_day(one.terms.due_day) for one in snapshots], dtype=np.int64)[index]
+    measures = measures_of(snapshots)
+    days = curve_days(measures)
+    as_of = days.as_of[index]
     x = np.empty((len(index), N_FEATURES), dtype=np.float32)
-    static = np.array([one.static for one in snapshots], dtype=np.float32).reshape(-1, N_STATIC)
-    x[:, :N_STATIC] = static[index]
-    x[:, N_STATIC:] = day_features(as_of + lag, as_of, issue, due)
+    x[:, :N_STATIC] = features_of(measures, frame)[index]
+    x[:, N_STATIC:] = day_features(as_of + lag, as_of, days.issue[index], days.due[index])
     weight = np.where(y > 0, 1.0, 1.0 / share).astype(np.float32)
     return Dataset(x, y, weight, as_of + lag)
 

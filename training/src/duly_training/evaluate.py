@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from duly_risk.curves import Floats, expand, grid_for, pay_offset, survival, unpaid
-from duly_risk.features import INDEX
-from duly_risk.model import HazardModel
-from duly_risk.rows import curve_matrix
+from duly_risk.curves import Floats, pay_offset, survival, unpaid
+from duly_risk.features import INDEX, features_of
+from duly_risk.measures import curve_days
+from duly_risk.model import FeatureFrame, HazardModel
 from numpy.typing import NDArray
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -18,7 +18,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from duly_training.snapshots import Outcome, Snapshot
+from duly_training.snapshots import Outcome, Snapshot, measures_of, static_of
 from duly_training.splits import is_ripe
 
 # The curve's number of days is cut to this range where days are compared, as the reference figures are.
@@ -78,15 +78,10 @@ def hazard_predictions(model: HazardModel, judged: Sequence[Judged]) -> Predicti
     delay = np.empty(len(judged))
     for start in range(0, len(judged), _CHUNK):
         chunk = judged[start : start + _CHUNK]
-        grids = [grid_for(one.snapshot.as_of_day, one.snapshot.terms.due_day) for one in chunk]
-        matrices = [
-            curve_matrix(one.snapshot.static, one.snapshot.terms, one.snapshot.as_of_day, grid)
-            for one, grid in zip(chunk, grids, strict=True)
-        ]
-        cuts = np.cumsum([len(matrix) for matrix in matrices])[:-1]
-        hazards = np.split(model.predict(np.concatenate(matrices)), cuts)
-        for i, (one, grid, part) in enumerate(zip(chunk, grids, hazards, strict=True), start):
-            curve = survival(expand(part, grid))
+        measures = measures_of([one.snapshot for one in chunk])
+        hazards = model.curves(features_of(measures, model.info.frame), curve_days(measures))
+        for i, (one, hazard) in enumerate(zip(chunk, hazards.astype(np.float64), strict=True), start):
+            curve = survival(hazard)
             t0, due = one.snapshot.as_of_day, one.snapshot.terms.due_day
             for k in LATE_KS:
                 p_late[k][i] = unpaid(curve, t0, due, k)
@@ -101,14 +96,17 @@ def constant_predictions(train: Sequence[Judged], judged: Sequence[Judged]) -> P
     return Predictions({k: np.full(len(judged), rates[k]) for k in LATE_KS}, np.zeros(len(judged)))
 
 
-def rate_predictions(judged: Sequence[Judged]) -> Predictions:
+def rate_predictions(judged: Sequence[Judged], frame: FeatureFrame) -> Predictions:
     """The debtor's own late share, pulled to the tenant's with weight 5; payment after the debtor's median delay."""
-    rates = {5: _column(judged, "h_late_rate"), 1: _column(judged, "h_any_late_rate")}
-    delay = np.floor(np.nan_to_num(_column(judged, "h_median"), nan=0.0) + 0.5)
+    static = _static(judged, frame)
+    rates = {5: static[:, INDEX["h_late_rate"]], 1: static[:, INDEX["h_any_late_rate"]]}
+    delay = np.floor(np.nan_to_num(static[:, INDEX["h_median"]], nan=0.0) + 0.5)
     return Predictions(rates, delay)
 
 
-def logistic_predictions(train: Sequence[Judged], judged: Sequence[Judged], seed: int) -> Predictions:
+def logistic_predictions(
+    train: Sequence[Judged], judged: Sequence[Judged], frame: FeatureFrame, seed: int
+) -> Predictions:
     """Logistic regression on the same frozen features. Falls back to the constant where the labels are all alike."""
     constant = constant_predictions(train, judged)
     p_late = dict(constant.p_late)
@@ -116,7 +114,7 @@ def logistic_predictions(train: Sequence[Judged], judged: Sequence[Judged], seed
         labelled = [one for one in train if one.late[k] is not None]
         y = np.array([bool(one.late[k]) for one in labelled])
         if 0 < y.sum() < len(y):
-            p_late[k] = _logistic(seed).fit(_static(labelled), y).predict_proba(_static(judged))[:, 1]
+            p_late[k] = _logistic(seed).fit(_static(labelled, frame), y).predict_proba(_static(judged, frame))[:, 1]
     return Predictions(p_late, None)
 
 
@@ -175,12 +173,8 @@ def _day_metrics(name: str, delay: Floats, judged: Sequence[Judged]) -> dict[str
     return {key: value for key, value in metrics.items() if not math.isnan(value)}
 
 
-def _column(judged: Sequence[Judged], feature: str) -> Floats:
-    return np.array([one.snapshot.static[INDEX[feature]] for one in judged], dtype=np.float64)
-
-
-def _static(judged: Sequence[Judged]) -> Floats:
-    return np.array([one.snapshot.static for one in judged], dtype=np.float64)
+def _static(judged: Sequence[Judged], frame: FeatureFrame) -> Floats:
+    return static_of([one.snapshot for one in judged], frame).astype(np.float64)
 
 
 def _mean(values: Sequence[float]) -> float:

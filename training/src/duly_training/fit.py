@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 import xgboost as xgb
-from duly_risk.features import FEATURES, NAMES, schema_sha256
-from duly_risk.model import FeatureFrame, Hazards, ModelInfo, Role, Rows
+from duly_risk.features import FEATURES, NAMES, curves_by_rows, schema_sha256
+from duly_risk.model import CurveDays, FeatureFrame, Hazards, ModelInfo, Role, Rows
 
 from duly_training.dataset import Dataset
 
@@ -68,13 +69,13 @@ def predict(booster: xgb.Booster, rows: Rows) -> Hazards:
 
 @dataclass(frozen=True, slots=True)
 class BoosterModel:
-    """A freshly fitted Booster as a HazardModel, for evaluation and golden rows."""
+    """A freshly fitted Booster as a HazardModel, for evaluation."""
 
     booster: xgb.Booster
     info: ModelInfo
 
-    def predict(self, rows: Rows) -> Hazards:
-        return predict(self.booster, rows)
+    def curves(self, static: Rows, days: CurveDays) -> Hazards:
+        return curves_by_rows(partial(predict, self.booster), static, days)
 
 
 def as_model(booster: xgb.Booster, frame: FeatureFrame, version: str = "unregistered") -> BoosterModel:

@@ -27,7 +27,7 @@ from duly_training.evaluate import (
 from duly_training.fit import FitSettings, as_model, count_trees, fit
 from duly_training.frame import frame_of
 from duly_training.history import History
-from duly_training.snapshots import Outcome, Snapshot, outcomes_of, snapshots_of
+from duly_training.snapshots import Outcome, Snapshot, known_at, outcomes_of, snapshots_of
 from duly_training.splits import Splits, splits_of
 
 # Below this nothing can be learnt and judged; the rules score serves.
@@ -66,25 +66,29 @@ class Fitted:
     metrics: Mapping[str, float]
 
 
-def known_before(history: History, day: int, settings: FitSettings, seed: int) -> Known:
-    """Frame, snapshots, outcomes and rows from the facts known before `day`, and from nothing else."""
+def known_before(history: History, snapshots: Sequence[Snapshot], day: int, settings: FitSettings, seed: int) -> Known:
+    """Frame, snapshots, outcomes and rows from the facts known before `day`, and from nothing else.
+
+    snapshots: of the whole history; each holds what was known at its t0, whatever came later.
+    """
     past = history.before(day)
     outcomes = outcomes_of(past)
     frame = frame_of(past, outcomes)
-    snapshots = list(snapshots_of(past, frame))
-    return Known(frame, snapshots, outcomes, rows_of(snapshots, outcomes, past.cut_day, settings.rows_max, seed))
+    known = known_at(snapshots, past.cut_day)
+    return Known(frame, known, outcomes, rows_of(known, outcomes, frame, past.cut_day, settings.rows_max, seed))
 
 
 def fit_and_judge(history: History, settings: FitSettings, seed: int, on_progress: OnProgress) -> Fitted:
     """See the module. Raises TooFewSettledInvoices."""
     splits = splits_of(_first_day(history), history.cut_day)
     on_progress(STAGES[1], 1, len(STAGES))
-    before_test = known_before(history, splits.test_from, settings, seed)
+    snapshots = list(snapshots_of(history))
+    before_test = known_before(history, snapshots, splits.test_from, settings, seed)
     trees = _count_trees(before_test, splits, settings, seed)
     on_progress(STAGES[2], 2, len(STAGES))
-    judged, predictions, metrics = _judge(history, before_test, splits, trees, settings, seed)
+    judged, predictions, metrics = _judge(history, snapshots, before_test, splits, trees, settings, seed)
     on_progress(STAGES[3], 3, len(STAGES))
-    everything = known_before(history, splits.cut_day, settings, seed)
+    everything = known_before(history, snapshots, splits.cut_day, settings, seed)
     booster = fit(everything.rows, settings, seed, trees, everything.frame)
     return Fitted(booster, everything, splits, trees, judged, predictions, metrics)
 
@@ -99,21 +103,25 @@ def _count_trees(known: Known, splits: Splits, settings: FitSettings, seed: int)
 
 
 def _judge(
-    history: History, known: Known, splits: Splits, trees: int, settings: FitSettings, seed: int
+    history: History,
+    snapshots: Sequence[Snapshot],
+    known: Known,
+    splits: Splits,
+    trees: int,
+    settings: FitSettings,
+    seed: int,
 ) -> tuple[list[Judged], dict[str, Predictions], dict[str, float]]:
     """The model and its baselines, fitted on what was known before the test window, on the invoices that came in it."""
     model = as_model(fit(known.rows, settings, seed, trees, known.frame), known.frame)
     labelled = judged_of(known.snapshots, known.outcomes, splits.first_day, splits.test_from, splits.test_from)
     # Features in the window are measured against the frame of before it, as a served model would do.
-    judged = judged_of(
-        list(snapshots_of(history, known.frame)), outcomes_of(history), splits.test_from, splits.cut_day, splits.cut_day
-    )
+    judged = judged_of(snapshots, outcomes_of(history), splits.test_from, splits.cut_day, splits.cut_day)
     if not judged:
         return [], {}, {}
     predictions = {
         "constant": constant_predictions(labelled, judged),
-        "debtor_rate": rate_predictions(judged),
-        "logistic": logistic_predictions(labelled, judged, seed),
+        "debtor_rate": rate_predictions(judged, known.frame),
+        "logistic": logistic_predictions(labelled, judged, known.frame, seed),
         "hazard": hazard_predictions(model, judged),
     }
     metrics: dict[str, float] = {}

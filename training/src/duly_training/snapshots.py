@@ -1,4 +1,7 @@
-"""Landmark snapshots: an invoice's features as they were known at t0, by the fold that also serves.
+"""Landmark snapshots: an invoice's measures as they were known at t0, by the fold that also serves.
+
+They hold no model's constants, so a history is folded once and serves every cut and every frame: what was known before
+a cut is `known_at(snapshots, cut)`, and `static_of` measures any snapshots against any frame.
 
 Landmarks are the day an invoice became known, then due + 1, 5, 15, 30 and 60 while it is open. A snapshot at t0 sees
 the facts known before t0 and the invoice's own terms; nothing later.
@@ -7,16 +10,18 @@ the facts known before t0 and the invoice's own terms; nothing later.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+import numpy as np
 from duly_risk.balances import settle
 from duly_risk.book import Book, Terms, book_of
 from duly_risk.facts import InvoiceStated, Position, RiskEvent, Tick
-from duly_risk.features import debtor_features, static_features
+from duly_risk.features import features_of
 from duly_risk.ledger import apply_records
-from duly_risk.model import FeatureFrame
+from duly_risk.measures import Measures, debtor_measures, invoice_measures, stacked
+from duly_risk.model import FeatureFrame, Rows
 from duly_risk.state import Closing, DebtorState
 from duly_risk.step import fold
 
@@ -27,7 +32,7 @@ LANDMARKS_AFTER_DUE = (1, 5, 15, 30, 60)
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One invoice at one landmark. static: features in the order of `duly_risk.features.STATIC`.
+    """One invoice at one landmark. measures: a row of `duly_risk.measures`.
 
     days_after_due: the landmark, None for the first one.
     """
@@ -36,7 +41,7 @@ class Snapshot:
     terms: Terms
     as_of_day: int
     days_after_due: int | None
-    static: tuple[float, ...]
+    measures: Measures
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +62,25 @@ class Outcome:
         return self.closed_day if self.closing in (Closing.VOIDED, Closing.CREDITED) else None
 
 
-def snapshots_of(history: History, frame: FeatureFrame) -> Iterator[Snapshot]:
+def snapshots_of(history: History) -> Iterator[Snapshot]:
     """All snapshots with t0 < cut - 1, debtor by debtor, in the order of t0."""
     for debtor_id, events in history.by_debtor.items():
-        yield from _debtor_snapshots(debtor_id, events, history.cut_day, frame)
+        yield from _debtor_snapshots(debtor_id, events, history.cut_day)
+
+
+def known_at(snapshots: Iterable[Snapshot], cut_day: int) -> list[Snapshot]:
+    """The snapshots that a history cut off before `cut_day` gives: at least one day after t0 can be seen."""
+    return [one for one in snapshots if one.as_of_day < cut_day - 1]
+
+
+def static_of(snapshots: Sequence[Snapshot], frame: FeatureFrame) -> Rows:
+    """Features of the snapshots, measured against a frame: (n, N_STATIC) float32."""
+    return features_of(measures_of(snapshots), frame)
+
+
+def measures_of(snapshots: Sequence[Snapshot]) -> Measures:
+    """The measures of the snapshots below each other: (n, >= N_MEASURES) float64."""
+    return stacked([one.measures[np.newaxis] for one in snapshots])
 
 
 def outcomes_of(history: History) -> dict[tuple[str, str], Outcome]:
@@ -79,20 +99,18 @@ def outcomes_of(history: History) -> dict[tuple[str, str], Outcome]:
     return outcomes
 
 
-def _debtor_snapshots(
-    debtor_id: str, events: Sequence[RiskEvent], cut_day: int, frame: FeatureFrame
-) -> Iterator[Snapshot]:
+def _debtor_snapshots(debtor_id: str, events: Sequence[RiskEvent], cut_day: int) -> Iterator[Snapshot]:
     state = DebtorState()
     seen: set[str] = set()
     due: list[tuple[int, str, int]] = []
     offset = 0
     for day, of_day in groupby(events, key=lambda event: event.business_day):
-        yield from _due_snapshots(debtor_id, state, due, day, frame)
+        yield from _due_snapshots(debtor_id, state, due, day)
         todays = list(of_day)
         fresh = {e.body.invoice_id: e.body for e in todays if isinstance(e.body, InvoiceStated)}
         fresh = {invoice_id: body for invoice_id, body in fresh.items() if invoice_id not in seen}
         if fresh and day < cut_day - 1:
-            view = _View(state, frame)
+            view = _View(state)
             for body in fresh.values():
                 yield view.snapshot(debtor_id, _terms(body), day, None)
         for body in fresh.values():
@@ -103,16 +121,16 @@ def _debtor_snapshots(
         for event in todays:
             state = fold(state, event, Position(0, offset)).state
             offset += 1
-    yield from _due_snapshots(debtor_id, state, due, cut_day, frame)
+    yield from _due_snapshots(debtor_id, state, due, cut_day)
 
 
 def _due_snapshots(
-    debtor_id: str, state: DebtorState, due: list[tuple[int, str, int]], until_day: int, frame: FeatureFrame
+    debtor_id: str, state: DebtorState, due: list[tuple[int, str, int]], until_day: int
 ) -> Iterator[Snapshot]:
     """Landmarks up to `until_day` inclusive: the facts of that day are not folded yet."""
     if not due or due[0][0] > until_day:
         return
-    view = _View(state, frame)
+    view = _View(state)
     while due and due[0][0] <= until_day:
         day, invoice_id, after = heapq.heappop(due)
         terms = view.open_terms(invoice_id)
@@ -121,19 +139,18 @@ def _due_snapshots(
 
 
 class _View:
-    """A state's book and shared features, computed once for all snapshots of the state."""
+    """A state's book and the measures its invoices share, computed once for all snapshots of the state."""
 
-    def __init__(self, state: DebtorState, frame: FeatureFrame) -> None:
+    def __init__(self, state: DebtorState) -> None:
         self._book: Book = book_of(state)
-        self._shared = debtor_features(self._book, frame)
-        self._frame = frame
+        self._shared = debtor_measures(self._book)
 
     def open_terms(self, invoice_id: str) -> Terms | None:
         return next((i.terms for i in self._book.open if i.terms.invoice_id == invoice_id), None)
 
     def snapshot(self, debtor_id: str, terms: Terms, day: int, after: int | None) -> Snapshot:
-        static = static_features(self._book, terms, day, self._frame, self._shared)
-        return Snapshot(debtor_id, terms, day, after, tuple(static))
+        measures = np.array(invoice_measures(self._book, terms, day, self._shared), dtype=np.float64)
+        return Snapshot(debtor_id, terms, day, after, measures)
 
 
 def _terms(body: InvoiceStated) -> Terms:

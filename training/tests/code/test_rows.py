@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
-from duly_risk.book import Terms
+from duly_risk.book import Terms, book_of
 from duly_risk.curves import HORIZON_DAYS
-from duly_risk.features import INDEX, N_STATIC
-from duly_risk.state import Closing
+from duly_risk.features import INDEX
+from duly_risk.measures import debtor_measures, invoice_measures
+from duly_risk.model import FeatureFrame
+from duly_risk.state import Closing, DebtorState
 from duly_training.dataset import rows_of
 from duly_training.evaluate import expected_calibration_error, late_metrics
 from duly_training.snapshots import Outcome, Snapshot
@@ -13,14 +15,17 @@ from duly_training.splits import is_ripe, splits_of
 
 T0 = 20_000
 DUE = T0 + 14
+FRAME = FeatureFrame({"EUR": 100.0})
 
 
 def snapshot(as_of: int = T0, name: str = "I") -> Snapshot:
-    return Snapshot("D", Terms(name, T0, DUE, 100, "EUR"), as_of, None, (0.0,) * N_STATIC)
+    terms, book = Terms(name, T0, DUE, 100, "EUR"), book_of(DebtorState())
+    measures = np.array(invoice_measures(book, terms, as_of, debtor_measures(book)))
+    return Snapshot("D", terms, as_of, None, measures)
 
 
 def rows(outcome: Outcome, as_of: int = T0, cut: int = T0 + 1000):
-    return rows_of([snapshot(as_of)], {("D", "I"): outcome}, cut, rows_max=10**6)
+    return rows_of([snapshot(as_of)], {("D", "I"): outcome}, FRAME, cut, rows_max=10**6)
 
 
 def test_a_paid_invoice_has_a_row_a_day_and_its_payment_on_the_last():
@@ -52,7 +57,7 @@ def test_rows_end_with_payment_credit_cut_or_horizon(outcome, as_of, cut, n, eve
 def test_thinning_keeps_every_payment_and_the_weight_of_the_rest():
     names = [f"I{i}" for i in range(200)]
     outcomes = {("D", name): Outcome(DUE, Closing.PAID, T0 + 50) for name in names}
-    data = rows_of([snapshot(name=name) for name in names], outcomes, T0 + 1000, rows_max=2_000)
+    data = rows_of([snapshot(name=name) for name in names], outcomes, FRAME, T0 + 1000, rows_max=2_000)
     assert data.events == 200
     assert len(data.y) == pytest.approx(2_000, rel=0.05)
     assert data.weight[data.y == 0].sum() == pytest.approx(200 * 49, rel=1e-4)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from duly_risk.facts import Position, RiskEvent
+from duly_risk.measures import stacked
 from duly_risk.model import HazardModel
-from duly_risk.rows import CurveRows, plan_rows
+from duly_risk.plan import Plan, plan_of
 from duly_risk.score import ScoreUpdated
 from duly_risk.state import DebtorState, Standing
-from duly_risk.step import Folded, conclude, fold
+from duly_risk.step import Folded, conclude, fold, hazards_of
 
 ScoreIdOf = Callable[[bytes, RiskEvent], str]
 
@@ -45,24 +44,27 @@ def apply_batch(
     """
     after: dict[bytes, DebtorState] = {}
     folded: list[Folded] = []
-    plans: list[tuple[int, CurveRows]] = []
+    plans: list[tuple[int, Plan]] = []
     for index, item in enumerate(items):
         state = after.get(item.key) or states.get(item.key) or DebtorState()
         step = fold(state, item.event, item.position)
         after[item.key] = step.state
         folded.append(step)
         if step.rescore:
-            plans.append((index, plan_rows(step.state, model.info.frame)))
+            plans.append((index, plan_of(step.state)))
     scores: list[tuple[int, ScoreUpdated]] = []
     standings: dict[bytes, Standing] = {}
-    for (index, rows), hazards in zip(plans, _predict(model, [rows for _, rows in plans]), strict=True):
+    hazards = hazards_of(model, stacked([plan.measures for _, plan in plans]))
+    stop = 0
+    for index, plan in plans:
+        start, stop = stop, stop + len(plan.claims)
         item, state = items[index], folded[index].state
         if item.key in standings:
             state = replace(state, standing=standings[item.key])
         scored, score = conclude(
             state,
-            rows,
-            hazards,
+            plan,
+            hazards[start:stop],
             model.info,
             score_id=score_id_of(item.key, item.event),
             debtor_id=item.debtor_id,
@@ -73,11 +75,3 @@ def apply_batch(
     for key, standing in standings.items():
         after[key] = replace(after[key], standing=standing)
     return BatchResult(after, tuple(folded), tuple(scores))
-
-
-def _predict(model: HazardModel, plans: Sequence[CurveRows]) -> list[np.ndarray[tuple[int], np.dtype[np.float32]]]:
-    matrices = [rows.matrix for rows in plans]
-    cuts = np.cumsum([len(matrix) for matrix in matrices])
-    if not matrices or cuts[-1] == 0:
-        return [np.empty(0, dtype=np.float32) for _ in matrices]
-    return np.split(model.predict(np.concatenate(matrices)), cuts[:-1])

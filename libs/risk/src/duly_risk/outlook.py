@@ -6,40 +6,36 @@ import math
 from collections.abc import Sequence
 
 from duly_risk.curves import WEEK, Floats, pay_offset, unpaid
-from duly_risk.rows import CurveLayout, CurveRows
+from duly_risk.plan import Claim, Plan
 from duly_risk.score import ExpectedCash, InvoiceScore
 
 CASH_WEEKS = 13
 
 
-def invoice_scores(rows: CurveRows, curves: Floats) -> tuple[InvoiceScore, ...]:
+def invoice_scores(plan: Plan, curves: Floats) -> tuple[InvoiceScore, ...]:
     """One score per open invoice, by invoice id. curves: (n_invoices, 183) survival."""
-    return tuple(
-        _invoice_score(layout, rows.as_of_day, curve) for layout, curve in zip(rows.invoices, curves, strict=True)
-    )
+    return tuple(_invoice_score(claim, plan.as_of_day, curve) for claim, curve in zip(plan.claims, curves, strict=True))
 
 
-def _invoice_score(layout: CurveLayout, as_of_day: int, curve: Floats) -> InvoiceScore:
-    p1, p30, p60, p90 = (unpaid(curve, as_of_day, layout.terms.due_day, k) for k in (1, 30, 60, 90))
+def _invoice_score(claim: Claim, as_of_day: int, curve: Floats) -> InvoiceScore:
+    p1, p30, p60, p90 = (unpaid(curve, as_of_day, claim.terms.due_day, k) for k in (1, 30, 60, 90))
     offsets = [pay_offset(curve, share) for share in (0.1, 0.5, 0.9)]
     d10, d50, d90 = (None if offset is None else as_of_day + offset for offset in offsets)
-    return InvoiceScore(layout.terms.invoice_id, p1, p30, p60, p90, d10, d50, d90)
+    return InvoiceScore(claim.terms.invoice_id, p1, p30, p60, p90, d10, d50, d90)
 
 
-def debtor_risk(
-    layouts: Sequence[CurveLayout], scores: Sequence[InvoiceScore]
-) -> tuple[float, tuple[tuple[str, int], ...]]:
+def debtor_risk(claims: Sequence[Claim], scores: Sequence[InvoiceScore]) -> tuple[float, tuple[tuple[str, int], ...]]:
     """R = sum(claimable x p_unpaid_30) / sum(claimable), 0 if nothing is claimable; and the amount at risk by currency.
 
     Currencies are never added: a debtor with several has the largest of their risks.
     """
     risk = 0.0
     at_risk: list[tuple[str, int]] = []
-    for currency in sorted({layout.terms.currency for layout in layouts}):
+    for currency in sorted({claim.terms.currency for claim in claims}):
         pairs = [
-            (layout.claimable_minor, score.p_unpaid_30)
-            for layout, score in zip(layouts, scores, strict=True)
-            if layout.terms.currency == currency
+            (claim.claimable_minor, score.p_unpaid_30)
+            for claim, score in zip(claims, scores, strict=True)
+            if claim.terms.currency == currency
         ]
         claimable = sum(minor for minor, _ in pairs)
         expected_unpaid = math.fsum(minor * p for minor, p in pairs)
@@ -49,17 +45,17 @@ def debtor_risk(
     return risk, tuple(at_risk)
 
 
-def cash_by_week(rows: CurveRows, curves: Floats) -> tuple[ExpectedCash, ...]:
+def cash_by_week(plan: Plan, curves: Floats) -> tuple[ExpectedCash, ...]:
     """Expected cash of the open book for 13 weeks, week w from t0 + 1 + 7 (w - 1), by week and currency.
 
     Each invoice's cumulated cash is rounded to minor units, so weeks + what is left = claimable, exactly.
     """
     totals: dict[tuple[int, str], int] = {}
-    for layout, curve in zip(rows.invoices, curves, strict=True):
+    for claim, curve in zip(plan.claims, curves, strict=True):
         before = 0
         for week in range(CASH_WEEKS):
-            paid = _half_up(layout.claimable_minor * (1.0 - float(curve[(week + 1) * WEEK])))
-            key = (rows.as_of_day + 1 + week * WEEK, layout.terms.currency)
+            paid = _half_up(claim.claimable_minor * (1.0 - float(curve[(week + 1) * WEEK])))
+            key = (plan.as_of_day + 1 + week * WEEK, claim.terms.currency)
             totals[key] = totals.get(key, 0) + paid - before
             before = paid
     return tuple(ExpectedCash(day, currency, totals[day, currency]) for day, currency in sorted(totals))

@@ -1,13 +1,13 @@
-"""The step of the risk fold: an event into a state, a state into model rows, hazards into a score.
+"""The step of the risk fold: an event into a state, a state into measures, hazards into a score.
 
 Scoring and training run these same functions. For one event::
 
     folded = fold(state, event, position)
     if folded.rescore:
-        rows = plan_rows(folded.state, model.info.frame)
-        hazards = model.predict(rows.matrix)          # only if len(rows.matrix); one call may serve many debtors
+        plan = plan_of(folded.state)
+        hazards = hazards_of(model, plan.measures)    # one call may serve many debtors
         ids = {"score_id": ..., "debtor_id": ...}
-        state, score = conclude(folded.state, rows, hazards, model.info, **ids, on_tick=event.is_tick)
+        state, score = conclude(folded.state, plan, hazards, model.info, **ids, on_tick=event.is_tick)
 
 `batch.apply_batch` does this for a whole batch with one model call. `fold` never touches `state.standing`, and
 `conclude` changes nothing else; so a batch may fold ahead and carry the standing over afterwards
@@ -23,17 +23,19 @@ import numpy as np
 
 from duly_risk.balances import settle
 from duly_risk.bands import next_standing
-from duly_risk.curves import HORIZON_DAYS, expand, survival
+from duly_risk.curves import HORIZON_DAYS, survival
 from duly_risk.facts import Position, RiskEvent, Tick
+from duly_risk.features import features_of
 from duly_risk.ledger import apply_fact
-from duly_risk.model import FeatureFrame, Hazards, ModelInfo
+from duly_risk.measures import Measures, curve_days
+from duly_risk.model import HazardModel, Hazards, ModelInfo
 from duly_risk.outlook import cash_by_week, debtor_risk, invoice_scores
+from duly_risk.plan import Plan, plan_of
 from duly_risk.reasons import explain
-from duly_risk.rows import CurveRows, plan_rows
 from duly_risk.score import Band, ScoreUpdated
 from duly_risk.state import DebtorState
 
-__all__ = ["CurveRows", "FeatureFrame", "Folded", "conclude", "degrade", "fold", "has_open_invoices", "plan_rows"]
+__all__ = ["Folded", "conclude", "degrade", "fold", "has_open_invoices", "hazards_of", "plan_of"]
 
 RECENT_FACTS = 1024
 DEGRADED_IDS = 32
@@ -102,9 +104,20 @@ def has_open_invoices(state: DebtorState) -> bool:
     return any(settle(invoice, state.sources).is_open for invoice in state.invoices.values())
 
 
+def hazards_of(model: HazardModel, measures: Measures) -> Hazards:
+    """The model's curves for rows of measures: (n, 182); n may be 0. Raises HazardInvalid."""
+    if not len(measures):
+        return np.empty((0, HORIZON_DAYS), dtype=np.float32)
+    info = model.info
+    hazards = model.curves(features_of(measures, info.frame), curve_days(measures))
+    if hazards.shape != (len(measures), HORIZON_DAYS) or not bool(np.all((hazards >= 0.0) & (hazards <= 1.0))):
+        raise HazardInvalid(f"{info.name} {info.version}: {hazards.shape} for {len(measures)} curves, or out of 0..1")
+    return hazards
+
+
 def conclude(
     state: DebtorState,
-    rows: CurveRows,
+    plan: Plan,
     hazards: Hazards,
     info: ModelInfo,
     *,
@@ -114,24 +127,20 @@ def conclude(
 ) -> tuple[DebtorState, ScoreUpdated]:
     """The score of a debtor and the state with its new standing.
 
-    rows: from `plan_rows(state, info.frame)`; hazards: (len(rows.matrix),) float32, the model's answer to it, in order.
-    on_tick: whether a tick caused the score; only ticks count for the way down of a band. Raises HazardInvalid.
+    plan: of this state; hazards: (len(plan.claims), 182) float32, from `hazards_of`.
+    on_tick: whether a tick caused the score; only ticks count for the way down of a band.
     """
-    if hazards.shape != (len(rows.matrix),) or not bool(np.all((hazards >= 0.0) & (hazards <= 1.0))):
-        raise HazardInvalid(f"{info.name} {info.version}: {hazards.shape} for {len(rows.matrix)} rows, or out of 0..1")
-    curves = np.ones((len(rows.invoices), HORIZON_DAYS + 1))
-    for index, layout in enumerate(rows.invoices):
-        curves[index] = survival(expand(hazards[layout.start : layout.stop], layout.grid))
-    scores = invoice_scores(rows, curves)
-    risk, at_risk = debtor_risk(rows.invoices, scores)
+    curves = np.array([survival(hazard) for hazard in hazards.astype(np.float64)]).reshape(-1, HORIZON_DAYS + 1)
+    scores = invoice_scores(plan, curves)
+    risk, at_risk = debtor_risk(plan.claims, scores)
     before = state.standing
-    standing = next_standing(before, risk, bool(rows.invoices), on_tick=on_tick, day=rows.as_of_day)
+    standing = next_standing(before, risk, bool(plan.claims), on_tick=on_tick, day=plan.as_of_day)
     standing = replace(standing, last_score_id=score_id, model_version=info.version)
     explained = standing.band != before.band or standing.band > Band.LOW
     score = ScoreUpdated(
         score_id=score_id,
         debtor_id=debtor_id,
-        business_day=rows.as_of_day,
+        business_day=plan.as_of_day,
         ledger_version=state.applied.offset if state.applied else -1,
         model_name=info.name,
         model_version=info.version,
@@ -141,8 +150,8 @@ def conclude(
         risk=risk,
         amount_at_risk_minor=at_risk,
         invoices=scores,
-        expected_cash=cash_by_week(rows, curves),
-        reasons=explain(rows.book, rows.as_of_day) if explained else (),
+        expected_cash=cash_by_week(plan, curves),
+        reasons=explain(plan.book, plan.as_of_day) if explained else (),
     )
     return replace(state, standing=standing), score
 

@@ -238,8 +238,8 @@ def test_what_is_too_large_degrades_its_debtor_alone(
 
 def test_a_model_that_answers_nonsense_is_not_the_events_fault(book: Any) -> None:
     class Broken(RulesModel):
-        def predict(self, rows: Any) -> Any:
-            return np.full(len(rows), np.nan, dtype=np.float32)
+        def curves(self, static: Any, days: Any) -> Any:
+            return np.full((len(static), 182), np.nan, dtype=np.float32)
 
     book.invoice("D-1", "INV-1", DAY)
     bench = Bench(Broken())

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from duly_risk.features import schema_sha256
-from duly_risk.model import FeatureFrame, Hazards, ModelInfo, Role, Rows
+from duly_risk.features import curves_by_rows, schema_sha256
+from duly_risk.model import CurveDays, FeatureFrame, Hazards, ModelInfo, Role, Rows
 
 BOOSTER_FILE = "model.ubj"
 GOLDEN_FILE = "golden.npz"
@@ -38,6 +38,10 @@ class BoosterModel:
     def __init__(self, booster: Any, info: ModelInfo) -> None:
         self._booster = booster
         self.info = info
+
+    def curves(self, static: Rows, days: CurveDays) -> Hazards:
+        """Thread-safe."""
+        return curves_by_rows(self.predict, static, days)
 
     def predict(self, rows: Rows) -> Hazards:
         """rows: (n, features) float32. Returns (n,) float32 in [0, 1]. Thread-safe."""

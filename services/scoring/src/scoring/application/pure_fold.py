@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-import numpy as np
 from duly_contracts.keys import slice_of, split_key
 from duly_risk.codec import encode_state
 from duly_risk.facts import RiskEvent
 from duly_risk.model import HazardModel
+from duly_risk.plan import plan_of
 from duly_risk.state import DebtorState
-from duly_risk.step import conclude, degrade, fold, has_open_invoices, plan_rows
+from duly_risk.step import conclude, degrade, fold, has_open_invoices, hazards_of
 from duly_runtime.log import Record
 
 from scoring.application.decode_record import Poison, Usable, decode_record
@@ -77,11 +77,11 @@ def _step(folded: Folded, cause: Usable, key: bytes, debtor_id: str, model: Haza
     if step.restored:
         folded.outputs.append(restored_output(cause, key, debtor_id, state))
     if step.rescore:
-        rows = plan_rows(state, model.info.frame)
-        hazards = model.predict(rows.matrix) if len(rows.matrix) else np.empty(0, dtype=np.float32)
+        plan = plan_of(state)
+        hazards = hazards_of(model, plan.measures)
         score_id = score_id_of(key, event)
         state, score = conclude(
-            state, rows, hazards, model.info, score_id=score_id, debtor_id=debtor_id, on_tick=event.is_tick
+            state, plan, hazards, model.info, score_id=score_id, debtor_id=debtor_id, on_tick=event.is_tick
         )
         folded.outputs.append(score_output(cause, key, score))
     folded.states[key] = state

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 
 from duly_risk.batch import BatchResult, Item, apply_batch
 from duly_risk.codec import decode_state, encode_state
+from duly_risk.features import features_of
 from duly_risk.model import HazardModel
+from duly_risk.plan import plan_of
 from duly_risk.state import DebtorState
-from duly_risk.step import degrade, fold, has_open_invoices, plan_rows
+from duly_risk.step import degrade, fold, has_open_invoices
 from duly_runtime.log import Record
 from duly_runtime.poison_meter import PoisonMeter
 
@@ -155,7 +157,7 @@ class Scorer:
         try:
             step = fold(self._states.load(item.position.partition, item.key), item.event, item.position)
             if step.rescore:
-                plan_rows(step.state, model.info.frame)
+                features_of(plan_of(step.state).measures, model.info.frame)
         except FOLD_FAULTS as error:
             reason, detail = getattr(error, "code", "fold_failed"), f"{type(error).__name__}: {error}"
             self._put_aside(poison(cause.record, cause.envelope, reason, detail, item.debtor_id), outcome)
