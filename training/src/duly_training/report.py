@@ -153,8 +153,8 @@ def _roll_cells(one: RollRate) -> tuple[str, ...]:
 def _card(released: Released, facts: Mapping[str, str]) -> Iterator[str]:
     yield "# Model card: daily payment hazard"
     yield ""
-    yield "P(an open invoice is paid on day d | it was open before d), for the invoices of one tenant. All that is"
-    yield "shown of an invoice (probability of being late, expected days, quantiles, expected cash) is arithmetic on it."
+    yield "P(an open invoice is paid on day d | it was open before d), for invoices of one tenant. What is shown of an"
+    yield "invoice (probability of being late, expected days, quantiles, expected cash) is arithmetic on it."
     yield ""
     yield from (f"- **{name}**: {value}" for name, value in facts.items())
     yield ""

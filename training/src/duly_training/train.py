@@ -34,7 +34,8 @@ class TrainingReport:
     """reused: the champion was fitted on the same data by the same code, so nothing was done and there is no verdict.
 
     model: what serves now: the fitted model, or, where the gate refused it, the champion there was, or else the
-    debtor's rate (kind says which). verdict: of the fitted model. report: what was written for people, as Markdown; empty if reused.
+    debtor's rate (kind says which). verdict: of the fitted model. report: what was written for people, as Markdown;
+    empty if reused.
     """
 
     model: RegisteredModel
