@@ -14,6 +14,7 @@ from duly_risk.features import schema_sha256
 from duly_testing.clock import FakeClock
 from duly_training.gate import GateLine, Verdict
 from duly_training.model_versions import ModelVersion, VersionUnknown
+from duly_training.origin import Kind
 from duly_training.promotion import Controlled, control_envelope
 from duly_training.registry import RegisteredModel
 from kafka.errors import KafkaError
@@ -59,6 +60,7 @@ class Versions:
 
     def __init__(self) -> None:
         self.verdicts: dict[str, Verdict | None] = dict.fromkeys("123", PASSED)
+        self.kinds: dict[str, Kind] = {}
         self.schema = schema_sha256()
         self.aliases: dict[str, str] = {}
         self.up = True
@@ -67,7 +69,9 @@ class Versions:
         if version not in self.verdicts:
             raise VersionUnknown(f"the registry has no version {version}")
         model = RegisteredModel("risk", version, f"a{version}", self.schema, f"g{version}", "run")
-        return ModelVersion(model, (), self.verdicts[version], datetime(2031, 1, 1, tzinfo=UTC))
+        return ModelVersion(
+            model, self.kinds.get(version, Kind.HAZARD), (), self.verdicts[version], datetime(2031, 1, 1, tzinfo=UTC)
+        )
 
     def point(self, alias: str, version: str) -> None:
         if not self.up:
@@ -119,6 +123,12 @@ def test_without_a_passed_verdict_nothing_moves_and_the_failed_checks_are_told(
     with pytest.raises(CommandFailed, match=why):
         bench.promote("2")
     assert (bench.told, bench.versions.aliases) == ([], {})
+
+
+def test_the_debtors_rate_needs_no_gate(bench: Bench) -> None:
+    bench.versions.verdicts["2"], bench.versions.kinds["2"] = REFUSED, Kind.RATE
+    bench.promote("2")
+    assert "it needs no gate" in bench.control.records[0][0].reason
 
 
 def test_a_forced_promotion_records_who_why_and_what_failed(bench: Bench) -> None:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import xgboost as xgb
-from duly_risk.model import FeatureFrame, HazardModel
+from duly_risk.model import HazardModel
 
-from duly_training.artefact import MODEL_FILE
-from duly_training.fit import FRAME_ATTRIBUTE, as_model
 from duly_training.gate import GateLine, Verdict
 from duly_training.monitor.reference import REFERENCE_FILE, FitReference, ReferenceUnreadable
+from duly_training.origin import Kind
 from duly_training.registry import MODEL_NAME, RegisteredModel, Registry, registered
 
 REPORT_FOLDER = "report"
@@ -29,9 +26,13 @@ class VersionUnknown(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """verdict None: the run has none, so nobody judged it. made: aware UTC."""
+    """verdict: of the run, None if nobody judged it; a rate stands in for the model that the verdict refused.
+
+    made: aware UTC.
+    """
 
     model: RegisteredModel
+    kind: Kind
     aliases: tuple[str, ...]
     verdict: Verdict | None
     made: datetime
@@ -41,11 +42,12 @@ class ModelVersions:
     """Of one MLflow server. Raises MLflow's own errors where it does not answer."""
 
     def __init__(self, registry: Registry) -> None:
-        self.client = registry.client
+        self._registry = registry
+        self._client = registry.client
 
     def all(self) -> list[ModelVersion]:
         """The newest first."""
-        found = self.client.search_model_versions(f"name='{MODEL_NAME}'")
+        found = self._client.search_model_versions(f"name='{MODEL_NAME}'")
         numbers = sorted((int(one.version) for one in found), reverse=True)
         return [self.version(str(number)) for number in numbers]
 
@@ -54,37 +56,37 @@ class ModelVersions:
         from mlflow.exceptions import MlflowException
 
         try:
-            found = self.client.get_model_version(MODEL_NAME, version)
+            found = self._client.get_model_version(MODEL_NAME, version)
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise VersionUnknown(f"the registry has no version {version} of model {MODEL_NAME!r}") from error
             raise
         model = registered(found, found.tags)
         made = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
-        return ModelVersion(model, tuple(found.aliases), self._verdict(str(found.run_id)), made)
+        return ModelVersion(
+            model,
+            Kind(found.tags.get("kind", Kind.HAZARD)),
+            tuple(found.aliases),
+            self._verdict(str(found.run_id)),
+            made,
+        )
 
     def load(self, version: str) -> tuple[HazardModel, FitReference]:
         """A version and what it was fitted on. Raises VersionUnknown, ReferenceUnreadable (of an older release)."""
-        import mlflow
-
         model = self.version(version).model
         text = self._text(model.run_id, REFERENCE_FILE)
         if text is None:
             raise ReferenceUnreadable(f"its run has no {REFERENCE_FILE}")
-        folder = Path(mlflow.artifacts.download_artifacts(f"models:/{MODEL_NAME}/{version}"))
-        booster = xgb.Booster(model_file=folder / MODEL_FILE)
-        booster.set_param({"nthread": 1})
-        frame = FeatureFrame.from_json(str(booster.attr(FRAME_ATTRIBUTE)))
-        return as_model(booster, frame, version), FitReference.from_json(text)
+        return self._registry.load(model), FitReference.from_json(text)
 
     def point(self, alias: str, version: str) -> None:
         """Move an alias: what people and notebooks load as `models:/risk@<alias>`. The stream does not read it."""
-        self.client.set_registered_model_alias(MODEL_NAME, alias, version)
+        self._client.set_registered_model_alias(MODEL_NAME, alias, version)
 
     def unpoint(self, alias: str) -> None:
         """Remove an alias; one that is not there is no error."""
-        if alias in self.client.get_registered_model(MODEL_NAME).aliases:
-            self.client.delete_registered_model_alias(MODEL_NAME, alias)
+        if alias in self._client.get_registered_model(MODEL_NAME).aliases:
+            self._client.delete_registered_model_alias(MODEL_NAME, alias)
 
     def _verdict(self, run_id: str) -> Verdict | None:
         text = self._text(run_id, GATE_FILE)
@@ -95,7 +97,7 @@ class ModelVersions:
         import mlflow
 
         path = f"{REPORT_FOLDER}/{file}"
-        if path not in {found.path for found in self.client.list_artifacts(run_id, REPORT_FOLDER)}:
+        if path not in {found.path for found in self._client.list_artifacts(run_id, REPORT_FOLDER)}:
             return None
         return str(mlflow.artifacts.load_text(f"runs:/{run_id}/{path}"))
 

@@ -18,6 +18,7 @@ from duly_runtime.clock import Clock
 from duly_runtime.log import SendFailed
 from duly_training.control_topic import ControlTopic
 from duly_training.model_versions import ModelVersion, ModelVersions, VersionUnknown
+from duly_training.origin import Kind
 from duly_training.promotion import (
     CHAMPION,
     SHADOW,
@@ -126,6 +127,8 @@ class Desk:
 
     def _verdict(self, found: ModelVersion, role: str, force_reason: str) -> str:
         """The reason that the event records. Raises CommandFailed without a passed verdict or a reason of somebody."""
+        if found.kind is Kind.RATE:
+            return "the debtor's rate as a curve, what a refused model is measured against: it needs no gate"
         verdict = found.verdict
         if verdict is not None and verdict.promote:
             return f"gate passed, {len(verdict.lines)} checks"

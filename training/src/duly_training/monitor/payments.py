@@ -96,8 +96,11 @@ def daily_payments(exposure: Exposure, from_day: int, until_day: int) -> DailyPa
     """The sums of each day."""
     place, length = exposure.day - from_day, until_day - from_day
     h = exposure.hazard.astype(np.float64)
-    sums = [np.bincount(place, values, length) for values in (exposure.paid.astype(np.float64), h, h * (1 - h))]
-    return DailyPayments(from_day, *sums)
+    observed, expected, variance = (
+        np.bincount(place, values, length).astype(np.float64)
+        for values in (exposure.paid.astype(np.float64), h, h * (1 - h))
+    )
+    return DailyPayments(from_day, observed, expected, variance)
 
 
 def cusum(daily: DailyPayments, dispersion: float, rho: float = RHO, limit: float = LIMIT) -> Cusum:

@@ -99,8 +99,10 @@ class MonitorReport:
     @property
     def level(self) -> Level:
         """The worst of all measures."""
-        parts: Sequence[Any] = [*self.payments, *self.calibration, *self.drift]
-        return max([part.level for part in parts] + [self.agreement_level])
+        payments, calibration, drift = (
+            [one.level for one in part] for part in (self.payments, self.calibration, self.drift)
+        )
+        return max([*payments, *calibration, *drift, self.agreement_level])
 
     @property
     def agreement_level(self) -> Level:

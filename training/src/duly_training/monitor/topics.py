@@ -98,5 +98,5 @@ def _score(raw: Any, tenant: str) -> RecordedScore | None:
     )
 
 
-def _band(number: risk.RiskBand) -> str:
+def _band(number: risk.RiskBand.ValueType) -> str:
     return "NONE" if number == risk.RISK_BAND_UNSPECIFIED else risk.RiskBand.Name(number).removeprefix("RISK_BAND_")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
-from duly_training.pipeline import TooFewSettledInvoices
+from duly_training.origin import TooFewSettledInvoices
 from duly_training.promotion import CHAMPION
 from duly_training.registry import MODEL_NAME, RegisteredModel
 from duly_training.train import train_on
@@ -50,7 +50,10 @@ def trained_model(
     except TooFewSettledInvoices as error:
         return Model(None, f"none, the rules score serves: {error}", play_from)
     how = "trained before" if report.reused else "trained"
-    return Model(report.model, f"{MODEL_NAME} version {report.model.version}, {how}", play_from)
+    version = f"{MODEL_NAME} version {report.model.version}"
+    if report.verdict is not None and not report.verdict.promote:
+        return Model(report.model, f"{version} ({report.kind}) serves: {report.verdict.short_reason}", play_from)
+    return Model(report.model, f"{version}, {how}", play_from)
 
 
 def promote(stack: LocalStack, model: Model) -> str:
