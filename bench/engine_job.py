@@ -97,10 +97,11 @@ class ToyStep:
         states = np.frombuffer(b"".join(blobs), dtype=STATE).copy()
         fresh = np.flatnonzero(offsets > states["applied"])
         if len(fresh) < len(records):
-            replayed = set(range(len(records))) - set(fresh.tolist())
+            kept = fresh.tolist()
+            replayed = set(range(len(records))) - set(kept)
             outcome.blobs.update({(records[i].partition, records[i].key): blobs[i] for i in replayed})
             outcome.replays += len(replayed)
-            records, states, offsets = [records[i] for i in fresh], states[fresh], offsets[fresh]
+            records, states, offsets = [records[i] for i in kept], states[fresh], offsets[fresh]
             if not records:
                 return
         events = np.frombuffer(b"".join([record.value for record in records]), dtype=EVENT)
