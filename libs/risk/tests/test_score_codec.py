@@ -1,8 +1,8 @@
 """Score bytes written by hand are those of the protobuf library, whatever the score says."""
 
+from duly_risk.curves import CASH_WEEKS
 from duly_risk.days import date_of
 from duly_risk.model import Role
-from duly_risk.outlook import CASH_WEEKS
 from duly_risk.score import Band, Direction, InvoiceScore, Reason, ScoreUpdated
 from duly_risk.score_codec import encode_score
 from hypothesis import given
@@ -16,8 +16,14 @@ shares = st.one_of(st.just(0.0), st.just(1.0), st.floats(0, 1))
 pay_days = st.one_of(st.just(0), st.integers(1, 60_000))
 minors = st.one_of(st.just(0), st.integers(0, 2**62))
 currencies = st.sampled_from(["EUR", "JPY", "USD"])
+falling = st.lists(shares, min_size=5, max_size=5).map(lambda p: sorted(p, reverse=True))
+expected = st.one_of(st.just(0.0), st.floats(0, 180))
 invoices = st.builds(
-    InvoiceScore, texts, shares, shares, shares, shares, shares, st.floats(0, 180), pay_days, pay_days, pay_days
+    lambda name, p, days, pay: InvoiceScore(name, *p, days, *pay),
+    texts,
+    falling,
+    expected,
+    st.tuples(pay_days, pay_days, pay_days),
 )
 cash = st.lists(minors, min_size=CASH_WEEKS, max_size=CASH_WEEKS).map(tuple)
 scores = st.builds(

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from duly_risk.book import OpenInvoice
-from duly_risk.curves import WEEK, Floats, Ints, expected_days, pay_offset, survival, unpaid
+from duly_risk.curves import CASH_WEEKS, WEEK, Floats, Ints, expected_days, pay_offset, survival, unpaid
 from duly_risk.measures import COLUMN, stacked
 from duly_risk.model import Hazards
 from duly_risk.plan import Plan
 from duly_risk.score import InvoiceScore
 
-CASH_WEEKS = 13
 UNPAID_DAYS = (1, 5, 30, 60, 90)
 PAID_SHARES = (0.1, 0.5, 0.9)
 

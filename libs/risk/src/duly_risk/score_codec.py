@@ -12,12 +12,14 @@ from google.protobuf.descriptor import Descriptor
 
 from duly.money.v1 import money_pb2
 from duly.risk.v1 import events_pb2 as risk
-from duly_risk.curves import WEEK
+from duly_risk.curves import CASH_WEEKS, WEEK
 from duly_risk.days import date_of
 from duly_risk.model import Role
 from duly_risk.score import InvoiceScore, Reason, ScoreUpdated
 
 _VARINT, _DOUBLE, _BYTES = 0, 1, 2
+# Tag and value of one, two and four doubles.
+_ONE_DOUBLE, _LATER, _UNPAID = struct.Struct("<Bd"), struct.Struct("<BdBd"), struct.Struct("<BdBdBdBd")
 _ROLES = {
     Role.CHAMPION: risk.MODEL_ROLE_CHAMPION,
     Role.CHALLENGER: risk.MODEL_ROLE_CHALLENGER,
@@ -41,7 +43,7 @@ def encode_score(score: ScoreUpdated) -> bytes:
         _text(_SCORE["model_version"], score.model_version),
         _number(_SCORE["role"], _ROLES[score.role]),
         _number(_SCORE["risk_band"], score.band),
-        _double(_SCORE["risk"], score.risk),
+        _double(_SCORE["risk"][0], score.risk),
     ]
     for currency, minor in score.amount_at_risk_minor:
         parts += _nested(_SCORE["amount_at_risk"], _money(minor, _currency(currency)))
@@ -55,14 +57,21 @@ def encode_score(score: ScoreUpdated) -> bytes:
 
 
 def _invoice(score: InvoiceScore) -> bytes:
+    invoice_id, p1, p5, p30, p60, p90, days, pay10, pay50, pay90 = score
+    if p90 and days:  # p_unpaid falls in k: none of them is 0
+        unpaid = _UNPAID.pack(_P1, p1, _P30, p30, _P60, p60, _P90, p90)
+        later = _LATER.pack(_P5, p5, _DAYS, days)
+    else:
+        unpaid = _double(_P1, p1) + _double(_P30, p30) + _double(_P60, p60) + _double(_P90, p90)
+        later = _double(_P5, p5) + _double(_DAYS, days)
     return b"".join(
         (
-            _text(_INVOICE["invoice_id"], score.invoice_id),
-            _doubles(_UNPAID, (score.p_unpaid_1, score.p_unpaid_30, score.p_unpaid_60, score.p_unpaid_90)),
-            _day(_INVOICE["pay_date_p10"], score.pay_day_p10),
-            _day(_INVOICE["pay_date_p50"], score.pay_day_p50),
-            _day(_INVOICE["pay_date_p90"], score.pay_day_p90),
-            _doubles(_LATER, (score.p_unpaid_5, score.expected_days)),
+            _text(_INVOICE["invoice_id"], invoice_id),
+            unpaid,
+            _INVOICE["pay_date_p10"] + _iso(pay10) if pay10 else b"",
+            _INVOICE["pay_date_p50"] + _iso(pay50) if pay50 else b"",
+            _INVOICE["pay_date_p90"] + _iso(pay90) if pay90 else b"",
+            later,
         )
     )
 
@@ -70,14 +79,19 @@ def _invoice(score: InvoiceScore) -> bytes:
 def _cash(score: ScoreUpdated) -> list[bytes]:
     """By week and currency."""
     parts: list[bytes] = []
+    tag, amount = _SCORE["expected_cash"], _CASH["amount"]
     columns = [(_currency(currency), weeks) for currency, weeks in score.expected_cash_minor]
-    for week in range(len(columns[0][1]) if columns else 0):
-        start = _CASH["week_start"] + _iso(score.business_day + 1 + WEEK * week)
+    for week, start in enumerate(_week_starts(score.business_day) if columns else ()):
         for currency, weeks in columns:
             money = _money(weeks[week], currency)
-            size = _varint(len(start) + len(_CASH["amount"]) + 1 + len(money))
-            parts += (_SCORE["expected_cash"], size, start, _CASH["amount"], _varint(len(money)), money)
+            body = start + amount + _varint(len(money)) + money
+            parts += (tag, _varint(len(body)), body)
     return parts
+
+
+@lru_cache(maxsize=64)
+def _week_starts(business_day: int) -> tuple[bytes, ...]:
+    return tuple(_CASH["week_start"] + _iso(business_day + 1 + WEEK * week) for week in range(CASH_WEEKS))
 
 
 def _reason(reason: Reason) -> bytes:
@@ -85,10 +99,13 @@ def _reason(reason: Reason) -> bytes:
         (
             _text(_REASON["feature"], reason.feature),
             _number(_REASON["direction"], reason.direction),
-            _double(_REASON["contribution"], reason.contribution),
+            _double(_REASON["contribution"][0], reason.contribution),
             _text(_REASON["text"], reason.text),
         )
     )
+
+
+_BYTE = tuple(bytes((number,)) for number in range(0x80))
 
 
 # ---- the wire format; a field with its default value is left out ----
@@ -96,7 +113,7 @@ def _reason(reason: Reason) -> bytes:
 
 def _varint(number: int) -> bytes:
     if number < 0x80:
-        return bytes((number,))
+        return _BYTE[number]
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
@@ -110,25 +127,14 @@ def _number(tag: bytes, number: int) -> bytes:
     return tag + _varint(number & 0xFFFF_FFFF_FFFF_FFFF) if number else b""
 
 
-def _double(tag: bytes, number: float) -> bytes:
-    return tag + struct.pack("<d", number) if number else b""
-
-
-def _doubles(tags: tuple[struct.Struct, bytes], numbers: tuple[float, ...]) -> bytes:
-    """Doubles of one-byte tags that follow each other: in one go where none of them is 0."""
-    layout, single = tags
-    if 0.0 in numbers:
-        return b"".join(_double(single[at : at + 1], number) for at, number in enumerate(numbers))
-    return layout.pack(*[part for pair in zip(single, numbers, strict=True) for part in pair])
+def _double(tag: int, number: float) -> bytes:
+    """tag: of one byte."""
+    return _ONE_DOUBLE.pack(tag, number) if number else b""
 
 
 def _text(tag: bytes, text: str) -> bytes:
     raw = text.encode()
     return tag + _varint(len(raw)) + raw if raw else b""
-
-
-def _day(tag: bytes, day: int) -> bytes:
-    return tag + _iso(day) if day else b""
 
 
 def _nested(tag: bytes, body: bytes) -> tuple[bytes, bytes, bytes]:
@@ -152,10 +158,6 @@ def _iso(day: int) -> bytes:
     return _varint(len(raw)) + raw
 
 
-def _run(tags: dict[str, bytes], *names: str) -> tuple[struct.Struct, bytes]:
-    return struct.Struct("<" + "Bd" * len(names)), b"".join(tags[name] for name in names)
-
-
 _SCORE = _tags(
     risk.RiskScoreUpdated.DESCRIPTOR,
     {
@@ -173,8 +175,8 @@ _INVOICE = _tags(
         "expected_days": _DOUBLE,
     },
 )
-_UNPAID = _run(_INVOICE, "p_unpaid_1", "p_unpaid_30", "p_unpaid_60", "p_unpaid_90")
-_LATER = _run(_INVOICE, "p_unpaid_5", "expected_days")
+_P1, _P5, _P30, _P60, _P90 = (_INVOICE[f"p_unpaid_{k}"][0] for k in (1, 5, 30, 60, 90))
+_DAYS = _INVOICE["expected_days"][0]
 _CASH = _tags(risk.ExpectedCash.DESCRIPTOR, {"week_start": _BYTES, "amount": _BYTES})
 _REASON = _tags(
     risk.ScoreReason.DESCRIPTOR, {"feature": _BYTES, "direction": _VARINT, "contribution": _DOUBLE, "text": _BYTES}

@@ -20,9 +20,10 @@ from duly_runtime.settings import SettingsInvalid, load_settings
 from duly_runtime.tracing import configure_tracing
 from kafka.errors import KafkaError
 
+from scoring.adapters.batch_shell import BatchShell
 from scoring.adapters.faust_app import (
+    AckedTable,
     ScoringApp,
-    TableStates,
     app_id,
     changelog_topic,
     debtors_table,
@@ -41,11 +42,14 @@ from scoring.adapters.mlflow_registry import MlflowRegistry
 from scoring.adapters.model_control import ControlReader
 from scoring.adapters.model_store import ModelStore
 from scoring.adapters.serving_models import ServingModels
+from scoring.adapters.shell import Shell
+from scoring.adapters.take_shell import TakeShell
 from scoring.application.ports import Models
 from scoring.application.score_batch import Scorer
 from scoring.config import Settings
 from scoring.entrypoints.memory_stream import MemoryStream
 from scoring.entrypoints.positions import Positions
+from scoring.entrypoints.scoring_step import ScoringStep
 from scoring.entrypoints.stream import Stream
 
 _log = get_logger(__name__)
@@ -102,6 +106,13 @@ def followed_models(settings: Settings, clock: Clock, metrics: Metrics) -> Servi
     return models
 
 
+def make_shell(settings: Settings, app: ScoringApp, table: AckedTable) -> Shell:
+    """The shell that the settings name."""
+    if settings.shell == "batch":
+        return BatchShell(app, table, settings.batch_records, settings.batches_in_flight)
+    return TakeShell(app, table, settings.batch_records, settings.batch_wait_seconds)
+
+
 def run_worker(settings: Settings, partitions: int, models: ServingModels, clock: Clock, metrics: Metrics) -> None:
     """Wire everything and run until a signal. Raises SystemExit with the worker's exit code."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -119,22 +130,9 @@ def run_worker(settings: Settings, partitions: int, models: ServingModels, clock
     step_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="step")
     step_thread.submit(models.prepare)  # its import and load overlap with Faust's start
     table = debtors_table(app)
-    states, positions, guard = TableStates(table), Positions(), ZombieGuard(clock)
-    Stream(
-        app=app,
-        table=table,
-        source=LEDGER,
-        scorer=Scorer(states, partitions),
-        states=states,
-        models=models,
-        positions=positions,
-        guard=guard,
-        executor=step_thread,
-        clock=clock,
-        metrics=metrics,
-        batch_records=settings.batch_records,
-        batch_wait_seconds=settings.batch_wait_seconds,
-    ).attach()
+    shell, positions, guard = make_shell(settings, app, table), Positions(), ZombieGuard(clock)
+    step = ScoringStep(Scorer(shell.states, partitions), models)
+    Stream(app, table, shell, step, positions, guard, step_thread, clock, metrics).attach()
     reason = not_ready(app)
     watchdog = Watchdog(
         GroupOffsets(settings.kafka_bootstrap_servers, app_id(settings.app_version), partitions),
