@@ -25,8 +25,9 @@ SCORES, CHANGELOG, DLQ = "risk-scores", "scoring-debtors-changelog", "ledger-eve
 class Worker:
     """Starts, kills and asks one scoring worker; every start is a new life of the same instance."""
 
-    def __init__(self, bootstrap: str, folder: Path) -> None:
+    def __init__(self, bootstrap: str, folder: Path, shell: str) -> None:
         self.bootstrap = bootstrap
+        self.shell = shell
         self.folder = folder
         self.port = free_port()
         self.log = folder / "worker.log"
@@ -37,6 +38,7 @@ class Worker:
             "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap,
             "DULY_SCORING_DATA_DIR": str(self.folder / "data"),
             "DULY_SCORING_ADMIN_PORT": str(self.port),
+            "DULY_SCORING_SHELL": self.shell,
         }
         inherited = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
         with self.log.open("ab") as log:
@@ -97,10 +99,10 @@ class Worker:
         return int(str(self.status()["facts"])) if self.get("/ready") == 200 else 0
 
 
-@pytest.fixture
-def worker(kafka_bootstrap: str, tmp_path: Path) -> Iterator[Worker]:
-    """One worker, not started."""
-    made = Worker(kafka_bootstrap, tmp_path)
+@pytest.fixture(params=["batch", "take"])
+def worker(kafka_bootstrap: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Worker]:
+    """One worker, not started: every test runs under both shells."""
+    made = Worker(kafka_bootstrap, tmp_path, request.param)
     yield made
     if not made.ended():
         made.kill()
