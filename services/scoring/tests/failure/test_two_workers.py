@@ -23,9 +23,9 @@ def test_f4_a_second_worker_comes_and_goes_under_load_and_nothing_is_lost_or_out
     nothing_lost(book)
 
 
-@pytest.mark.parametrize(("faults", "codes"), [(["zombie:8"], {72}), (["slow-step:0.1"], {None, 70, 72})])
+@pytest.mark.parametrize(("faults", "codes"), [(["zombie:8"], {72}), (["slow-step:0.1"], {0, 70, 72})])
 def test_f5_a_worker_that_was_frozen_past_its_session_ends_or_changes_nothing(
-    faults: list[str], codes: set[int | None], broker: Any, make_worker: Any, nothing_lost: Any
+    faults: list[str], codes: set[int], broker: Any, make_worker: Any, nothing_lost: Any
 ) -> None:
     book = play(52, 60, 60, live_days=50, partitions=PARTITIONS)
     parts = list(parts_of(book, 3))
@@ -49,6 +49,10 @@ def test_f5_a_worker_that_was_frozen_past_its_session_ends_or_changes_nothing(
     for worker in (frozen, other):
         if not worker.ended():
             assert worker.stop() == 0, worker.last_words()
-    code = frozen.wait(1)
-    assert code in {0 if expected is None else expected for expected in codes}, frozen.last_words()
+    assert frozen.wait(1) in codes, frozen.last_words()
+
+    # Stopped while partitions moved, neither may have committed all: a later life takes up what is left.
+    frozen.start(env=SESSION)
+    frozen.until_applied(book.ends)
+    assert frozen.stop() == 0
     nothing_lost(book)

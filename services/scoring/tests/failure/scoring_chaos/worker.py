@@ -132,7 +132,7 @@ class Worker:
         """Wait until it reports every record as finished. Raises AssertionError with its log if it ends before."""
 
         def applied() -> bool:
-            assert not self.ended(), self.last_words()
+            assert not self.ended(), f"exit {self.wait(1)}: {self.last_words()}"
             return self.positions() == {partition: end for partition, end in ends.items() if end}
 
         eventually(applied, within_seconds)
