@@ -38,11 +38,11 @@ def run_seed(seed: int, broker: Broker, folder: Path, kind: Kind) -> Run:
     debtors = rng.randrange(30, 80)
     book = play(seed, debtors, 45, live_days=rng.randrange(6, 20), partitions=PARTITIONS)
     broker.fresh_topics(PARTITIONS)
-    run, worker = Run(seed, kind), Worker(broker.bootstrap, folder, kind)
+    run, worker = Run(seed, kind), Worker(broker.bootstrap, folder, kind, batch_records=rng.choice([8, 64, 512]))
     try:
         for part in parts_of(book, rng.randrange(2, 4), rng):
             broker.send(part.records)
-            run.ends[_live(worker, part, rng)] += 1
+            run.ends[_live(worker, part, rng, 20 if kind.shell == "batch" else 200)] += 1
         worker.start()
         worker.until_applied(book.ends, LIFE_SECONDS_MAX)
         assert worker.stop() == 0, worker.last_words()
@@ -66,11 +66,14 @@ def parts_of(book: Ledger, parts: int, rng: random.Random | None = None) -> Iter
         yield Ledger(book.partitions, records, dict(ends))
 
 
-def _live(worker: Worker, part: Ledger, rng: random.Random) -> str:
-    """One life that is ended: at a point inside a batch, at some moment, or politely. How it ended."""
+def _live(worker: Worker, part: Ledger, rng: random.Random, sends: int) -> str:
+    """One life that is ended: at a point inside a batch, at some moment, or politely. How it ended.
+
+    sends: how often it hands something to the producer, about.
+    """
     point = rng.choice(POINTS) if rng.random() < 0.75 else ""
     if point:
-        passes = rng.randrange(1, 4) if point.startswith("commit") else rng.randrange(1, 200)
+        passes = rng.randrange(1, 4) if point.startswith("commit") else rng.randrange(1, sends)
         worker.start([f"kill:{point}:{passes}"])
         eventually(lambda: worker.ended() or worker.positions() == part.ends, LIFE_SECONDS_MAX)
     else:

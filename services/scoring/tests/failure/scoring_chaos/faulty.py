@@ -109,9 +109,8 @@ def unknown_enum(number: str) -> None:
 
 
 def stall(partition: str) -> None:
-    from scoring.adapters import faust_app
+    from scoring.adapters.faust_consumer import SourceConsumer as consumer
 
-    consumer = faust_app._Consumer
     getmany = consumer._getmany
 
     async def deaf(self: Any, active_partitions: Any, timeout: float) -> Any:
@@ -138,14 +137,14 @@ def zombie(seconds: str) -> None:
 def hold_recovery(file: str) -> None:
     from scoring.adapters.faust_app import AckedTable
 
-    apply = AckedTable.apply_changelog_batch
+    apply = AckedTable.apply_records
 
-    def held(self: Any, batch: Any) -> None:
+    def held(self: Any, partition: int, records: Any) -> None:
         while not Path(file).exists():
             time.sleep(0.05)
-        apply(self, batch)
+        apply(self, partition, records)
 
-    AckedTable.apply_changelog_batch = held
+    AckedTable.apply_records = held
 
 
 def send_timeout(seconds: str) -> None:
@@ -162,13 +161,13 @@ def send_timeout(seconds: str) -> None:
 def slow_step(seconds: str) -> None:
     from scoring.application.score_batch import Scorer
 
-    score = Scorer.score
+    portions = Scorer.portions
 
     def slow(self: Any, *args: Any, **kwargs: Any) -> Any:
         time.sleep(float(seconds))
-        return score(self, *args, **kwargs)
+        yield from portions(self, *args, **kwargs)
 
-    Scorer.score = slow
+    Scorer.portions = slow
 
 
 FAULTS: dict[str, Callable[..., None]] = {

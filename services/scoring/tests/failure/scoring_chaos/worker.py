@@ -35,7 +35,7 @@ class Kind:
         return {name: value for name, value in chosen.items() if value}
 
     def __str__(self) -> str:
-        return "-".join(word.removesuffix("://") for word in (self.shell, self.store) if word) or "stock"
+        return "-".join(word for word in (self.shell, self.store) if word) or "stock"
 
 
 def choices(setting: str) -> tuple[str, ...]:
@@ -54,13 +54,22 @@ def kinds() -> list[Kind]:
 class Worker:
     """One instance. faults: see `faulty`; none is the program as it ships."""
 
-    def __init__(self, bootstrap: str, folder: Path, kind: Kind = Kind(), instance_id: str = "scoring-0") -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        folder: Path,
+        kind: Kind = Kind(),
+        instance_id: str = "scoring-0",
+        batch_records: int | None = None,
+    ) -> None:
         self.bootstrap = bootstrap
         self.folder = folder
         self.data = folder / f"data-{instance_id}"
         self.port = free_port()
         self.log = folder / f"{instance_id}.log"
         self._env = {**kind.env(), "DULY_SCORING_INSTANCE_ID": instance_id}
+        if batch_records:
+            self._env["DULY_SCORING_BATCH_RECORDS"] = str(batch_records)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, faults: Sequence[str] = (), env: Mapping[str, str] | None = None) -> None:
