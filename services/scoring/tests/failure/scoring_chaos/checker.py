@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from duly_contracts.keys import partition_of
@@ -29,14 +29,21 @@ class Verdict:
 
 def check(broker: Broker, book: Ledger, model: HazardModel) -> Verdict:
     """Compare all that the worker wrote with the pure fold of the whole log."""
+    return compare(book, model, broker.read, broker.committed(book.partitions))
+
+
+def compare(
+    book: Ledger, model: HazardModel, read: Callable[[str], list[Record]], committed: Mapping[int, int]
+) -> Verdict:
+    """read: everything in a topic, partition by partition."""
     expected = pure_fold(book.records, model, book.partitions)
-    scores, letters = broker.read(SCORES), broker.read(DLQ)
+    scores, letters = read(SCORES), read(DLQ)
     wrong = [
-        *_table(broker.read(CHANGELOG), expected, book.partitions),
+        *_table(read(CHANGELOG), expected, book.partitions),
         *_scores(scores, [output for output in expected.outputs if output.topic == SCORES]),
         *_letters(letters, [output for output in expected.outputs if output.topic == DLQ]),
     ]
-    behind = {p: at for p, at in broker.committed(book.partitions).items() if at != book.ends.get(p, 0)}
+    behind = {p: at for p, at in committed.items() if at != book.ends.get(p, 0)}
     wrong += [f"committed {at} of {book.ends.get(p, 0)} in partition {p}" for p, at in behind.items()]
     written = len(scores) + len(letters)
     return Verdict(

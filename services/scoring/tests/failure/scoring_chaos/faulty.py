@@ -109,8 +109,9 @@ def unknown_enum(number: str) -> None:
 
 
 def stall(partition: str) -> None:
-    from scoring.adapters.faust_consumer import SourceConsumer as consumer
+    from scoring.adapters import faust_consumer
 
+    consumer = faust_consumer.SourceConsumer
     getmany = consumer._getmany
 
     async def deaf(self: Any, active_partitions: Any, timeout: float) -> Any:
