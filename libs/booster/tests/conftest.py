@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,8 +16,16 @@ from duly_risk.features import N_STATIC, curve_matrix
 from duly_risk.model import CurveDays, Rows
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_cache_for_zig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Where zig is the only compiler, its first build of some ten seconds serves all tests that build."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZIG_GLOBAL_CACHE_DIR", str(tmp_path_factory.mktemp("zig")))
+        yield
+
+
 @pytest.fixture(scope="session")
-def library() -> native.Library:
+def library(one_cache_for_zig: None) -> native.Library:
     """The library of this environment; without any compiler tests of it are skipped, but never in CI."""
     try:
         return native.load(build.build()[0])

@@ -63,15 +63,16 @@ def test_without_a_working_compiler_each_says_why(tmp_path: Path) -> None:
         build.build(tmp_path, [])
 
 
-def test_the_command_fails_softly_with_one_line(
+def test_the_command_fails_softly_with_one_line_unless_a_library_is_required(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(build, "folder", lambda: tmp_path)
     monkeypatch.setattr(build, "compilers", lambda env: (BROKEN,))
     assert build.main() == 0
+    assert build.main(["--require"]) == 1
     said = capsys.readouterr().err
     assert said.startswith("no compiler: curves use predict, about ")
-    assert said.count("\n") == 1
+    assert said.count("\n") == 2
 
 
 def test_another_source_has_another_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
