@@ -140,5 +140,3 @@ def _quantile(multiples: Floats) -> float:
 
 def _within(value: float, limits: tuple[float, float]) -> float:
     return float(min(max(value, limits[0]), limits[1]))
-
-

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from duly_risk.cash import CASH_DAYS
-from duly_risk.days import day_of, weekday_of
+from duly_risk.days import date_of, day_of, weekday_of
 
 from duly_training.backtest.asking import Sought
 
@@ -48,13 +48,13 @@ def window_of(
     # A snapshot is taken at the end of its day, so that of the day before known-until has seen what the model has.
     early = [day for day in chosen if day_of(day) < day_of(known_until) - 1]
     if early:
-        raise WindowInvalid(f"snapshot {early[0]} lies before --known-until {known_until}: the model would know its future")
+        raise WindowInvalid(f"snapshot {early[0]} lies before --known-until {known_until}, inside what was learnt from")
     return Window(known_until, predict_from, predict_to, chosen, seed)
 
 
 def _mondays(first: date, last: date) -> tuple[date, ...]:
-    start = day_of(first) + -weekday_of(day_of(first)) % WEEK
-    return tuple(date.fromordinal(first.toordinal() + day - day_of(first)) for day in range(start, day_of(last) + 1, FORTNIGHT))
+    monday = day_of(first) + -weekday_of(day_of(first)) % WEEK
+    return tuple(date_of(day) for day in range(monday, day_of(last) + 1, FORTNIGHT))
 
 
 def measured_snapshots(window: Window, earlier_day: int, step_days: int) -> tuple[int, ...]:

@@ -112,9 +112,5 @@ class _Debtor:
             row = invoice_measures(book, terms, day, shared)
             yield self._question(Purpose.OPEN, terms, day, claimable[terms.invoice_id], row)
 
-    def _question(
-        self, purpose: Purpose, terms: Terms, day: int, amount_minor: int, row: Sequence[float]
-    ) -> Question:
-        return Question(
-            purpose, self._number, self._debtor_id, terms, day, amount_minor, row, self._receipts
-        )
+    def _question(self, purpose: Purpose, terms: Terms, day: int, amount_minor: int, row: Sequence[float]) -> Question:
+        return Question(purpose, self._number, self._debtor_id, terms, day, amount_minor, row, self._receipts)

@@ -22,8 +22,10 @@ MISSES_DAYS = 13 * WEEK
 
 @dataclass(frozen=True, slots=True)
 class Prospect:
-    """One snapshot in one currency. paid: the open book and what came of it; fresh: invoices to come; received: all cash
-    of each week (13,); weeks: how many of them are over."""
+    """One snapshot in one currency.
+
+    paid: the open book and what came of it. fresh: invoices to come. received: all cash of each week (13,).
+    """
 
     day: int
     currency: str
@@ -63,7 +65,9 @@ def cash_rows(prospect: Prospect, bands: tuple[Band, Band]) -> Iterator[tuple[st
     for alone, band in zip(("true", "false"), bands, strict=True):
         for week in range(CASH_WEEKS):
             start = date_of(prospect.day + 1 + week * WEEK).isoformat()
-            amounts = (_decimal(float(values[week]), prospect.currency) for values in (band.expected, band.low, band.high))
+            amounts = (
+                _decimal(float(values[week]), prospect.currency) for values in (band.expected, band.low, band.high)
+            )
             yield (date_of(prospect.day).isoformat(), start, prospect.currency, *amounts, alone)
 
 

@@ -97,7 +97,7 @@ def _judged(counts: Mapping[int, int]) -> dict[int, tuple[int, float]]:
 
 
 def _rules_for(empty: set[int], seen: Mapping[int, tuple[int, float]]) -> list[Rule]:
-    """The fewest rules that explain the empty days: each time the one that explains most; a tie goes to the simplest."""
+    """Few rules that explain the empty days: each time the one that explains most; a tie goes to the simplest."""
     years = sorted({date_of(day).year for day in seen})
     candidates = {}
     for rule in sorted({rule for day in empty for rule in _candidates(day)}):

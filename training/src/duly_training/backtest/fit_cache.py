@@ -25,7 +25,8 @@ class StoredFit:
 
     def boosters(self) -> tuple[xgb.Booster, xgb.Booster]:
         """The two Boosters, always read from their bytes, so that a resumed run computes with the very same trees."""
-        assert self.model is not None and self.earlier is not None
+        assert self.model is not None
+        assert self.earlier is not None
         boosters = []
         for raw in (self.model, self.earlier):
             booster = xgb.Booster()
@@ -60,6 +61,8 @@ class FitCache:
         return stored
 
     def _forget_oldest(self) -> None:
-        folders = sorted((path for path in self.folder.parent.iterdir() if path.is_dir()), key=lambda p: p.stat().st_mtime)
+        folders = sorted(
+            (path for path in self.folder.parent.iterdir() if path.is_dir()), key=lambda p: p.stat().st_mtime
+        )
         for folder in folders[:-FOLDERS_KEPT]:
             shutil.rmtree(folder, ignore_errors=True)

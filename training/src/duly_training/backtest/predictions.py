@@ -27,7 +27,7 @@ def prediction_row(question: Question, curve: Floats, info: ModelInfo) -> tuple[
     days = f"{expected_days(curve):.3f}"
     as_of = date_of(t0).isoformat()
     return (
-        question.terms.invoice_id, question.debtor_id, as_of, *late, days, median, low, high, info.version, info.role.value,
+        question.terms.invoice_id, question.debtor_id, as_of, *late, days, median, low, high, info.version, info.role,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from duly_risk.cash import CASH_DAYS
 from duly_risk.curves import HORIZON_DAYS
 from duly_risk.days import day_of
-from duly_risk.model import HazardModel, ModelInfo
+from duly_risk.model import ModelInfo
 
 from duly_training.backtest.answering import in_batches, survival_of
 from duly_training.backtest.asked import Window, measured_snapshots, sought_of

@@ -32,6 +32,7 @@ from duly_training.timeline import FIRST, NEVER, Days, Timeline
 OnProgress = Callable[[str, int, int], None]
 _EARLIER_DAYS_MAX, _EARLIER_SHARE = 182, 0.3
 _LIKELIHOOD_MIN = 1e-6
+_NORMAL_90 = 1.2816
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,8 @@ def _fitted(
         on_progress("fit", 1, 3)
         earlier = fit_before(timeline, earlier_day, settings, seed).booster
         on_progress("fit", 2, 3)
-        gain = _gain(timeline, earlier_day, _booster_model(earlier), baseline_of(timeline, earlier_day))
-        if gain <= 0:
+        gain = _gains(timeline, earlier_day, _booster_model(earlier), baseline_of(timeline, earlier_day))
+        if not gain:
             return StoredFit(None, None, "no better than the debtors' own rates on the last part of the history")
         final = fit_before(timeline, timeline.cut_day, settings, seed).booster
     except TooFewSettledInvoices as error:
@@ -104,13 +105,16 @@ def baseline_of(timeline: Timeline, day: int) -> DebtorRateModel:
     return debtor_rate_model(known.frame, delay, around, (outcomes.paid[paid] + 3) % 7)
 
 
-def _gain(timeline: Timeline, from_day: int, model: HazardModel, baseline: HazardModel) -> float:
-    """Mean log likelihood of the payment day that the model gains over the baseline, on invoices known from `from_day`
-    on, as known at the cut."""
+def _gains(timeline: Timeline, from_day: int, model: HazardModel, baseline: HazardModel) -> bool:
+    """Whether the model tells the day of payment better than the baseline, beyond what chance among debtors explains.
+
+    Log likelihood of each invoice that became known from `from_day` on, as known at the cut; the debtors are the
+    sample, for one debtor's invoices go together.
+    """
     snapshots = timeline.snapshots_before(timeline.cut_day)
     snapshots = snapshots.where((snapshots.landmark == FIRST) & (snapshots.as_of >= from_day))
     if not len(snapshots):
-        return 0.0
+        return False
     outcomes = timeline.outcomes_before(timeline.cut_day)
     paid, censored = outcomes.paid[snapshots.invoice], outcomes.censored[snapshots.invoice]
     seen = np.minimum(np.minimum(paid, censored - 1), timeline.cut_day - 1) - snapshots.as_of
@@ -119,7 +123,9 @@ def _gain(timeline: Timeline, from_day: int, model: HazardModel, baseline: Hazar
         static, days = features_of(snapshots.measures, one.info.frame), curve_days(snapshots.measures)
         hazards = np.clip(one.curves(static, days).astype(np.float64), _LIKELIHOOD_MIN, 1 - _LIKELIHOOD_MIN)
         scores.append(_log_likelihood(hazards, seen, paid - snapshots.as_of))
-    return float((scores[0] - scores[1]).mean())
+    _, debtor = np.unique(timeline.debtor[snapshots.invoice], return_inverse=True)
+    gained = np.bincount(debtor, scores[0] - scores[1])
+    return bool(gained.sum() > _NORMAL_90 * np.sqrt(np.square(gained - gained.mean()).sum()))
 
 
 def _log_likelihood(hazards: Floats, seen: Days, paid: Days) -> Floats:
