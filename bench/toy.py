@@ -59,6 +59,12 @@ def score_one(state: bytes | None, offset: int, value: bytes, booster: Any) -> t
     return _STATE_HEAD.pack(offset, count + 1) + folded + peaks.tobytes(), head + folded[:104]
 
 
+def applied_offset(state: bytes) -> int:
+    """The offset of the newest event in a state."""
+    applied: int = _STATE_HEAD.unpack_from(state)[0]
+    return applied
+
+
 def toy_booster() -> Any:
     """A Booster of 300 trees over 30 features, trained on seeded noise in about two seconds; one thread."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
