@@ -21,8 +21,9 @@ FRAME = FeatureFrame({"EUR": 100.0})
 
 
 def snapshots(n: int = 1, as_of: int = T0) -> Snapshots:
-    row = invoice_measures(book_of(DebtorState()), Terms("I", T0, DUE, 100, "EUR"), as_of)
-    return Snapshots(np.repeat(row[np.newaxis], n, axis=0), np.arange(n), np.full(n, FIRST))
+    terms, book = Terms("I", T0, DUE, 100, "EUR"), book_of(DebtorState())
+    rows = [invoice_measures(book, terms, as_of)] * n
+    return Snapshots(np.array(rows), np.arange(n), np.full(n, FIRST))
 
 
 def outcomes(n: int = 1, paid: int = NEVER, censored: int = NEVER) -> Outcomes:
