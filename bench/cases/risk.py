@@ -9,7 +9,7 @@ from duly_contracts.topics import topics
 from duly_risk.fallback import RulesModel
 from duly_risk.plan import plan_of
 from duly_risk.state import DebtorState
-from duly_risk.step import conclude, hazards_of
+from duly_risk.step import conclude, hazards_of, outlooks_of
 from duly_runtime.clock import Clock
 from scoring.application.pure_fold import pure_fold
 
@@ -49,7 +49,10 @@ def _score_all(clock: Clock, states: Mapping[bytes, DebtorState], model: RulesMo
     before = clock.monotonic()
     for key, state in states.items():
         plan = plan_of(state)
-        hazards = hazards_of(model, plan.measures)
-        conclude(state, plan, hazards, model.info, score_id="bench", debtor_id=key.decode(), on_tick=False)
+        [outlook] = outlooks_of([plan], hazards_of(model, plan.measures))
+        debtor = key.decode()
+        conclude(
+            state.standing, plan, outlook, model.info, ledger_version=0, score_id="", debtor_id=debtor, on_tick=False
+        )
         curves += len(plan.claims)
     return curves, clock.monotonic() - before

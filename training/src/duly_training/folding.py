@@ -12,7 +12,7 @@ from duly_risk.balances import settle
 from duly_risk.book import Book, Terms, book_of
 from duly_risk.facts import Fact, InvoiceStated, Position, RiskEvent, Tick
 from duly_risk.ledger import apply_records
-from duly_risk.measures import Measures, debtor_measures, invoice_measures, matrix, stacked
+from duly_risk.measures import Measures, invoice_measures, stacked
 from duly_risk.state import Closing, DebtorState, Invoice, Source
 from duly_risk.step import fold
 
@@ -38,7 +38,7 @@ def timeline_of(history: History, on_step: OnStep = silent) -> Timeline:
 class _Snapshot:
     invoice_id: str
     landmark: int
-    measures: Sequence[float]
+    measures: Measures
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class _Rows:
     def add(self, snapshots: Sequence[_Snapshot]) -> None:
         """Snapshots of the last debtor, whose invoices are known already."""
         debtor = len(self.debtor_ids) - 1
-        self.measures.append(matrix([one.measures for one in snapshots]))
+        self.measures.append(stacked([one.measures[np.newaxis] for one in snapshots]))
         self.snapshot_invoices += [self.index[debtor, one.invoice_id] for one in snapshots]
         self.landmarks += [one.landmark for one in snapshots]
 
@@ -175,17 +175,16 @@ def _due_snapshots(state: DebtorState, due: list[tuple[int, str, int]], until_da
 
 
 class _View:
-    """A state's book and the measures its invoices share, computed once for all snapshots of the state."""
+    """A state's book, computed once for all snapshots of the state."""
 
     def __init__(self, state: DebtorState) -> None:
         self._book: Book = book_of(state)
-        self._shared = debtor_measures(self._book)
 
     def open_terms(self, invoice_id: str) -> Terms | None:
         return next((i.terms for i in self._book.open if i.terms.invoice_id == invoice_id), None)
 
     def snapshot(self, terms: Terms, day: int, landmark: int) -> _Snapshot:
-        return _Snapshot(terms.invoice_id, landmark, invoice_measures(self._book, terms, day, self._shared))
+        return _Snapshot(terms.invoice_id, landmark, invoice_measures(self._book, terms, day))
 
 
 def _terms(body: InvoiceStated) -> Terms:

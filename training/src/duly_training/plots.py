@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from duly_risk.curves import HORIZON_DAYS, WEEK, Floats
+from duly_risk.curves import HORIZON_DAYS, WEEK, Floats, survival
 from duly_risk.days import date_of
 from duly_risk.features import features_of
 from duly_risk.measures import curve_days
@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from duly_training.judged import Judged
 from duly_training.metrics import ECE_BINS
-from duly_training.predictions import Predictions, survivals
+from duly_training.predictions import Predictions
 
 _CHUNK = 1_000
 
@@ -40,7 +40,7 @@ def weekly_money(model: HazardModel, judged: Judged) -> WeeklyMoney:
     for start in range(0, len(judged), _CHUNK):
         rows = slice(start, start + _CHUNK)
         measures = judged.measures[rows]
-        curves = survivals(model.curves(features_of(measures, model.info.frame), curve_days(measures)))
+        curves = survival(model.curves(features_of(measures, model.info.frame), curve_days(measures)))
         paid = -np.diff(curves, axis=1) * judged.amount[rows, None]
         week = (judged.as_of[rows, None] + np.arange(1, HORIZON_DAYS + 1) - first) // WEEK
         np.add.at(expected, week, paid)

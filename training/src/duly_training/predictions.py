@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from duly_risk.curves import HORIZON_DAYS, Floats
+from duly_risk.curves import Floats, expected_days, pay_offset, survival, unpaid
 from duly_risk.features import features_of
 from duly_risk.measures import curve_days
 from duly_risk.model import HazardModel
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from duly_training.judged import DAYS_MAX, LATE_KS, Judged
 
-_EXPECTED_DAYS = 180
 _CHUNK = 1_000
 
 
@@ -56,23 +55,8 @@ def hazard_predictions(model: HazardModel, judged: Judged) -> Predictions:
 def _predicted(model: HazardModel, judged: Judged, start: int) -> Predictions:
     rows = slice(start, start + _CHUNK)
     measures, t0, due, issue = judged.measures[rows], judged.as_of[rows], judged.due[rows], judged.issue[rows]
-    survival = survivals(model.curves(features_of(measures, model.info.frame), curve_days(measures)))
-    each = np.arange(len(survival))
-    p_late = {k: survival[each, np.clip(due + k - 1 - t0, 0, HORIZON_DAYS)] for k in LATE_KS}
-    age = t0 - issue
-    low, median, high = (age + first_day_below(survival, share) for share in (0.9, 0.5, 0.1))
-    expected = survival[:, :_EXPECTED_DAYS].sum(axis=1)
-    days = np.clip(median, 0, DAYS_MAX).astype(np.float64)
-    return Predictions(p_late, days, expected - (due - t0), low.astype(np.float64), high.astype(np.float64))
-
-
-def survivals(hazards: NDArray[np.float32]) -> Floats:
-    """S(t0 + j) of n curves. hazards: (n, 182). Returns (n, 183), the first column 1."""
-    curves = np.ones((len(hazards), HORIZON_DAYS + 1))
-    np.cumprod(1.0 - hazards.astype(np.float64), axis=1, out=curves[:, 1:])
-    return curves
-
-
-def first_day_below(survival: Floats, share: float) -> NDArray[np.int64]:
-    """First j with S(t0 + j) <= share; 183 beyond the horizon."""
-    return np.asarray((survival > share + 1e-12).sum(axis=1))
+    curves = survival(model.curves(features_of(measures, model.info.frame), curve_days(measures)))
+    p_late = {k: unpaid(curves, t0, due, k) for k in LATE_KS}
+    age = (t0 - issue).astype(np.float64)
+    low, median, high = (age + pay_offset(curves, share) for share in (0.1, 0.5, 0.9))
+    return Predictions(p_late, np.clip(median, 0, DAYS_MAX), expected_days(curves) - (due - t0), low, high)

@@ -8,7 +8,7 @@ from duly_risk.book import Terms, book_of
 from duly_risk.curves import HORIZON_DAYS
 from duly_risk.days import day_of
 from duly_risk.features import INDEX
-from duly_risk.measures import debtor_measures, invoice_measures, matrix
+from duly_risk.measures import invoice_measures
 from duly_risk.model import FeatureFrame
 from duly_risk.state import DebtorState
 from duly_training.dataset import RowSource
@@ -22,8 +22,8 @@ FRAME = FeatureFrame({"EUR": 100.0})
 
 def snapshots(n: int = 1, as_of: int = T0) -> Snapshots:
     terms, book = Terms("I", T0, DUE, 100, "EUR"), book_of(DebtorState())
-    rows = [invoice_measures(book, terms, as_of, debtor_measures(book))] * n
-    return Snapshots(matrix(rows), np.arange(n), np.full(n, FIRST))
+    rows = [invoice_measures(book, terms, as_of)] * n
+    return Snapshots(np.array(rows), np.arange(n), np.full(n, FIRST))
 
 
 def outcomes(n: int = 1, paid: int = NEVER, censored: int = NEVER) -> Outcomes:
