@@ -79,7 +79,8 @@ train: setup ## Train on a ledger export and register the model: LEDGER=DIR
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(STAMP): requirements/dev.txt requirements/bootstrap.txt $(addsuffix /pyproject.toml,$(MEMBERS))
+$(STAMP): requirements/dev.txt requirements/bootstrap.txt requirements/compiler.txt $(addsuffix /pyproject.toml,$(MEMBERS)) \
+  $(wildcard libs/booster/src/duly_booster/setwalk.*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Duly needs Python 3.11 or newer, this is %d.%d. Say which: make PYTHON=python3.12" % sys.version_info[:2])'
 	@echo "environment: 1/3 folder"; test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "environment: 2/3 packages, each checked against its hash"
@@ -87,6 +88,9 @@ $(STAMP): requirements/dev.txt requirements/bootstrap.txt $(addsuffix /pyproject
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements/dev.txt
 	@echo "environment: 3/3 Duly itself"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(addprefix -e ./,$(MEMBERS))
+	@$(BIN)/python -m duly_booster.build --require 2>/dev/null || \
+	  { $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/compiler.txt 2>/dev/null || true; \
+	    $(BIN)/python -m duly_booster.build; }
 	@touch $@
 
 .PHONY: setup up demo demo-once down purge test unit chaos test-docker check lint types arch proto-check generated manifests fix generate lock images bench train help
