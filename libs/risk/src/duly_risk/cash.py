@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from duly_risk.curves import WEEK, Floats
-from duly_risk.outlook import CASH_WEEKS
+from duly_risk.curves import CASH_WEEKS, WEEK, Floats
 
 DRAWS = 1_000
 CASH_DAYS = CASH_WEEKS * WEEK

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from duly_risk.cash import Effects, Floats, Index, OpenBook
-from duly_risk.outlook import CASH_WEEKS
+from duly_risk.curves import CASH_WEEKS
 
 LOW, HIGH = 0.1, 0.9
 COVERAGE = HIGH - LOW
