@@ -8,8 +8,8 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import numpy as np
 from duly_contracts.money import currency_exponent
-from duly_risk.cash import FreshCash, OpenBook, expected_by_week, simulate, simulate_fresh
-from duly_risk.cash_band import Band, Effects, Misses, Paid, band_of, fit_effects, gathered, misses_of, stretched
+from duly_risk.cash import Effects, FreshCash, OpenBook, expected_by_week, simulate, simulate_fresh
+from duly_risk.cash_band import Band, Misses, Paid, band_of, fit_effects, gathered, misses_of, stretched
 from duly_risk.curves import CASH_WEEKS, WEEK
 from duly_risk.days import date_of
 from duly_risk.measures import currency_code
