@@ -5,17 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from functools import partial
 
-import numpy as np
 import xgboost as xgb
-from duly_risk.features import FEATURES, NAMES, curves_by_rows, schema_sha256
-from duly_risk.model import CurveDays, FeatureFrame, Hazards, ModelInfo, Role, Rows
+from duly_booster.artefact import SCHEMA_ATTRIBUTE, label
+from duly_booster.model import BoosterHazards
+from duly_risk.features import FEATURES, NAMES
+from duly_risk.model import FeatureFrame, ModelInfo, Role
 
 from duly_training.dataset import Dataset
-
-FRAME_ATTRIBUTE = "duly_frame"
-SCHEMA_ATTRIBUTE = "duly_schema_sha256"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +59,14 @@ def count_trees(train: Dataset, later: Dataset, settings: FitSettings, seed: int
     return max(settings.trees_min, int(booster.best_iteration) + 1)
 
 
-def predict(booster: xgb.Booster, rows: Rows) -> Hazards:
-    """h of each row, one thread. rows: (n, features) float32. A row alone and in a batch give equal bytes."""
-    return np.asarray(booster.inplace_predict(rows), dtype=np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class BoosterModel:
-    """A freshly fitted Booster as a HazardModel, for evaluation."""
-
-    booster: xgb.Booster
-    info: ModelInfo
-
-    def curves(self, static: Rows, days: CurveDays) -> Hazards:
-        return curves_by_rows(partial(predict, self.booster), static, days)
-
-
-def as_model(booster: xgb.Booster, frame: FeatureFrame, version: str = "unregistered") -> BoosterModel:
+def as_model(booster: xgb.Booster, frame: FeatureFrame, version: str = "unregistered") -> BoosterHazards:
+    """A Booster as the model that scoring knows."""
     schema = str(booster.attr(SCHEMA_ATTRIBUTE))
-    return BoosterModel(booster, ModelInfo("risk", version, Role.CHAMPION, schema, frame))
+    return BoosterHazards(booster, ModelInfo("risk", version, Role.CHAMPION, schema, frame))
 
 
 def _labelled(booster: xgb.Booster, frame: FeatureFrame) -> xgb.Booster:
-    booster.set_attr(**{FRAME_ATTRIBUTE: frame.to_json(), SCHEMA_ATTRIBUTE: schema_sha256()})
+    label(booster, frame)
     booster.set_param({"nthread": 1})
     return booster
 

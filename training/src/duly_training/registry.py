@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import xgboost as xgb
+from duly_booster.artefact import GOLDEN_FILE, SCHEMA_FILE
 from duly_risk.features import N_FEATURES
 
-from duly_training.artefact import GOLDEN_FILE, SCHEMA_FILE, ArtefactHashes
+from duly_training.artefact import ArtefactHashes
 
 MODEL_NAME = "risk"
 CHAMPION = "champion"

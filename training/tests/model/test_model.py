@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from duly_booster.model import predict
 from duly_risk.features import FEATURES, INDEX, N_FEATURES
-from duly_training.fit import FitSettings, predict
+from duly_training.fit import FitSettings
 from duly_training.history import history_of
 from duly_training.pipeline import TooFewSettledInvoices, fit_and_judge
 
