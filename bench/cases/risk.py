@@ -50,6 +50,9 @@ def _score_all(clock: Clock, states: Mapping[bytes, DebtorState], model: RulesMo
     for key, state in states.items():
         plan = plan_of(state)
         [outlook] = outlooks_of([plan], hazards_of(model, plan.measures))
-        conclude(state, plan, outlook, model.info, score_id="bench", debtor_id=key.decode(), on_tick=False)
+        debtor = key.decode()
+        conclude(
+            state.standing, plan, outlook, model.info, ledger_version=0, score_id="", debtor_id=debtor, on_tick=False
+        )
         curves += len(plan.claims)
     return curves, clock.monotonic() - before

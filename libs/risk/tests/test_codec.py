@@ -80,6 +80,7 @@ archives = st.builds(
 closings = st.builds(
     Closed,
     st.just(b""),
+    st.binary(max_size=16),
     st.integers(0, 99),
     st.tuples(days, days, ids),
     st.lists(st.integers(-60, 120), max_size=5).map(tuple),

@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-from duly_risk.curves import HORIZON_DAYS, expected_days, pay_offset, survival, unpaid
-from duly_risk.outlook import CASH_WEEKS, cash_of_weeks
+from duly_risk.curves import CASH_WEEKS, HORIZON_DAYS, expected_days, pay_offset, survival, unpaid
+from duly_risk.outlook import cash_of_weeks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

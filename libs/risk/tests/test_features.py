@@ -5,7 +5,7 @@ from datetime import date
 
 import numpy as np
 import pytest
-from duly_risk.book import DelayHistory, Terms, book_of
+from duly_risk.book import Terms, book_of, history_of
 from duly_risk.curves import HORIZON_DAYS
 from duly_risk.days import day_of, on_business_day, weekday_of
 from duly_risk.facts import AllocationApplied, DisputeStated, Fact, InvoiceStated, Position, RiskEvent, SourceReceived
@@ -27,9 +27,7 @@ from duly_risk.measures import (
     currency_code,
     currency_of,
     curve_days,
-    debtor_measures,
     invoice_measures,
-    matrix,
     stacked,
 )
 from duly_risk.model import FeatureFrame
@@ -63,8 +61,7 @@ def paid(name: str, on: int, amount: int = 100_00) -> tuple[Fact, Fact]:
 
 def of(state: DebtorState, terms: Terms, as_of: int = T0, frame: FeatureFrame = FRAME) -> dict[str, float]:
     book = book_of(state)
-    row = invoice_measures(book, terms, as_of, debtor_measures(book))
-    values = features_of(matrix([row]), frame)[0].tolist()
+    values = features_of(invoice_measures(book, terms, as_of)[np.newaxis], frame)[0].tolist()
     return dict(zip([feature.name for feature in STATIC], values, strict=True))
 
 
@@ -72,7 +69,7 @@ NEW = Terms("NEW", T0, T0 + 30, 200_00, "EUR")
 
 
 def test_the_decayed_mean_of_the_design():
-    assert DelayHistory({0: 1, 10: 1, 4: 1}, (4, 10, 0), 0, 0).decayed_mean() == pytest.approx(4.918, abs=5e-4)
+    assert history_of({0: 1, 10: 1, 4: 1}, (4, 10, 0), 0, 0).decayed == pytest.approx(4.918, abs=5e-4)
 
 
 def test_the_cold_start_of_the_design():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from duly_risk.bands import band_of, next_standing
 from duly_risk.batch import Item, apply_batch
-from duly_risk.codec import encode_score, encode_state
+from duly_risk.codec import encode_state
 from duly_risk.curves import HORIZON_DAYS
 from duly_risk.facts import (
     AllocationApplied,
@@ -24,6 +24,7 @@ from duly_risk.features import INDEX, N_STATIC
 from duly_risk.model import CurveDays, FeatureFrame, ModelInfo, Role
 from duly_risk.plan import plan_of
 from duly_risk.score import Band, Direction, ScoreUpdated
+from duly_risk.score_codec import encode_score
 from duly_risk.state import DebtorState, Standing
 from duly_risk.step import HazardInvalid, conclude, fold, hazards_of, outlooks_of
 from hypothesis import given, settings
@@ -33,6 +34,7 @@ from duly.risk.v1 import events_pb2 as risk
 
 T0 = 20_000
 MODEL = RulesModel()
+IDS = {"ledger_version": 9, "score_id": "s", "debtor_id": "d"}
 
 
 def item(offset: int, debtor: int, body: Fact | Tick, day: int, backfill: bool = False) -> Item:
@@ -91,10 +93,11 @@ def test_cash_of_the_weeks_and_the_rest_is_what_can_be_claimed(items):
     for state in result.states.values():
         plan = plan_of(state)
         [outlook] = outlooks_of([plan], hazards_of(MODEL, plan.measures))
-        _, score = conclude(state, plan, outlook, MODEL.info, score_id="s", debtor_id="d", on_tick=False)
+        _, score = conclude(state.standing, plan, outlook, MODEL.info, **IDS, on_tick=False)
         claimable = sum(claim.claimable_minor for claim in plan.claims)
-        assert 0 <= sum(cash.amount_minor for cash in score.expected_cash) <= claimable
-        assert all(cash.amount_minor >= 0 for cash in score.expected_cash)
+        cash = [minor for _, weeks in score.expected_cash_minor for minor in weeks]
+        assert 0 <= sum(cash) <= claimable
+        assert all(minor >= 0 for minor in cash)
         assert 0 <= sum(minor for _, minor in score.amount_at_risk_minor) <= claimable + len(plan.claims)
         assert 0 <= score.risk <= 1
         for one in score.invoices:
@@ -112,12 +115,9 @@ def test_certain_payment_brings_all_the_cash_in_the_first_week():
     state = state_of(InvoiceStated("I", T0, T0 + 30, 999, "EUR", "1"), InvoiceStated("J", T0, T0 + 30, 5, "JPY", "1"))
     plan = plan_of(state)
     sure = np.ones((len(plan.claims), HORIZON_DAYS), dtype=np.float32)
-    _, score = conclude(
-        state, plan, outlooks_of([plan], sure)[0], MODEL.info, score_id="s", debtor_id="d", on_tick=False
-    )
-    cash = {(c.week_start_day, c.currency): c.amount_minor for c in score.expected_cash}
-    assert (cash[T0 + 1, "EUR"], cash[T0 + 1, "JPY"], sum(cash.values())) == (999, 5, 1004)
-    assert len(cash) == 26
+    [outlook] = outlooks_of([plan], sure)
+    _, score = conclude(state.standing, plan, outlook, MODEL.info, **IDS, on_tick=False)
+    assert score.expected_cash_minor == (("EUR", (999, *[0] * 12)), ("JPY", (5, *[0] * 12)))
 
 
 def test_disputes_and_unapplied_cash_lower_what_can_be_claimed_oldest_due_first():
@@ -140,7 +140,7 @@ def test_a_debtor_who_owes_nothing_more_is_scored_low_with_no_invoices():
     result = apply_batch({}, [item(i, 0, body, T0) for i, body in enumerate(bodies)], MODEL, score_id)
     first, last = result.scores[0][1], result.scores[-1][1]
     assert first.band > Band.LOW
-    assert (last.band, last.invoices, last.risk, last.expected_cash) == (Band.LOW, (), 0.0, ())
+    assert (last.band, last.invoices, last.risk, last.expected_cash_minor) == (Band.LOW, (), 0.0, ())
     assert result.states[b"demo|D0"].standing.band is Band.LOW
 
 

@@ -15,10 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import xgboost as xgb
-from duly_booster.artefact import GOLDEN_FILE, SCHEMA_FILE
+from duly_booster.artefact import BOOSTER_FILE, GOLDEN_FILE, SCHEMA_FILE, frame_of
 from duly_risk.features import N_FEATURES
+from duly_risk.model import HazardModel
 
 from duly_training.artefact import ArtefactHashes
+from duly_training.fit import as_model
 
 MODEL_NAME = "risk"
 CHAMPION = "champion"
@@ -50,7 +52,7 @@ class RunRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Champion:
+class ChampionVersion:
     """tags: of the version. metrics: of its run."""
 
     model: RegisteredModel
@@ -75,7 +77,7 @@ class Registry:
             self._mlflow = mlflow
             self._client = mlflow.MlflowClient(tracking_uri, tracking_uri)
 
-    def champion(self) -> Champion | None:
+    def champion(self) -> ChampionVersion | None:
         """The version with alias `champion`; None if there is none."""
         from mlflow.exceptions import MlflowException
 
@@ -87,12 +89,22 @@ class Registry:
             raise
         tags = dict(version.tags)
         metrics = dict(self._client.get_run(version.run_id).data.metrics)
-        return Champion(_registered(version, tags), tags, metrics)
+        return ChampionVersion(_registered(version, tags), tags, metrics)
+
+    def load(self, model: RegisteredModel) -> HazardModel:
+        """A registered version's Booster as a HazardModel."""
+        path = self._mlflow.artifacts.download_artifacts(f"models:/{model.name}/{model.version}")
+        booster = xgb.Booster(model_file=Path(path) / BOOSTER_FILE)
+        booster.set_param({"nthread": 1})
+        return as_model(booster, frame_of(booster), model.version)
 
     def register(
-        self, booster: xgb.Booster, folder: Path, hashes: ArtefactHashes, record: RunRecord
+        self, booster: xgb.Booster, folder: Path, hashes: ArtefactHashes, record: RunRecord, *, champion: bool
     ) -> RegisteredModel:
-        """Logs the run, adds a version and moves `champion` to it. folder: from `artefact.write_artefact`."""
+        """Logs the run, adds a version and, if it may serve, moves `champion` to it.
+
+        folder: from `artefact.write_artefact`.
+        """
         with _own_warnings_off():
             from mlflow.models import ModelSignature
             from mlflow.types import Schema, TensorSpec
@@ -121,7 +133,8 @@ class Registry:
         version = self._client.create_model_version(
             MODEL_NAME, info.model_uri, run.info.run_id, tags=tags, model_id=info.model_id
         )
-        self._client.set_registered_model_alias(MODEL_NAME, CHAMPION, version.version)
+        if champion:
+            self._client.set_registered_model_alias(MODEL_NAME, CHAMPION, version.version)
         return _registered(version, tags)
 
     def _experiment(self) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from duly_risk.facts import Position, RiskEvent
 from duly_risk.measures import stacked
 from duly_risk.model import HazardModel
 from duly_risk.plan import Plan, plan_of
 from duly_risk.score import ScoreUpdated
-from duly_risk.state import DebtorState, Standing
+from duly_risk.state import DebtorState, Standing, replaced
 from duly_risk.step import Folded, conclude, fold, hazards_of, outlooks_of
 
 ScoreIdOf = Callable[[bytes, RiskEvent], str]
@@ -57,20 +57,19 @@ def apply_batch(
     hazards = hazards_of(model, stacked([plan.measures for _, plan in plans]))
     outlooks = outlooks_of([plan for _, plan in plans], hazards)
     for (index, plan), outlook in zip(plans, outlooks, strict=True):
-        item, state = items[index], folded[index].state
-        if item.key in standings:
-            state = replace(state, standing=standings[item.key])
-        scored, score = conclude(
-            state,
+        item = items[index]
+        standing, score = conclude(
+            standings.get(item.key) or folded[index].state.standing,
             plan,
             outlook,
             model.info,
+            ledger_version=item.position.offset,
             score_id=score_id_of(item.key, item.event),
             debtor_id=item.debtor_id,
             on_tick=item.event.is_tick,
         )
-        standings[item.key] = scored.standing
+        standings[item.key] = standing
         scores.append((index, score))
     for key, standing in standings.items():
-        after[key] = replace(after[key], standing=standing)
+        after[key] = replaced(after[key], standing=standing)
     return BatchResult(after, tuple(folded), tuple(scores))

@@ -1,33 +1,20 @@
-"""State blobs and score messages. With `wire` and `event_codec`, all that knows the generated stubs here."""
+"""State blobs. With `wire`, `score_codec` and `event_codec`, all that knows the generated stubs here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from google.protobuf.message import DecodeError
 
-from duly.money.v1 import money_pb2
-from duly.risk.v1 import events_pb2 as risk
 from duly.risk.v1 import state_pb2 as pb
-from duly_risk.days import date_of
 from duly_risk.event_codec import EventUnusable, decode_event
 from duly_risk.facts import Position
-from duly_risk.model import Role
 from duly_risk.packing import packed
-from duly_risk.score import Band, InvoiceScore, ScoreUpdated
-from duly_risk.state import FORMAT_VERSION, Archive, Closed, DebtorState, Standing
+from duly_risk.score import Band
+from duly_risk.state import FORMAT_VERSION, Archive, Closed, DebtorState, Standing, replaced
 from duly_risk.wire import invoice_bytes, invoice_from, source_bytes, source_from
 
-__all__ = [
-    "EventUnusable",
-    "StateUnreadable",
-    "decode_event",
-    "decode_state",
-    "encode_score",
-    "encode_state",
-    "score_message",
-]
+__all__ = ["EventUnusable", "StateUnreadable", "decode_event", "decode_state", "encode_state"]
 
 
 class StateUnreadable(ValueError):
@@ -78,7 +65,7 @@ def decode_state(blob: bytes) -> DebtorState:
     except DecodeError as error:
         raise StateUnreadable(f"no state blob: {error}") from error
     # Format 1 kept closed invoices among the others, and facts of all times.
-    return state if frame.format_version == FORMAT_VERSION else packed(replace(state, week_day=state.business_day))
+    return state if frame.format_version == FORMAT_VERSION else packed(replaced(state, week_day=state.business_day))
 
 
 def _state(frame: pb.DebtorStateFrame) -> DebtorState:
@@ -98,77 +85,6 @@ def _state(frame: pb.DebtorStateFrame) -> DebtorState:
         week_day=frame.week_day,
         standing=_standing_in(frame.standing),
         degraded_event_ids=tuple(frame.degraded_event_ids),
-    )
-
-
-def encode_score(score: ScoreUpdated) -> bytes:
-    """The value of a `risk.score_updated` record: equal scores give equal bytes."""
-    return score_message(score).SerializeToString(deterministic=True)
-
-
-def score_message(score: ScoreUpdated) -> risk.RiskScoreUpdated:
-    """The contract message of a score."""
-    return risk.RiskScoreUpdated(
-        score_id=score.score_id,
-        debtor_id=score.debtor_id,
-        business_date=date_of(score.business_day).isoformat(),
-        ledger_version=score.ledger_version,
-        model_name=score.model_name,
-        model_version=score.model_version,
-        role=_ROLES[score.role],
-        risk_band=_band(score.band),
-        previous_band=_band(score.previous_band),
-        risk=score.risk,
-        amount_at_risk=[_money(amount, currency) for currency, amount in score.amount_at_risk_minor],
-        invoices=[_invoice_score_out(invoice) for invoice in score.invoices],
-        expected_cash=[
-            risk.ExpectedCash(
-                week_start=date_of(cash.week_start_day).isoformat(), amount=_money(cash.amount_minor, cash.currency)
-            )
-            for cash in score.expected_cash
-        ],
-        reasons=[
-            risk.ScoreReason(
-                feature=reason.feature,
-                direction=risk.ReasonDirection.ValueType(reason.direction),
-                contribution=reason.contribution,
-                text=reason.text,
-            )
-            for reason in score.reasons
-        ],
-    )
-
-
-_ROLES = {
-    Role.CHAMPION: risk.MODEL_ROLE_CHAMPION,
-    Role.CHALLENGER: risk.MODEL_ROLE_CHALLENGER,
-    Role.SHADOW: risk.MODEL_ROLE_SHADOW,
-    Role.FALLBACK: risk.MODEL_ROLE_FALLBACK,
-}
-
-
-def _band(band: Band) -> risk.RiskBand.ValueType:
-    return risk.RiskBand.ValueType(band)
-
-
-def _money(amount_minor: int, currency: str) -> money_pb2.Money:
-    return money_pb2.Money(amount_minor=amount_minor, currency=currency)
-
-
-def _invoice_score_out(score: InvoiceScore) -> risk.InvoiceScore:
-    days = (score.pay_day_p10, score.pay_day_p50, score.pay_day_p90)
-    p10, p50, p90 = (date_of(day).isoformat() if day else "" for day in days)
-    return risk.InvoiceScore(
-        invoice_id=score.invoice_id,
-        p_unpaid_1=score.p_unpaid_1,
-        p_unpaid_5=score.p_unpaid_5,
-        p_unpaid_30=score.p_unpaid_30,
-        p_unpaid_60=score.p_unpaid_60,
-        p_unpaid_90=score.p_unpaid_90,
-        pay_date_p10=p10,
-        pay_date_p50=p50,
-        pay_date_p90=p90,
-        expected_days=score.expected_days,
     )
 
 
@@ -219,6 +135,7 @@ def _closed_bytes(closed: Closed) -> bytes:
         closed_day, issue_day, invoice_id = closed.last
         message = pb.ClosedState(
             count=closed.count,
+            named=closed.named,
             last_closed_day=closed_day,
             last_issue_day=issue_day,
             last_invoice_id=invoice_id,
@@ -240,6 +157,7 @@ def _closed(encoded: bytes, packed_invoices: bytes) -> Closed:
     closed = Closed(
         packed=packed_invoices,
         count=message.count,
+        named=message.named,
         last=(message.last_closed_day, message.last_issue_day, message.last_invoice_id),
         delays=tuple(message.delays),
         invoices=message.invoices,

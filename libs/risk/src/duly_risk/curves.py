@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 HORIZON_DAYS = 182
 WEEK = 7
+CASH_WEEKS = 13
 # Horizon of the restricted mean.
 EXPECTED_WITHIN_DAYS = 180
 
@@ -47,8 +48,11 @@ def pay_offset(curves: Floats, paid_share: float) -> Ints:
     curves: (n, m + 1). Returns (n,).
     """
     # 1 - 0.9 is a little more than 0.1 in binary; the rounding keeps "paid with 0.9" at S = 0.1.
-    unpaid_days: Ints = np.count_nonzero(curves > round(1.0 - paid_share, 12), axis=1)
-    return unpaid_days
+    paid = curves <= round(1.0 - paid_share, 12)
+    first = np.argmax(paid, axis=1)
+    # S(t0) is 1, so 0 means that no day is one.
+    days: Ints = np.where(first > 0, first, curves.shape[1])
+    return days
 
 
 def expected_days(curves: Floats, within_days: int = EXPECTED_WITHIN_DAYS) -> Floats:

@@ -13,12 +13,13 @@ debtor with one currency, the usual case, has no block at all.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from duly_risk.book import LATE_DAYS, Book, Terms
+from duly_risk.book import Book, OpenInvoice, Terms
 from duly_risk.days import on_business_days
 from duly_risk.model import CurveDays
 
@@ -80,74 +81,89 @@ def currency_of(code: float) -> str:
 
 def debtor_measures(book: Book) -> list[float]:
     """The columns that all invoices of a debtor share, in the order of DEBTOR."""
-    history = book.history
-    return [
-        history.settled,
-        history.delay_sum,
-        history.median(),
-        history.std(),
-        history.longest(),
-        history.mean_of_last(3),
-        history.mean_of_last(10),
-        history.decayed_mean(),
-        history.days_to_pay_sum,
-        history.late(LATE_DAYS),
-        history.late(1),
-        history.late_share_of_last(5),
-        history.last_paid_day,
-        book.first_issue_day,
-    ]
+    past = book.history
+    return [past.settled, past.delay_sum, past.median, past.std, past.longest, past.last3, past.last10, past.decayed,
+            past.days_to_pay_sum, past.late, past.any_late, past.late5, past.last_paid_day,
+            book.first_issue_day]  # fmt: skip
 
 
-def invoice_measures(book: Book, terms: Terms, as_of_day: int, shared: Sequence[float]) -> list[float]:
-    """The row of one invoice.
+@dataclass(slots=True)
+class _Totals:
+    """The open book as of a day. by_currency: open, overdue and disputed minor units. worst: two most days overdue."""
 
-    terms: may be of an invoice that the book does not hold yet (issued today). shared: `debtor_measures(book)`.
-    """
-    currency = terms.currency
-    others = [invoice for invoice in book.open if invoice.terms.invoice_id != terms.invoice_id]
-    inside = len(others) != len(book.open)
-    billed, billed_n = book.billed.get(currency, (0, 0))
-    if inside:
-        billed, billed_n = billed - terms.total_minor, billed_n - 1
-    over_n, over_max_days = 0, 0
-    sums: dict[str, list[int]] = {currency: [0, 0, 0]}
-    for invoice in others:
-        of_currency = sums.setdefault(invoice.terms.currency, [0, 0, 0])
-        of_currency[0] += invoice.open_minor
-        of_currency[2] += invoice.disputed_minor
-        days = as_of_day - invoice.terms.due_day
-        if days > 0:
-            of_currency[1] += invoice.open_minor
-            over_n += 1
-            over_max_days = max(over_max_days, days)
-    last_issue = next((day for day, other in book.last_issues if other != terms.invoice_id), 0)
-    row = [*shared, as_of_day, terms.issue_day, terms.due_day, currency_code(currency), terms.total_minor,
-           book.invoices - inside, last_issue, billed, billed_n, len(others), over_n, over_max_days,
-           book.unapplied.get(currency, 0), *sums.pop(currency)]  # fmt: skip
-    for other in sorted(sums):
-        row += [currency_code(other), *sums[other]]
-    return row
+    by_currency: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    n: int = 0
+    over_n: int = 0
+    worst: tuple[int, int] = (0, 0)
+
+    def add(self, invoice: OpenInvoice, days_over: int) -> None:
+        currency = invoice.terms.currency
+        minor, over, disputed = self.by_currency.get(currency, (0, 0, 0))
+        over_minor = invoice.open_minor if days_over > 0 else 0
+        self.by_currency[currency] = (minor + invoice.open_minor, over + over_minor, disputed + invoice.disputed_minor)
+        self.n += 1
+        if days_over > 0:
+            self.over_n += 1
+            self.worst = max(self.worst[0], days_over), max(self.worst[1], min(self.worst[0], days_over))
 
 
 def measures_of(book: Book, as_of_day: int) -> Measures:
     """The rows of all open invoices of a book, in its order."""
-    shared = debtor_measures(book)
-    return matrix([invoice_measures(book, invoice.terms, as_of_day, shared) for invoice in book.open])
+    totals = _totals(book, as_of_day)
+    rows = [_row(book, invoice.terms, invoice, as_of_day, totals) for invoice in book.open]
+    width = len(DEBTOR) + (len(rows[0]) if rows else len(INVOICE))
+    measures = np.empty((len(rows), width))
+    measures[:, : len(DEBTOR)] = debtor_measures(book)
+    if rows:
+        measures[:, len(DEBTOR) :] = rows
+    return measures
+
+
+def invoice_measures(book: Book, terms: Terms, as_of_day: int) -> Measures:
+    """The row of one invoice, (>= N_MEASURES,); it may be one that the book does not hold yet (issued today)."""
+    own = next((invoice for invoice in book.open if invoice.terms.invoice_id == terms.invoice_id), None)
+    row = _row(book, terms, own, as_of_day, _totals(book, as_of_day))
+    return np.array([*debtor_measures(book), *row], dtype=np.float64)
+
+
+def _totals(book: Book, as_of_day: int) -> _Totals:
+    totals = _Totals()
+    for invoice in book.open:
+        totals.add(invoice, as_of_day - invoice.terms.due_day)
+    return totals
+
+
+def _row(book: Book, terms: Terms, own: OpenInvoice | None, as_of_day: int, totals: _Totals) -> list[float]:
+    """The columns of INVOICE and FOREIGN. own: the invoice as the book holds it; it is not among its own others."""
+    currency = terms.currency
+    minor, over, disputed = totals.by_currency.get(currency, (0, 0, 0))
+    billed, billed_n = book.billed.get(currency, (0, 0))
+    inside, own_over, over_days = 0, 0, totals.worst[0]
+    if own is not None:
+        days = as_of_day - terms.due_day
+        inside, own_over = 1, int(days > 0)
+        billed -= terms.total_minor
+        minor, over, disputed = minor - own.open_minor, over - own.open_minor * own_over, disputed - own.disputed_minor
+        if days == over_days:
+            over_days = totals.worst[1]
+    [(last_issue, last_id), *before] = book.last_issues
+    if last_id == terms.invoice_id:
+        last_issue = before[0][0] if before else 0
+    row: list[float] = [
+        as_of_day, terms.issue_day, terms.due_day, currency_code(currency), terms.total_minor, book.invoices - inside,
+        last_issue, billed, billed_n - inside, totals.n - inside, totals.over_n - own_over, over_days,
+        book.unapplied.get(currency, 0), minor, over, disputed,
+    ]  # fmt: skip
+    if len(totals.by_currency) > 1:
+        for other in sorted(totals.by_currency.keys() - {currency}):
+            row += [currency_code(other), *totals.by_currency[other]]
+    return row
 
 
 def curve_days(measures: Measures) -> CurveDays:
     """Where the curves of these rows begin."""
     as_of, issue, due = (measures[:, COLUMN[f"{name}_day"]].astype(np.int64) for name in ("as_of", "issue", "due"))
     return CurveDays(as_of, issue, on_business_days(due))
-
-
-def matrix(rows: Sequence[Sequence[float]]) -> Measures:
-    """Rows as one array, as wide as the widest: (n, N_MEASURES + blocks)."""
-    width = max(map(len, rows), default=N_MEASURES)
-    if all(len(row) == width for row in rows):
-        return np.array(rows, dtype=np.float64).reshape(len(rows), width)
-    return np.array([[*row, *[0.0] * (width - len(row))] for row in rows], dtype=np.float64)
 
 
 def stacked(parts: Sequence[Measures]) -> Measures:

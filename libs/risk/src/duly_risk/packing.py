@@ -8,13 +8,12 @@ closes is added at the end; `packed` gives the same bytes for the same records b
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from duly_risk.balances import counts, settle, unapplied_minor
-from duly_risk.state import Archive, Closed, Closing, DebtorState, Invoice, Settlement, Source
-from duly_risk.wire import closed_bytes, closed_from, names_invoice, names_source
+from duly_risk.digests import digest, holds
+from duly_risk.state import Archive, Closed, Closing, DebtorState, Invoice, Settlement, Source, replaced
+from duly_risk.wire import closed_bytes, closed_from
 
 CLOSED_KEPT = 64
 # Above this the oldest become counts, down to CLOSED_KEPT: not at every payment.
@@ -24,7 +23,8 @@ DAYS_TO_PAY_MAX = 365
 SOURCES_KEPT = 512
 PENDING_KEPT = 256
 DIGESTS_KEPT = 4096
-_DIGEST_BYTES = 8
+_ARCHIVED_BYTES = 8
+_NAMED_BYTES = 4
 
 _Row = tuple[tuple[int, int, str], Invoice, Settlement]
 
@@ -41,21 +41,13 @@ def clipped_days_to_pay(paid_day: int, issue_day: int) -> int:
 
 def is_archived(archive: Archive, invoice_id: str) -> bool:
     """Whether an invoice closed so long ago that only counts are left of it (the newest 4,096 of them are known)."""
-    digest = _digest(invoice_id)
-    at = archive.invoice_digests.find(digest)
-    while at >= 0 and at % _DIGEST_BYTES:
-        at = archive.invoice_digests.find(digest, at + 1)
-    return at >= 0
+    return holds(archive.invoice_digests, digest(invoice_id, _ARCHIVED_BYTES))
 
 
-def holds_invoice(closed: Closed, invoice_id: str) -> bool:
-    """Whether an invoice may be among the packed ones; never a wrong no."""
-    return closed.count > 0 and names_invoice(closed.packed, invoice_id)
-
-
-def holds_source(closed: Closed, source_id: str) -> bool:
-    """Whether a packed invoice may have an allocation from a payment or credit note; never a wrong no."""
-    return closed.count > 0 and names_source(closed.packed, source_id)
+def names(closed: Closed, some_id: str) -> bool:
+    """Whether a packed invoice may have this id, or an allocation from this payment: never a wrong no, and one wrong
+    yes in millions, which costs an unpacking and changes nothing."""
+    return holds(closed.named, digest(some_id, _NAMED_BYTES))
 
 
 def unpacked(state: DebtorState) -> DebtorState:
@@ -63,9 +55,9 @@ def unpacked(state: DebtorState) -> DebtorState:
     if not state.closed.count:
         return state
     invoices, sources = closed_from(state.closed.packed)
-    everything = {source.source_id: replace(source, settled_minor=0) for source in state.sources.values()}
+    everything = {source.source_id: replaced(source, settled_minor=0) for source in state.sources.values()}
     everything |= {source.source_id: source for source in sources}
-    return replace(
+    return replaced(
         state,
         invoices={**state.invoices, **{invoice.invoice_id: invoice for invoice in invoices}},
         sources=everything,
@@ -99,7 +91,7 @@ def packed(state: DebtorState) -> DebtorState:
     closed = Closed()
     for (_, invoice, settlement), used_up in zip(rows, beside, strict=True):
         closed = _added(closed, invoice, settlement, used_up)
-    return replace(state, invoices=live, sources=sources, closed=closed)
+    return replaced(state, invoices=live, sources=sources, closed=closed)
 
 
 def with_closed_packed(state: DebtorState, candidates: Iterable[Invoice]) -> DebtorState:
@@ -146,12 +138,12 @@ def _with_one_packed(state: DebtorState, invoice: Invoice, settlement: Settlemen
         source = sources[source_id]
         used = source.settled_minor + settled.get(source_id, 0)
         if source_id not in in_live and _is_spent(source, used):
-            used_up.append(replace(source, settled_minor=0))
+            used_up.append(replaced(source, settled_minor=0))
             del sources[source_id]
         else:
             sources[source_id] = _with_settled(source, used)
     closed = _added(state.closed, invoice, settlement, used_up)
-    return replace(state, invoices=live, sources=sources, closed=closed)
+    return replaced(state, invoices=live, sources=sources, closed=closed)
 
 
 def _add_settled(settled: dict[str, int], invoice: Invoice, sources: Mapping[str, Source]) -> None:
@@ -166,21 +158,22 @@ def _is_spent(source: Source, settled_minor: int) -> bool:
 
 
 def _with_settled(source: Source, settled_minor: int) -> Source:
-    return source if source.settled_minor == settled_minor else replace(source, settled_minor=settled_minor)
+    return source if source.settled_minor == settled_minor else replaced(source, settled_minor=settled_minor)
 
 
 def _added(closed: Closed, invoice: Invoice, settlement: Settlement, used_up: Sequence[Source]) -> Closed:
     day = settlement.closed_day
     by_id = sorted(used_up, key=lambda source: source.source_id)
-    closed = replace(
+    closed = replaced(
         closed,
         packed=closed.packed + closed_bytes(invoice, day, by_id),
+        named=closed.named + b"".join(digest(one, _NAMED_BYTES) for one in _ids_in(invoice)),
         count=closed.count + 1,
         last=(day, invoice.issue_day, invoice.invoice_id),
     )
     if settlement.closing is Closing.VOIDED:
         return closed
-    closed = replace(
+    closed = replaced(
         closed,
         invoices=closed.invoices + 1,
         first_issue_day=min(closed.first_issue_day or invoice.issue_day, invoice.issue_day),
@@ -189,12 +182,16 @@ def _added(closed: Closed, invoice: Invoice, settlement: Settlement, used_up: Se
     )
     if settlement.closing is not Closing.PAID:
         return closed
-    return replace(
+    return replaced(
         closed,
         delays=(*closed.delays, clipped_delay(day, invoice.due_day)),
         days_to_pay_sum=closed.days_to_pay_sum + clipped_days_to_pay(day, invoice.issue_day),
         last_paid_day=max(closed.last_paid_day, day),
     )
+
+
+def _ids_in(invoice: Invoice) -> list[str]:
+    return [invoice.invoice_id, *sorted({allocation.source_id for allocation in invoice.allocations})]
 
 
 def _billed(billed: Mapping[str, tuple[int, int]], invoice: Invoice) -> dict[str, tuple[int, int]]:
@@ -212,7 +209,7 @@ def _archived(state: DebtorState, leaving: Sequence[_Row]) -> DebtorState:
             source = sources.get(allocation.source_id)
             if source is not None and counts(allocation, sources):
                 used = source.archived_minor + allocation.amount_minor
-                sources[source.source_id] = replace(source, archived_minor=used)
+                sources[source.source_id] = replaced(source, archived_minor=used)
     in_use = _allocated_sources(invoices.values())
     kept = {
         source_id: source
@@ -222,14 +219,14 @@ def _archived(state: DebtorState, leaving: Sequence[_Row]) -> DebtorState:
         or not source.known
         or source.amount_minor > source.reversed_minor + source.archived_minor
     }
-    return replace(state, invoices=invoices, sources=kept, archive=archive)
+    return replaced(state, invoices=invoices, sources=kept, archive=archive)
 
 
 def _counted(archive: Archive, invoice: Invoice, settlement: Settlement) -> Archive:
-    digests = (archive.invoice_digests + _digest(invoice.invoice_id))[-DIGESTS_KEPT * _DIGEST_BYTES :]
+    digests = (archive.invoice_digests + digest(invoice.invoice_id, _ARCHIVED_BYTES))[-DIGESTS_KEPT * _ARCHIVED_BYTES :]
     if settlement.closing is Closing.VOIDED:
-        return replace(archive, invoice_digests=digests)
-    archive = replace(
+        return replaced(archive, invoice_digests=digests)
+    archive = replaced(
         archive,
         invoice_digests=digests,
         invoices=archive.invoices + 1,
@@ -240,7 +237,7 @@ def _counted(archive: Archive, invoice: Invoice, settlement: Settlement) -> Arch
     if settlement.closing is not Closing.PAID:
         return archive
     delay = clipped_delay(settlement.closed_day, invoice.due_day)
-    return replace(
+    return replaced(
         archive,
         delays={**archive.delays, delay: archive.delays.get(delay, 0) + 1},
         days_to_pay_sum=archive.days_to_pay_sum + clipped_days_to_pay(settlement.closed_day, invoice.issue_day),
@@ -258,14 +255,14 @@ def _drop_oldest_sources(state: DebtorState) -> DebtorState:
     free = sorted(
         (source.day, source.source_id)
         for source in state.sources.values()
-        if source.source_id not in in_use and not holds_source(state.closed, source.source_id)
+        if source.source_id not in in_use and not names(state.closed, source.source_id)
     )
     leaving = {source_id for _, source_id in free[: len(state.sources) - SOURCES_KEPT]}
     staying = {source_id: source for source_id, source in state.sources.items() if source_id not in leaving}
     rest = unapplied_minor(
-        replace(state, sources={source_id: state.sources[source_id] for source_id in leaving}, invoices={})
+        replaced(state, sources={source_id: state.sources[source_id] for source_id in leaving}, invoices={})
     )
-    return replace(state, sources=staying, archive=replace(state.archive, unapplied=rest))
+    return replaced(state, sources=staying, archive=replaced(state.archive, unapplied=rest))
 
 
 def _drop_pending(state: DebtorState) -> DebtorState:
@@ -274,8 +271,4 @@ def _drop_pending(state: DebtorState) -> DebtorState:
         return state
     leaving = set(pending[:-PENDING_KEPT])
     invoices = {invoice_id: invoice for invoice_id, invoice in state.invoices.items() if invoice_id not in leaving}
-    return replace(state, invoices=invoices)
-
-
-def _digest(invoice_id: str) -> bytes:
-    return hashlib.blake2b(invoice_id.encode(), digest_size=_DIGEST_BYTES).digest()
+    return replaced(state, invoices=invoices)

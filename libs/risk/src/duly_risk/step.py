@@ -6,23 +6,22 @@ Scoring and training run these same functions. For one event::
     if folded.rescore:
         plan = plan_of(folded.state)
         [outlook] = outlooks_of([plan], hazards_of(model, plan.measures))  # both may serve many debtors at once
-        ids = {"score_id": ..., "debtor_id": ...}
-        state, score = conclude(folded.state, plan, outlook, model.info, **ids, on_tick=event.is_tick)
+        standing, score = conclude(folded.state.standing, plan, outlook, model.info, ...)
 
 `batch.apply_batch` does this for a whole batch with one model call. `fold` never touches `state.standing`, and
 `conclude` changes nothing else; so a batch may fold ahead and carry the standing over afterwards
-(`replace(later, standing=...)`).
+(`replaced(later, standing=...)`).
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from duly_risk.bands import next_standing
 from duly_risk.curves import HORIZON_DAYS
+from duly_risk.digests import digest, holds
 from duly_risk.facts import Position, RiskEvent, Tick
 from duly_risk.features import features_of
 from duly_risk.ledger import apply_fact
@@ -32,7 +31,7 @@ from duly_risk.outlook import Outlook, outlooks_of
 from duly_risk.plan import Plan, plan_of
 from duly_risk.reasons import explain
 from duly_risk.score import Band, ScoreUpdated
-from duly_risk.state import DebtorState
+from duly_risk.state import DebtorState, Standing, replaced
 
 __all__ = ["Folded", "conclude", "degrade", "fold", "has_open_invoices", "hazards_of", "outlooks_of", "plan_of"]
 
@@ -66,34 +65,41 @@ def fold(state: DebtorState, event: RiskEvent, position: Position) -> Folded:
     """The state after one event. Events of a debtor must come in offset order; a repeated offset or fact is a no-op."""
     if state.applied is not None and position.offset <= state.applied.offset:
         return Folded(state, changed=False, rescore=False)
+    waited, state = bool(state.degraded_event_ids), _not_waiting_for(state, event.event_id)
+    restored = waited and not state.degraded_event_ids
     if isinstance(event.body, Tick):
-        return _fold_tick(state, event.body, event.backfill, position)
-    digest = _digest(event.event_id)
-    if _holds(state.recent_facts, digest) or _holds(state.earlier_facts, digest):
-        return Folded(replace(state, applied=position), changed=False, rescore=False)
-    degraded = tuple(known for known in state.degraded_event_ids if known != event.event_id)
+        folded = _fold_tick(state, event.body, event.backfill, position)
+        return Folded(folded.state, folded.changed, folded.rescore, restored)
+    this = digest(event.event_id, _DIGEST_BYTES)
+    if holds(state.recent_facts, this) or holds(state.earlier_facts, this):
+        return Folded(replaced(state, applied=position), changed=False, rescore=False, restored=restored)
     day = max(state.business_day, event.business_day)
     earlier, recent, week_day = _week_of(state, day)
-    after = replace(
+    after = replaced(
         apply_fact(state, event.body),
         applied=position,
         business_day=day,
         facts_applied=state.facts_applied + 1,
-        recent_facts=(recent + digest)[-RECENT_FACTS * _DIGEST_BYTES :],
+        recent_facts=(recent + this)[-RECENT_FACTS * _DIGEST_BYTES :],
         earlier_facts=earlier,
         week_day=week_day,
-        degraded_event_ids=degraded,
     )
-    restored = bool(state.degraded_event_ids) and not degraded
     return Folded(after, changed=True, rescore=not event.backfill and after.business_day > 0, restored=restored)
+
+
+def _not_waiting_for(state: DebtorState, event_id: str) -> DebtorState:
+    """Whatever an event changes: once it can be used, nothing waits for it, also if it was applied before."""
+    if event_id not in state.degraded_event_ids:
+        return state
+    return replaced(state, degraded_event_ids=tuple(known for known in state.degraded_event_ids if known != event_id))
 
 
 def _fold_tick(state: DebtorState, tick: Tick, backfill: bool, position: Position) -> Folded:
     if tick.day <= state.tick_day:
-        return Folded(replace(state, applied=position), changed=False, rescore=False)
+        return Folded(replaced(state, applied=position), changed=False, rescore=False)
     day = max(state.business_day, tick.day)
     earlier, recent, week_day = _week_of(state, day)
-    after = replace(
+    after = replaced(
         state,
         applied=position,
         tick_day=tick.day,
@@ -118,7 +124,7 @@ def degrade(state: DebtorState, event_id: str, position: Position) -> DebtorStat
     if state.applied is not None and position.offset <= state.applied.offset:
         return state
     kept = tuple(known for known in state.degraded_event_ids if known != event_id)
-    return replace(state, applied=position, degraded_event_ids=(*kept, event_id)[-DEGRADED_IDS:])
+    return replaced(state, applied=position, degraded_event_ids=(*kept, event_id)[-DEGRADED_IDS:])
 
 
 def has_open_invoices(state: DebtorState) -> bool:
@@ -138,49 +144,38 @@ def hazards_of(model: HazardModel, measures: Measures) -> Hazards:
 
 
 def conclude(
-    state: DebtorState,
+    standing: Standing,
     plan: Plan,
     outlook: Outlook,
     info: ModelInfo,
     *,
+    ledger_version: int,
     score_id: str,
     debtor_id: str,
     on_tick: bool,
-) -> tuple[DebtorState, ScoreUpdated]:
-    """The score of a debtor and the state with its new standing.
+) -> tuple[Standing, ScoreUpdated]:
+    """The score of a debtor and its standing after it. standing: before it; outlook: of the plan.
 
-    plan: of this state; outlook: of this plan. on_tick: whether a tick caused the score; only ticks count for the way
-    down of a band.
+    ledger_version: offset of the last folded event. on_tick: whether a tick caused the score; only ticks count for the
+    way down of a band.
     """
-    before = state.standing
-    standing = next_standing(before, outlook.risk, bool(plan.claims), on_tick=on_tick, day=plan.as_of_day)
-    standing = replace(standing, last_score_id=score_id, model_version=info.version)
-    explained = standing.band != before.band or standing.band > Band.LOW
+    after = next_standing(standing, outlook.risk, bool(plan.claims), on_tick=on_tick, day=plan.as_of_day)
+    after = Standing(after.band, after.ticks_below, after.stepped_down_day, score_id, info.version)
+    explained = after.band != standing.band or after.band > Band.LOW
     score = ScoreUpdated(
         score_id=score_id,
         debtor_id=debtor_id,
         business_day=plan.as_of_day,
-        ledger_version=state.applied.offset if state.applied else -1,
+        ledger_version=ledger_version,
         model_name=info.name,
         model_version=info.version,
         role=info.role,
-        band=standing.band,
-        previous_band=before.band,
+        band=after.band,
+        previous_band=standing.band,
         risk=outlook.risk,
         amount_at_risk_minor=outlook.at_risk_minor,
         invoices=outlook.invoices,
-        expected_cash=outlook.cash,
+        expected_cash_minor=outlook.cash_minor,
         reasons=explain(plan.book, plan.as_of_day) if explained else (),
     )
-    return replace(state, standing=standing), score
-
-
-def _digest(event_id: str) -> bytes:
-    return hashlib.blake2b(event_id.encode(), digest_size=_DIGEST_BYTES).digest()
-
-
-def _holds(digests: bytes, digest: bytes) -> bool:
-    at = digests.find(digest)
-    while at >= 0 and at % _DIGEST_BYTES:
-        at = digests.find(digest, at + 1)
-    return at >= 0
+    return after, score

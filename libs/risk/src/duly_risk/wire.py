@@ -54,27 +54,6 @@ def closed_from(packed: bytes) -> tuple[list[Invoice], list[Source]]:
     )
 
 
-def names_invoice(packed: bytes, invoice_id: str) -> bool:
-    """Whether an invoice may be in a `ClosedInvoices`: looked for as it stands on the wire, hence never a wrong no."""
-    return _field(pb.InvoiceState.INVOICE_ID_FIELD_NUMBER, invoice_id) in packed
-
-
-def names_source(packed: bytes, source_id: str) -> bool:
-    """The same for an allocation from a payment or credit note."""
-    return _field(pb.AllocationState.SOURCE_ID_FIELD_NUMBER, source_id) in packed
-
-
-def _field(number: int, text: str) -> bytes:
-    raw = text.encode()
-    length = len(raw)
-    size = bytearray()
-    while length > 0x7F:
-        size.append(length & 0x7F | 0x80)
-        length >>= 7
-    size.append(length)
-    return bytes((number << 3 | 2,)) + size + raw
-
-
 def _invoice_message(invoice: Invoice) -> pb.InvoiceState:
     return pb.InvoiceState(
         invoice_id=invoice.invoice_id,

@@ -20,9 +20,10 @@ from duly_runtime.metrics import Metrics
 from duly_runtime.settings import SettingsInvalid, load_settings
 from duly_runtime.tracing import configure_tracing
 
+from scoring.adapters.batch_shell import BatchShell
 from scoring.adapters.faust_app import (
+    AckedTable,
     ScoringApp,
-    TableStates,
     app_id,
     changelog_topic,
     debtors_table,
@@ -39,10 +40,13 @@ from scoring.adapters.guards import (
 from scoring.adapters.kafka_preflight import LEDGER, GroupOffsets, NotReadyToStart, Preflight
 from scoring.adapters.mlflow_registry import MlflowRegistry, RegisteredModels
 from scoring.adapters.model_control import Promotion, newest_champion
+from scoring.adapters.shell import Shell
+from scoring.adapters.take_shell import TakeShell
 from scoring.application.score_batch import Scorer
 from scoring.config import Settings
 from scoring.entrypoints.memory_stream import MemoryStream
 from scoring.entrypoints.positions import Positions
+from scoring.entrypoints.scoring_step import ScoringStep
 from scoring.entrypoints.stream import Stream
 
 _log = get_logger(__name__)
@@ -90,6 +94,13 @@ def status(positions: Positions, models: RegisteredModels) -> Callable[[], Statu
     return now
 
 
+def make_shell(settings: Settings, app: ScoringApp, table: AckedTable) -> Shell:
+    """The shell that the settings name."""
+    if settings.shell == "batch":
+        return BatchShell(app, table, settings.batch_records, settings.batches_in_flight)
+    return TakeShell(app, table, settings.batch_records, settings.batch_wait_seconds)
+
+
 def run_worker(
     settings: Settings, partitions: int, promotion: Promotion | None, clock: Clock, metrics: Metrics
 ) -> None:
@@ -111,22 +122,9 @@ def run_worker(
     step_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="step")
     step_thread.submit(models.current)  # its import and load overlap with Faust's start
     table = debtors_table(app)
-    states, positions, guard = TableStates(table), Positions(), ZombieGuard(clock)
-    Stream(
-        app=app,
-        table=table,
-        source=LEDGER,
-        scorer=Scorer(states, partitions),
-        states=states,
-        models=models,
-        positions=positions,
-        guard=guard,
-        executor=step_thread,
-        clock=clock,
-        metrics=metrics,
-        batch_records=settings.batch_records,
-        batch_wait_seconds=settings.batch_wait_seconds,
-    ).attach()
+    shell, positions, guard = make_shell(settings, app, table), Positions(), ZombieGuard(clock)
+    step = ScoringStep(Scorer(shell.states, partitions), models)
+    Stream(app, table, shell, step, positions, guard, step_thread, clock, metrics).attach()
     reason = not_ready(app)
     watchdog = Watchdog(
         GroupOffsets(settings.kafka_bootstrap_servers, app_id(settings.app_version), partitions),

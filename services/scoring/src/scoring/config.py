@@ -19,13 +19,23 @@ class Settings(BaseModel):
         "scoring-0", description="stable name of this worker; a restart under it causes no rebalance"
     )
     mlflow_tracking_uri: str = Field("", description="model registry; empty = the rules score serves")
-    store: Literal["memory://"] = Field("memory://", description="where the table lives between changelog and process")
+    shell: Literal["batch", "take"] = Field(
+        "batch", description="how records go through: whole batches, or Faust's stock agent (docs/adr/0014)"
+    )
+    store: Literal["memory", "rocksdb"] = Field(
+        "memory", description="where the table lives: in the process, or in the data folder too, for a short recovery"
+    )
     session_timeout_seconds: float = Field(45.0, ge=6, le=300, description="silence after which the group drops us")
     recovery_delay_seconds: float = Field(
         0.0, ge=0, le=60, description="pause before recovery, so that several workers starting together settle first"
     )
-    batch_records: int = Field(128, ge=1, le=512, description="most records in one batch")
-    batch_wait_seconds: float = Field(0.005, gt=0, le=1, description="longest wait for a batch to fill: pure latency")
+    batch_records: int = Field(512, ge=1, le=512, description="most records in one step")
+    batches_in_flight: int = Field(
+        4, ge=1, le=16, description="batch shell: steps done whose outputs or states are not acknowledged yet"
+    )
+    batch_wait_seconds: float = Field(
+        0.005, gt=0, le=1, description="take shell: longest wait for a batch to fill, pure latency"
+    )
     app_version: int = Field(1, ge=1, description="raise it to start with empty state and a full replay")
     replication_factor: int = Field(1, ge=1, description="replicas that topics are expected to have")
     admin_host: str = Field("127.0.0.1", description="address of the admin server (health, metrics, status)")

@@ -1,34 +1,35 @@
 """The Faust app, made to fail instead of skip. Read against faust-streaming 0.15.3; why: docs/reference/delivery.md.
 
-Private names of Faust are touched in this module and nowhere else; `require_known_faust` stops any other version.
+Private names of Faust are touched in `adapters` and nowhere else; `require_known_faust` stops any other version.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import faust
-import faust.streams
+from duly_risk.peek import applied_position
 from faust.sensors.monitor import Monitor
-from faust.tables.manager import TableManager
-from faust.transport.drivers import aiokafka as driver
 
-from duly.risk.v1 import state_pb2
+from scoring.adapters.faust_consumer import SourceConsumer, Transport
+from scoring.adapters.faust_recovery import Tables
 from scoring.adapters.guards import EXIT_UNTRUSTED, end_process
+from scoring.adapters.table_store import ROCKSDB_OPTIONS, Blobs, blobs_of
 
 KNOWN_FAUST = "0.15.3"
 APP_ID = "scoring"
 TABLE = "debtors"
 # Above what any producer of ours may send (1 000 000), so that a dead letter with its added headers always fits.
 _REQUEST_BYTES_MAX = 1_040_000
-_FETCH_WAIT_MS = 20
-_DRAIN_WAIT_SECONDS = 0.1
+# Faust's services log their life under the name of the module that subclasses them.
+_SERVICES = ("faust_app", "faust_consumer", "faust_recovery", "batch_shell")
+# One batch of one partition; the broker takes 1 MiB.
+_BATCH_BYTES_MAX = 900_000
 
 
 class FaustUnknown(RuntimeError):
@@ -65,12 +66,18 @@ class AckedTable(faust.Table):  # type: ignore[misc]
     """Table whose writes can be awaited, and whose recovery never goes back behind a newer blob.
 
     An evicted worker may have written an old blob after a new one (the changelog knows no fencing): the higher applied
-    offset wins.
+    offset wins. applied: how to read it from a blob.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, applied: Callable[[bytes], int], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._applied = applied
         self._unacked: list[Any] = []
+
+    @cached_property
+    def blobs(self) -> Blobs:
+        """The store below the table."""
+        return blobs_of(self)
 
     def send_changelog(self, *args: Any, **kwargs: Any) -> Any:
         future = super().send_changelog(*args, **kwargs)
@@ -82,81 +89,37 @@ class AckedTable(faust.Table):  # type: ignore[misc]
         unacked, self._unacked = self._unacked, []
         return unacked
 
+    def apply_records(self, partition: int, records: Iterable[Any]) -> None:
+        """Records of a changelog partition, in offset order, with `key`, `value` and `offset`."""
+        newest: dict[bytes, bytes] = {}
+        offset = None
+        for record in records:
+            offset = record.offset
+            known = newest.get(record.key) or self.blobs.get(partition, record.key)
+            if record.value and (known is None or self._applied(record.value) >= self._applied(known)):
+                newest[record.key] = record.value
+        self.blobs.put(partition, newest, offset)
+
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
-        newest: dict[bytes, int] = {}
-        kept = []
-        for event in batch:
-            offset = applied_offset(event.message.value)
-            known = newest.get(event.key)
-            if known is None:
-                known = applied_offset(self.data.get(event.key))
-            if offset >= known:
-                newest[event.key] = offset
-                kept.append(event)
-        super().apply_changelog_batch(kept)
+        """Faust hands over what came through its queue: nothing, see `faust_recovery`."""
+        assert not list(batch), "the changelog goes to apply_records"
 
 
-def applied_offset(blob: bytes | None) -> int:
-    """The applied offset in a state blob; -1 for none."""
-    return state_pb2.DebtorState.FromString(blob).applied.offset if blob else -1
-
-
-class _Tables(TableManager):  # type: ignore[misc]
-    async def on_start(self) -> None:
-        # Faust's own sleeps a second first, for tables that agents make; ours exists before the worker.
-        await self._update_channels()
-        await self.recovery.start()
-
-
-class _ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        consumer = super()._create_worker_consumer(transport)
-        # Faust hard-codes 1500 ms: the long poll of idle partitions would stall the busy ones of the same broker.
-        consumer._fetch_max_wait_ms = _FETCH_WAIT_MS
-        return consumer
-
-
-class _Consumer(driver.Consumer):  # type: ignore[misc]
-    def _new_consumer_thread(self) -> Any:
-        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
-
-    async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
-        """Records of the changelog while it recovers, of the source only once it has.
-
-        Faust resumes the source, seeks it and only then resumes its queues, which empties them: records delivered in
-        between are gone, and read again they are dropped as already read. It also hands its live set to the consumer's
-        thread; emptied at the end of recovery, aiokafka takes it for "all", and what it drains is dropped.
-        """
-        ready = self.app.tables.actives_ready
-        wanted = {tp for tp in active_partitions if ready or tp.topic != self.app.source_topic}
-        wait = min(timeout, _DRAIN_WAIT_SECONDS)  # short, as partitions that become active wait for the next call
-        if not wanted:
-            await asyncio.sleep(wait)
-            return {}
-        return await super()._getmany(wanted, wait)
-
-    async def perform_seek(self) -> None:
-        await super().perform_seek()
-        # Faust leaves partitions without a commit where they are; what was drained before must be read again.
-        fresh = [tp for tp in self.assignment() if tp.topic == self.app.source_topic and not self._read_offset[tp]]
-        if fresh:
-            await self._thread.seek_to_beginning(*(self._new_topicpartition(*tp) for tp in fresh))
-        read = self._read_offset.items()
-        self.app.on_seek({tp.partition: at or 0 for tp, at in read if tp.topic == self.app.source_topic})
-
-
-class _Transport(driver.Transport):  # type: ignore[misc]
-    Consumer = _Consumer
+def applied_offset(blob: bytes) -> int:
+    """The applied offset in a state blob; -1 for one without."""
+    applied = applied_position(blob)
+    return -1 if applied is None else applied.offset
 
 
 class ScoringApp(faust.App):  # type: ignore[misc]
     """on_seek: told {partition: next offset} whenever Faust goes to the group's committed offsets."""
 
     source_topic = ""
+    consumer_type: type[SourceConsumer] = SourceConsumer
     on_seek: Callable[[Mapping[int, int]], None]
 
     def _new_transport(self) -> Any:
-        return _Transport(self.conf.broker_consumer, self)
+        return Transport(self.conf.broker_consumer, self, consumer_type=self.consumer_type)
 
 
 def make_app(
@@ -173,15 +136,16 @@ def make_app(
 ) -> ScoringApp:
     """The app with every setting that at-least-once rests on. Starts nothing."""
     require_known_faust()
-    logging.getLogger(__name__).setLevel(logging.WARNING)  # Faust's services log their life under our module's name
+    for name in _SERVICES:
+        logging.getLogger(f"{__package__}.{name}").setLevel(logging.WARNING)
     app = ScoringApp(
         app_id(app_version),
         broker=[f"kafka://{server}" for server in bootstrap_servers.split(",")],
         autodiscover=False,
         datadir=str(data_dir),
-        store=store,
+        store=f"{store}://",
         Table=AckedTable,
-        TableManager=_Tables,
+        TableManager=Tables,
         Monitor=FailStopSensor,
         # Faust compares an assignment's URL with its own: it must outlive a restart, like the group instance id.
         canonical_url=f"http://{instance_id}",
@@ -204,6 +168,7 @@ def make_app(
         consumer_max_fetch_size=524288,
         producer_acks=-1,
         producer_linger=0.002,
+        producer_max_batch_size=_BATCH_BYTES_MAX,
         producer_max_request_size=_REQUEST_BYTES_MAX,
         producer_request_timeout=60.0,
         table_standby_replicas=0,
@@ -221,38 +186,12 @@ def raw_topic(app: ScoringApp, name: str) -> Any:
     return app.topic(name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 
 
-def debtors_table(app: ScoringApp) -> AckedTable:
-    """The state table; its changelog must exist."""
-    table: AckedTable = app.Table(TABLE, key_type=bytes, value_type=bytes)
+def debtors_table(app: ScoringApp, applied: Callable[[bytes], int] = applied_offset) -> AckedTable:
+    """The state table; its changelog must exist. applied: the applied offset in a blob."""
+    # Faust takes options out of the mapping it is given.
+    table: AckedTable = app.Table(TABLE, key_type=bytes, value_type=bytes, applied=applied, options=dict(_options(app)))
     return table
 
 
-class TableStates:
-    """`StateStore` over the table, for one batch at a time.
-
-    Faust takes the partition of a read or write from the current event, so one event per partition is kept and made
-    current; only the context variable, as `stream._set_current_event` would disturb the reader in the background.
-    """
-
-    def __init__(self, table: AckedTable) -> None:
-        self._table = table
-        self._events: dict[int, Any] = {}
-
-    def open_batch(self, events: Sequence[Any]) -> None:
-        """Hold one event of each partition until the next batch."""
-        self._events = {event.message.partition: event for event in events}
-
-    def get(self, partition: int, key: bytes) -> bytes | None:
-        self._make_current(partition)
-        blob: bytes | None = self._table.data.get(key)
-        return blob
-
-    def put(self, partition: int, key: bytes, blob: bytes) -> None:
-        self._make_current(partition)
-        self._table[key] = blob
-
-    def scan(self) -> Iterable[tuple[bytes, bytes]]:
-        return list(self._table.data.items())
-
-    def _make_current(self, partition: int) -> None:
-        faust.streams._current_event.set(weakref.ref(self._events[partition]))
+def _options(app: ScoringApp) -> Mapping[str, int]:
+    return ROCKSDB_OPTIONS if app.conf.store.scheme == "rocksdb" else {}

@@ -13,8 +13,8 @@ class StateStore(Protocol):
 
     def put(self, partition: int, key: bytes, blob: bytes) -> None: ...
 
-    def scan(self) -> Iterable[tuple[bytes, bytes]]:
-        """Key and blob of every debtor, in any order."""
+    def places(self) -> Iterable[tuple[int, bytes]]:
+        """Partition and key of every debtor, in any order."""
 
 
 class MemoryStates:
@@ -29,5 +29,5 @@ class MemoryStates:
     def put(self, partition: int, key: bytes, blob: bytes) -> None:
         self.blobs[partition, key] = blob
 
-    def scan(self) -> Iterable[tuple[bytes, bytes]]:
-        return [(key, blob) for (_, key), blob in self.blobs.items()]
+    def places(self) -> Iterable[tuple[int, bytes]]:
+        return list(self.blobs)

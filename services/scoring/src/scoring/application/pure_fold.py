@@ -13,7 +13,7 @@ from duly_risk.codec import encode_state
 from duly_risk.facts import RiskEvent
 from duly_risk.model import HazardModel
 from duly_risk.plan import plan_of
-from duly_risk.state import DebtorState
+from duly_risk.state import DebtorState, replaced
 from duly_risk.step import conclude, degrade, fold, has_open_invoices, hazards_of, outlooks_of
 from duly_runtime.log import Record
 
@@ -80,9 +80,17 @@ def _step(folded: Folded, cause: Usable, key: bytes, debtor_id: str, model: Haza
         plan = plan_of(state)
         [outlook] = outlooks_of([plan], hazards_of(model, plan.measures))
         score_id = score_id_of(key, event)
-        state, score = conclude(
-            state, plan, outlook, model.info, score_id=score_id, debtor_id=debtor_id, on_tick=event.is_tick
+        standing, score = conclude(
+            state.standing,
+            plan,
+            outlook,
+            model.info,
+            ledger_version=cause.position.offset,
+            score_id=score_id,
+            debtor_id=debtor_id,
+            on_tick=event.is_tick,
         )
+        state = replaced(state, standing=standing)
         folded.outputs.append(score_output(cause, key, score))
     folded.states[key] = state
 

@@ -5,9 +5,11 @@ Pure but for reading the store; nothing in it depends on where a batch begins or
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 
 from duly_risk.batch import BatchResult, Item, apply_batch
 from duly_risk.codec import decode_state, encode_state
@@ -35,6 +37,8 @@ BLOB_BYTES_MAX = 512 * 1024
 RECORD_BYTES_MAX = 900_000
 # Debtors in one model call: bounds the memory of a tick that visits a million of them.
 ITEMS_PER_CALL = 256
+# Debtors in one outcome of a tick: what follows from it is sent and written before the next ones are scored.
+PORTION_DEBTORS = 512
 # What a fold can raise over data it was not made for. Anything else means the process is broken.
 FOLD_FAULTS = (ValueError, ArithmeticError, LookupError, TypeError)
 
@@ -80,36 +84,53 @@ class Scorer:
         self._meter = PoisonMeter()
         self.open_debtors = OpenDebtors()
 
-    def rebuild(self, blobs: Iterable[tuple[bytes, bytes]]) -> int:
-        """Index the (key, blob) pairs of the store after recovery; the number of debtors in it."""
+    def rebuild(self, places: Iterable[tuple[int, bytes]]) -> int:
+        """Index the (partition, key) of all debtors in the store after recovery; how many there are.
+
+        No blob is read: each counts as open until the first tick has looked at it.
+        """
         self.open_debtors.clear()
         self._states.clear()
         debtors = 0
-        for key, blob in blobs:
+        for partition, key in places:
             debtors += 1
-            state = decode_state(blob)
-            assert state.applied is not None, "a blob without a position was written by no scorer"
-            self.open_debtors.note(state.applied.partition, key, has_open_invoices(state))
+            self.open_debtors.note(partition, key, True)
         return debtors
 
     def score(self, records: Sequence[Record], model: HazardModel) -> BatchOutcome:
         """Records of any partitions, in offset order within each. Raises what makes the process untrustworthy."""
+        (outcome,) = self.portions(records, model, debtors_max=sys.maxsize)
+        return outcome
+
+    def portions(
+        self, records: Sequence[Record], model: HazardModel, debtors_max: int = PORTION_DEBTORS
+    ) -> Iterator[BatchOutcome]:
+        """The same in outcomes of few debtors each, so that a tick over many does not hold everything up.
+
+        The store must hold the blobs of one before the next is asked for. debtors_max: where an outcome ends, give or
+        take one model call.
+        """
         outcome = BatchOutcome()
         queues: dict[int, deque[Usable | Poison]] = {}
         for record in records:
             queues.setdefault(record.partition, deque()).append(decode_record(record))
         while queues:
-            works: list[Work] = []
+            runs: list[Iterable[Work]] = []
             for partition in sorted(queues):
-                works += self._next_run(queues[partition], outcome)
+                runs.append(self._next_run(queues[partition], outcome))
                 if not queues[partition]:
                     del queues[partition]
-            for start in range(0, len(works), ITEMS_PER_CALL):
-                self._apply(works[start : start + ITEMS_PER_CALL], model, outcome)
+            works = chain.from_iterable(runs)
+            while some := list(islice(works, ITEMS_PER_CALL)):
+                self._apply(some, model, outcome)
+                if len(outcome.blobs) >= debtors_max:
+                    self._states.keep(outcome.blobs)
+                    yield outcome
+                    outcome = BatchOutcome()
         self._states.keep(outcome.blobs)
-        return outcome
+        yield outcome
 
-    def _next_run(self, queue: deque[Usable | Poison], outcome: BatchOutcome) -> list[Work]:
+    def _next_run(self, queue: deque[Usable | Poison], outcome: BatchOutcome) -> Iterable[Work]:
         """What can fold together: facts up to the next tick, or one tick, as whom it visits depends on them."""
         works: list[Work] = []
         while queue:
@@ -130,15 +151,16 @@ class Scorer:
             queue.popleft()
         return works
 
-    def _visits(self, tick: Usable) -> list[Work]:
+    def _visits(self, tick: Usable) -> Iterator[Work]:
         """One work per open debtor of the slice. A further tick of a date it has seen is no event for a debtor."""
         partition = tick.position.partition
         keys = self.open_debtors.walk(partition, tick.tenant, self._partitions, tick.part, tick.parts)
-        return [
-            Work(Item(key, key.decode().partition("|")[2], tick.event, tick.position), tick)
-            for key in keys
-            if is_news(self._states.load(partition, key), tick)
-        ]
+        for key in keys:
+            state = self._states.load(partition, key)
+            if not has_open_invoices(state):
+                self.open_debtors.note(partition, key, False)  # it was not known since the recovery
+            elif is_news(state, tick):
+                yield Work(Item(key, key.decode().partition("|")[2], tick.event, tick.position), tick)
 
     def _apply(self, works: Sequence[Work], model: HazardModel, outcome: BatchOutcome) -> None:
         """All together; if a debtor's data do not bear it, one by one, and the culprit is put aside."""
@@ -216,10 +238,11 @@ class Scorer:
 
 
 def is_news(state: DebtorState, tick: Usable) -> bool:
-    """Whether a debtor's blob is written for a tick: it has not seen the date, or it is a replay."""
+    """Whether a debtor's blob is written for a tick: it has not seen the date, it waits for this tick, or a replay."""
     assert tick.event.is_tick
     replay = state.applied is not None and tick.position.offset <= state.applied.offset
-    return replay or state.tick_day < tick.event.body.day  # type: ignore[union-attr]  # a tick's body is a Tick
+    waits = tick.event.event_id in state.degraded_event_ids
+    return replay or waits or state.tick_day < tick.event.body.day  # type: ignore[union-attr]  # a tick's body is a Tick
 
 
 def _outputs(works: Sequence[Work], result: BatchResult) -> list[Output]:

@@ -11,26 +11,50 @@ class OpenDebtors:
     """Index of the state table, kept in step with it by the one writer, rebuilt by a scan after recovery."""
 
     def __init__(self) -> None:
-        self._keys: dict[tuple[int, str], set[bytes]] = defaultdict(set)
+        self._books: dict[tuple[int, str], _Book] = defaultdict(_Book)
 
     def note(self, partition: int, key: bytes, is_open: bool) -> None:
         """Remember whether the debtor has open invoices."""
-        keys = self._keys[partition, split_key(key)[0]]
-        if is_open:
-            keys.add(key)
-        else:
-            keys.discard(key)
+        self._books[partition, split_key(key)[0]].note(key, is_open)
 
     def walk(self, partition: int, tenant: str, partitions: int, part: int, parts: int) -> list[bytes]:
         """Open debtors of a tenant that slice `part` of `parts` moves, in key order. partitions: of the topic."""
-        keys = self._keys.get((partition, tenant), ())
-        if parts <= 1:
-            return sorted(keys)
-        return sorted(key for key in keys if slice_of(key, partitions, parts) == part)
+        book = self._books.get((partition, tenant))
+        return [] if book is None else sorted(book.slice(partitions, part, parts))
 
     def clear(self) -> None:
         """Forget everything: partitions moved, a scan follows."""
-        self._keys.clear()
+        self._books.clear()
 
     def __len__(self) -> int:
-        return sum(len(keys) for keys in self._keys.values())
+        return sum(len(book.keys) for book in self._books.values())
+
+
+class _Book:
+    """Open debtors of one tenant in one partition; by slice too, since all slices of a tick ask one after the other."""
+
+    def __init__(self) -> None:
+        self.keys: set[bytes] = set()
+        self._cut = (0, 1)  # partitions, parts
+        self._slices: list[set[bytes]] = []
+
+    def note(self, key: bytes, is_open: bool) -> None:
+        if is_open == (key in self.keys):
+            return
+        slices = [self._slices[slice_of(key, *self._cut)]] if self._slices else []
+        for keys in (self.keys, *slices):
+            if is_open:
+                keys.add(key)
+            else:
+                keys.discard(key)
+
+    def slice(self, partitions: int, part: int, parts: int) -> set[bytes]:
+        """Keys of one slice. A tick that is cut otherwise than the last one costs a pass over all keys."""
+        if parts <= 1:
+            return self.keys
+        if not self._slices or self._cut != (partitions, parts):
+            self._cut = (partitions, parts)
+            self._slices = [set() for _ in range(parts)]
+            for key in self.keys:
+                self._slices[slice_of(key, partitions, parts)].add(key)
+        return self._slices[part] if part < parts else set()

@@ -43,7 +43,7 @@ class MemoryStream:
             self.states.put(partition, key, blob)
         done: Mapping[TopicPartition, int] = {tp: batch[-1].offset + 1 for tp, batch in batches.items()}
         self._consumer.commit(done)
-        self.positions.done({tp.partition: at for tp, at in done.items()}, outcome.facts, outcome.scores)
+        self.positions.done({tp.partition: at for tp, at in done.items()}, len(records), outcome.facts, outcome.scores)
         return True
 
     def close(self) -> None:

@@ -24,16 +24,18 @@ class Positions:
     def revoked(self) -> None:
         with self._lock:
             self._next = {}
+            self._in_work = 0
 
     def begin(self, records: int) -> None:
+        """Records have been read and are worked on."""
         with self._lock:
-            self._in_work = records
+            self._in_work += records
 
-    def done(self, next_offsets: Mapping[int, int], facts: int, scores: int) -> None:
-        """A batch and everything that follows from it is acknowledged."""
+    def done(self, next_offsets: Mapping[int, int], records: int, facts: int, scores: int) -> None:
+        """Records and everything that follows from them is acknowledged."""
         with self._lock:
             self._next.update(next_offsets)
-            self._in_work = 0
+            self._in_work = max(0, self._in_work - records)
             self.facts += facts
             self.scores += scores
 

@@ -1,17 +1,15 @@
-"""The Faust stream: take a batch, score it, await outputs, write blobs, await them; only then the offsets may go.
+"""What both shells share: the step on its own thread, guards, positions, metrics, and what Faust tells us.
 
-Faust acknowledges a batch whatever happened to it, so nothing may leave the loop body but success: any other end of it,
-a cancellation too, ends the process, and the batch comes again.
+The shells (`adapters.take_shell`, `adapters.batch_shell`) call it through `adapters.shell.Handler`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
-from duly_risk.model import HazardModel
 from duly_runtime.clock import Clock
 from duly_runtime.log import Record
 from duly_runtime.logging import get_logger
@@ -24,118 +22,103 @@ from duly_runtime.metrics import (
     Metrics,
 )
 
-from scoring.adapters.faust_app import AckedTable, ScoringApp, TableStates, raw_topic
+from scoring.adapters.faust_app import AckedTable, ScoringApp
 from scoring.adapters.guards import EXIT_UNTRUSTED, ZombieGuard, end_process
-from scoring.application.outputs import Output
-from scoring.application.score_batch import BatchOutcome, Scorer
+from scoring.adapters.shell import Shell
+from scoring.application.ports import StateStore
+from scoring.application.score_batch import BatchOutcome
 from scoring.entrypoints.positions import Positions
 
 _log = get_logger(__name__)
 _CHECKPOINT_SECONDS = 1.0
 
 
-class ModelSource(Protocol):
-    """Where the serving model comes from. The first call may take seconds and runs in a worker thread."""
+class Step(Protocol):
+    """The work itself. Runs on the step thread only; never two calls at once."""
 
-    def current(self) -> HazardModel: ...
+    def portions(self, records: Sequence[Record]) -> Iterator[BatchOutcome]:
+        """Outcomes of records, in offset order within each partition; the states of one are readable before the next.
+
+        Raises what makes the process untrustworthy.
+        """
+
+    def recovered(self, states: StateStore) -> int:
+        """The store has been recovered: forget what was known of it. The number of debtors in it."""
 
 
 class Stream:
-    """The one agent, and the callbacks around it."""
+    """`adapters.shell.Handler`, and the callbacks of the app."""
 
     def __init__(
         self,
         app: ScoringApp,
         table: AckedTable,
-        source: str,
-        scorer: Scorer,
-        states: TableStates,
-        models: ModelSource,
+        shell: Shell,
+        step: Step,
         positions: Positions,
         guard: ZombieGuard,
         executor: Executor,
         clock: Clock,
         metrics: Metrics,
-        batch_records: int,
-        batch_wait_seconds: float,
     ) -> None:
         self._app = app
         self._table = table
-        self._source = source
-        self._scorer = scorer
-        self._states = states
-        self._models = models
+        self._shell = shell
+        self._step = step
         self._positions = positions
         self._guard = guard
         self._executor = executor
         self._clock = clock
         self._metrics = metrics
-        self._batch_records = batch_records
-        self._batch_wait_seconds = batch_wait_seconds
-        self._topics: dict[str, Any] = {}
 
     def attach(self) -> None:
-        """Register agent and callbacks with the app."""
+        """Register shell and callbacks with the app."""
         self._app.on_seek = self._positions.assigned
         self._table.on_recover(self._on_recovered)
         self._app.on_partitions_revoked.connect(self._on_revoked, weak=False)
         self._app.task(self._keep_checkpoints)
-        self._app.agent(raw_topic(self._app, self._source), name="score", concurrency=1)(self._run)
+        self._shell.attach(self)
 
-    async def _run(self, stream: Any) -> None:
-        try:
-            async for events in stream.take_events(self._batch_records, within=self._batch_wait_seconds):
-                try:
-                    await self._batch(events)
-                except BaseException:  # the process loop: `take_events` would acknowledge what follows
-                    end_process(EXIT_UNTRUSTED, "scoring.batch_failed")
-        except asyncio.CancelledError:
-            raise  # between batches: the worker stops, or its partitions move
-        except BaseException:
-            end_process(EXIT_UNTRUSTED, "scoring.stream_failed")
+    def portions(self, records: Sequence[Record]) -> Iterator[BatchOutcome]:
+        return self._step.portions(records)
 
-    async def _batch(self, events: Sequence[Any]) -> None:
-        started = self._clock.monotonic()
-        self._guard.checkpoint()
-        self._positions.begin(len(events))
-        self._states.open_batch(events)
-        records = [_record(event.message) for event in events]
-        outcome = await self._on_step_thread(records)
-        self._guard.checkpoint()
-        await self._send(outcome.outputs)
-        self._guard.checkpoint()
-        for (partition, key), blob in outcome.blobs.items():
-            self._states.put(partition, key, blob)
-        await asyncio.gather(*self._table.take_unacked())
-        next_offsets = {record.partition: record.offset + 1 for record in records}
-        self._positions.done(next_offsets, outcome.facts, outcome.scores)
-        self._observe(outcome, len(records), self._clock.monotonic() - started)
-
-    async def _on_step_thread(self, records: Sequence[Record]) -> BatchOutcome:
+    async def next(self, portions: Iterator[BatchOutcome]) -> BatchOutcome | None:
         # A thread of its own: the event loop keeps its heartbeats however long a tick takes.
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, lambda: self._scorer.score(records, self._models.current()))
+        outcome: BatchOutcome | None = await self._on_step_thread(lambda: next(portions, None))
+        return outcome
 
-    async def _send(self, outputs: Sequence[Output]) -> None:
-        futures = [
-            await self._topic(output.topic).send(key=output.key, value=output.value, headers=list(output.headers))
-            for output in outputs
-        ]
-        await asyncio.gather(*futures)
+    def checkpoint(self) -> None:
+        self._guard.checkpoint()
 
-    def _topic(self, name: str) -> Any:
-        if name not in self._topics:
-            self._topics[name] = raw_topic(self._app, name)
-        return self._topics[name]
+    def begin(self, records: int) -> float:
+        self._positions.begin(records)
+        return self._clock.monotonic()
+
+    def done(self, ends: Mapping[int, int], outcomes: Sequence[BatchOutcome], records: int, began: float) -> None:
+        facts, scores = sum(outcome.facts for outcome in outcomes), sum(outcome.scores for outcome in outcomes)
+        self._positions.done(ends, records, facts, scores)
+        topic, poison = self._app.source_topic, [poison for outcome in outcomes for poison in outcome.poison]
+        self._metrics.observe(STREAM_BATCH, self._clock.monotonic() - began, topic=topic)
+        self._metrics.count(STREAM_EVENTS, records - len(poison), topic=topic, outcome="handled")
+        for outcome in outcomes:
+            self._metrics.observe(STATE_BLOB_BYTES, max(map(len, outcome.blobs.values()), default=0))
+        for record in poison:
+            at = record.position
+            self._metrics.count(DLQ_RECORDS, topic=topic, reason=record.reason)
+            _log.warning("scoring.record_unusable", partition=at.partition, offset=at.offset, reason=record.reason)
+
+    def failed(self, event: str) -> NoReturn:
+        end_process(EXIT_UNTRUSTED, event)
+
+    async def _on_step_thread(self, work: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
     async def _on_recovered(self) -> None:
         """Faust swallows what this raises, so it must not."""
         try:
-            loop = asyncio.get_running_loop()
-            debtors = await loop.run_in_executor(self._executor, lambda: self._scorer.rebuild(self._states.scan()))
-            await loop.run_in_executor(self._executor, self._models.current)
+            debtors = await self._on_step_thread(lambda: self._step.recovered(self._shell.states))
             self._metrics.set(STATE_DEBTORS, debtors)
-            _log.info("scoring.state_recovered", debtors=debtors, open_debtors=len(self._scorer.open_debtors))
+            _log.info("scoring.state_recovered", debtors=debtors)
         except BaseException:
             end_process(EXIT_UNTRUSTED, "scoring.recovery_failed")
 
@@ -146,20 +129,3 @@ class Stream:
         while True:
             self._guard.checkpoint()
             await asyncio.sleep(_CHECKPOINT_SECONDS)
-
-    def _observe(self, outcome: BatchOutcome, records: int, seconds: float) -> None:
-        metrics = self._metrics
-        metrics.observe(STREAM_BATCH, seconds, topic=self._source)
-        metrics.count(STREAM_EVENTS, records - len(outcome.poison), topic=self._source, outcome="handled")
-        for blob in outcome.blobs.values():
-            metrics.observe(STATE_BLOB_BYTES, len(blob))
-        for poison in outcome.poison:
-            metrics.count(DLQ_RECORDS, topic=self._source, reason=poison.reason)
-            at = poison.position
-            _log.warning("scoring.record_unusable", partition=at.partition, offset=at.offset, reason=poison.reason)
-
-
-def _record(message: Any) -> Record:
-    # aiokafka gives headers as a sequence of pairs, Faust may hand on none.
-    headers = tuple((name, value) for name, value in message.headers or ())
-    return Record(message.topic, message.partition, message.offset, message.key or b"", message.value or b"", headers)

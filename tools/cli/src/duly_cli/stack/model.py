@@ -11,7 +11,7 @@ import kafka
 from duly_contracts.envelope import Envelope
 from duly_contracts.events import encode, event_of
 from duly_contracts.ids import named_id
-from duly_training.pipeline import TooFewSettledInvoices
+from duly_training.origin import TooFewSettledInvoices
 from duly_training.promotion import control_key, promotion_of
 from duly_training.registry import RegisteredModel
 from duly_training.train import train_on
@@ -55,7 +55,10 @@ def trained_model(
     except TooFewSettledInvoices as error:
         return Model(None, f"none, the rules score serves: {error}", play_from)
     how = "trained before" if report.reused else "trained"
-    return Model(report.model, f"{MODEL_NAME} version {report.model.version}, {how}", play_from)
+    version = f"{MODEL_NAME} version {report.model.version}"
+    if report.verdict is not None and not report.verdict.promote:
+        return Model(report.model, f"{version} ({report.kind}) serves: {report.verdict.short_reason}", play_from)
+    return Model(report.model, f"{version}, {how}", play_from)
 
 
 def promote(stack: LocalStack, model: Model) -> None:

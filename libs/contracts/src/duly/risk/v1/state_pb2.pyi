@@ -413,6 +413,7 @@ class ClosedState(_message.Message):
     LAST_ISSUED_DAY_FIELD_NUMBER: _builtins.int
     LAST_PAID_DAY_FIELD_NUMBER: _builtins.int
     BILLED_FIELD_NUMBER: _builtins.int
+    NAMED_FIELD_NUMBER: _builtins.int
     count: _builtins.int
     last_closed_day: _builtins.int
     """Key of the last one."""
@@ -424,6 +425,8 @@ class ClosedState(_message.Message):
     first_issued_day: _builtins.int
     last_issued_day: _builtins.int
     last_paid_day: _builtins.int
+    named: _builtins.bytes
+    """4-byte digests of their ids and of the payments and credit notes that they have allocations from."""
     @_builtins.property
     def delays(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Paid ones, in order: paid - due in days, clipped to -60..120."""
@@ -444,10 +447,11 @@ class ClosedState(_message.Message):
         last_issued_day: _builtins.int = ...,
         last_paid_day: _builtins.int = ...,
         billed: _abc.Iterable[Global___CurrencyTotal] | None = ...,
+        named: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["billed", b"billed", "count", b"count", "days_to_pay_sum", b"days_to_pay_sum", "delays", b"delays", "first_issued_day", b"first_issued_day", "invoices", b"invoices", "last_closed_day", b"last_closed_day", "last_invoice_id", b"last_invoice_id", "last_issue_day", b"last_issue_day", "last_issued_day", b"last_issued_day", "last_paid_day", b"last_paid_day"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["billed", b"billed", "count", b"count", "days_to_pay_sum", b"days_to_pay_sum", "delays", b"delays", "first_issued_day", b"first_issued_day", "invoices", b"invoices", "last_closed_day", b"last_closed_day", "last_invoice_id", b"last_invoice_id", "last_issue_day", b"last_issue_day", "last_issued_day", b"last_issued_day", "last_paid_day", b"last_paid_day", "named", b"named"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,105 @@
+"""The blobs in the Faust table's store, by partition and key, without Faust's current event. Private to Faust 0.15.3.
+
+Writing here writes no changelog: the batch shell and the recovery do that, or have it, by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import rocksdict
+from faust.stores.memory import Store as MemoryStore
+
+# Of one partition; Faust's defaults are 2 GiB of cache and 3 write buffers of 64 MB each, per partition.
+ROCKSDB_OPTIONS = {"block_cache_size": 32 << 20, "write_buffer_size": 8 << 20, "max_write_buffer_number": 2}
+
+
+class StoreDamaged(RuntimeError):
+    """The local copy of the state cannot be read or written. It is a cache: the next start makes it anew."""
+
+    code = "store_damaged"
+
+
+class Blobs(Protocol):
+    """What a store can do. One writer; reads may come from another thread."""
+
+    def get(self, partition: int, key: bytes) -> bytes | None: ...
+
+    def put(self, partition: int, blobs: Mapping[bytes, bytes], changelog_offset: int | None = None) -> None:
+        """Write blobs together. changelog_offset: of the last one, when the changelog has it already."""
+
+    def persist_offset(self, partition: int, changelog_offset: int) -> None:
+        """The changelog of a partition is in the store up to there."""
+
+    def note(self, partition: int, key: bytes) -> None:
+        """A blob was written through the table."""
+
+    def places(self) -> Iterable[tuple[int, bytes]]:
+        """(partition, key) of every debtor."""
+
+
+def blobs_of(table: Any) -> Blobs:
+    """The table's store, whichever it is."""
+    return MemoryBlobs(table.data) if isinstance(table.data, MemoryStore) else RocksBlobs(table.data)
+
+
+class MemoryBlobs:
+    """Faust's dict. It forgets the keys of partitions that went away, if it is told whose they are."""
+
+    def __init__(self, store: Any) -> None:
+        self._blobs: dict[bytes, bytes] = store.data
+        self._partitions: dict[bytes, int] = store._key_partition
+
+    def get(self, partition: int, key: bytes) -> bytes | None:
+        return self._blobs.get(key)
+
+    def put(self, partition: int, blobs: Mapping[bytes, bytes], changelog_offset: int | None = None) -> None:
+        self._blobs.update(blobs)
+        self._partitions.update(dict.fromkeys(blobs, partition))
+
+    def persist_offset(self, partition: int, changelog_offset: int) -> None:
+        """Nothing outlives the process."""
+
+    def note(self, partition: int, key: bytes) -> None:
+        self._partitions[key] = partition
+
+    def places(self) -> Iterable[tuple[int, bytes]]:
+        return [(partition, key) for key, partition in self._partitions.items()]
+
+
+class RocksBlobs:
+    """One RocksDB per partition. Raises StoreDamaged."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def get(self, partition: int, key: bytes) -> bytes | None:
+        try:
+            blob: bytes | None = self._store._db_for_partition(partition).get(key)
+        except Exception as error:  # rocksdict raises nothing narrower
+            raise StoreDamaged(f"partition {partition}: {error}") from error
+        return blob
+
+    def put(self, partition: int, blobs: Mapping[bytes, bytes], changelog_offset: int | None = None) -> None:
+        batch = rocksdict.WriteBatch(raw_mode=True)
+        for key, blob in blobs.items():
+            batch.put(key, blob)
+        if changelog_offset is not None:
+            batch.put(self._store.offset_key, str(changelog_offset).encode())
+        try:
+            self._store._db_for_partition(partition).write(batch)
+        except Exception as error:  # rocksdict raises nothing narrower
+            raise StoreDamaged(f"partition {partition}: {error}") from error
+
+    def persist_offset(self, partition: int, changelog_offset: int) -> None:
+        self.put(partition, {}, changelog_offset)
+
+    def note(self, partition: int, key: bytes) -> None:
+        """Each partition is a folder of its own."""
+
+    def places(self) -> Iterable[tuple[int, bytes]]:
+        actives = {tp.partition for tp in self._store.app.assignor.assigned_actives()}
+        for partition in sorted(actives & set(self._store._dbs)):
+            for key in self._store._visible_keys(self._store._dbs[partition]):
+                yield partition, key
