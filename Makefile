@@ -6,6 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 MEMBERS := $(wildcard libs/* services/* tools/*) training
 STAMP := .venv/.ready
+PEERS := $(or $(DULY_STATE),.duly)/peers/.ready
 export PYTHONDONTWRITEBYTECODE =
 
 ##@ Start
@@ -71,6 +72,8 @@ images: setup ## Build the five images; needs a Docker engine
 ##@ Measure
 bench: setup ## Throughput and latency of the hot paths, as JSON
 	@$(BIN)/python -m bench $(ARGS)
+bench-peers: setup $(PEERS) ## The engine job on our shells, Faust, Quix Streams and aiokafka, each tuned and checked
+	@$(BIN)/python -m bench.peers $(ARGS)
 
 ##@ Model
 train: setup ## Train on a ledger export and register the model: LEDGER=DIR
@@ -89,4 +92,10 @@ $(STAMP): requirements/dev.txt requirements/bootstrap.txt $(addsuffix /pyproject
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(addprefix -e ./,$(MEMBERS))
 	@touch $@
 
-.PHONY: setup up demo demo-once down purge test unit chaos test-docker check lint types arch proto-check generated manifests fix generate lock images bench train help
+$(PEERS): requirements/peers.txt $(STAMP)
+	@echo "environment of the peers: packages, each checked against its hash"
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(@D)
+	@$(BIN)/uv pip sync --quiet --python $(@D)/bin/python --require-hashes --compile-bytecode requirements/peers.txt
+	@touch $@
+
+.PHONY: setup up demo demo-once down purge test unit chaos test-docker check lint types arch proto-check generated manifests fix generate lock images bench bench-peers train help

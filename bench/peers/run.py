@@ -234,12 +234,18 @@ def checked(topics: Topics, run: Worker, source: Source, scores: Sequence[Stored
     )
 
 
-def pin_here(core: int) -> bool:
-    """Put this process beside the broker; False where the system cannot pin."""
+@contextmanager
+def pinned(core: int) -> Iterator[bool]:
+    """This process on one core while open; False where the system cannot pin."""
     if not hasattr(os, "sched_setaffinity"):
-        return False
+        yield False
+        return
+    before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
-    return True
+    try:
+        yield True
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _ends(records: Sequence[Record]) -> dict[int, int]:
