@@ -22,6 +22,11 @@ def named_id(kind: str, *parts: str) -> str:
     return _uuid5(kind, *parts)
 
 
+def record_id(topic: str, partition: int, offset: int) -> str:
+    """Id of a record that names no event, from its place: what waits for it needs a name for it."""
+    return named_id("record", topic, str(partition), str(offset))
+
+
 def _uuid5(*parts: str) -> str:
     # Length prefixes keep ("a|b", "c") and ("a", "b|c") apart.
     return str(uuid5(_NAMESPACE, "".join(f"{len(part)}:{part}" for part in parts)))

@@ -47,7 +47,7 @@ class Bench:
         other = Bench(self.model)
         other.store = self.store
         other.scorer = Scorer(self.store, 12)
-        other.scorer.rebuild(self.store.scan())
+        other.scorer.rebuild(self.store.places())
         return other
 
     def blobs(self) -> dict[bytes, bytes]:

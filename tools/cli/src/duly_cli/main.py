@@ -14,6 +14,7 @@ from duly_runtime.clock import SystemClock
 
 from duly_cli import ports as port_table
 from duly_cli.credentials import SCOPES, Credentials
+from duly_cli.dlq.commands import app as dlq_app
 from duly_cli.errors import CommandFailed, Interrupted, StackError
 from duly_cli.folders import STATE_VARIABLE, StateFolder, running_stack, stop_running
 from duly_cli.ledgers import SEED_DEFAULT, LedgerChoice
@@ -31,6 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.add_typer(dlq_app, name="dlq")
 
 StateOption = Annotated[
     Path, typer.Option("--state", envvar=STATE_VARIABLE, help="Folder for everything that is kept.", file_okay=False)
