@@ -260,6 +260,39 @@ def _desk(state: Path, tenant: str, by: str) -> Desk:
 
 
 @app.command()
+def backtest(
+    known_until: Annotated[
+        datetime, typer.Option("--known-until", formats=["%Y-%m-%d"], help="Learn from what was known before this day.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="File for the predictions; cash.csv is written beside it.")],
+    ledger: Annotated[
+        str, typer.Option("--ledger", envvar="LEDGER", help="Ledger export (folder) or CSV that a mapping fits.")
+    ] = "",
+    predict_from: Annotated[
+        datetime | None,
+        typer.Option("--predict-from", formats=["%Y-%m-%d"], help="First issue date to predict [--known-until]."),
+    ] = None,
+    predict_to: Annotated[
+        datetime | None,
+        typer.Option("--predict-to", formats=["%Y-%m-%d"], help="Last issue date to predict, inclusive [last issued]."),
+    ] = None,
+    snapshots: Annotated[
+        str, typer.Option("--snapshots", help="Days to forecast cash at, with commas [every second Monday].")
+    ] = "",
+    seed: Annotated[int, typer.Option("--seed", help="Of the training and the simulated cash.")] = SEED_DEFAULT,
+    state: StateOption = _STATE,
+) -> None:
+    """Train on what was known before a day, replay the rest of the ledger, write what would have been predicted."""
+    from duly_cli.backtest import BacktestChoice, run_backtest
+
+    if not ledger:
+        raise CommandFailed("Say which ledger to test on: --ledger FOLDER or --ledger FILE.csv.")
+    first, last = (day.date() if day else None for day in (predict_from, predict_to))
+    choice = BacktestChoice(Path(ledger), out, known_until.date(), first, last, snapshots, seed)
+    run_backtest(choice, StateFolder(state), Terminal())
+
+
+@app.command()
 def preflight(state: StateOption = _STATE, base_port: BaseOption = BASE_DEFAULT) -> None:
     """Check Python, platform, disk and ports without starting anything."""
     from duly_localstack.ports import require_free_ports
