@@ -16,7 +16,7 @@ from duly_runtime.log import Record
 from duly_runtime.poison_meter import TooMuchPoison
 from scoring.application import score_batch
 from scoring.application.outputs import Output
-from scoring.application.ports import MemoryStates
+from scoring.application.ports import MemoryStates, OneModel
 from scoring.application.pure_fold import pure_fold
 from scoring.application.score_batch import Scorer
 
@@ -29,14 +29,14 @@ KEY = debtor_key("acme", "D-1")
 class Bench:
     """A scorer with its store, fed batch by batch as the stream does."""
 
-    def __init__(self, model: Any = None, partitions: int = 12) -> None:
+    def __init__(self, models: Any = None, partitions: int = 12) -> None:
         self.store = MemoryStates()
         self.scorer = Scorer(self.store, partitions)
-        self.model = model or RulesModel()
+        self.models = models or OneModel(RulesModel())
         self.outputs: list[Output] = []
 
     def feed(self, records: list[Record]) -> list[Output]:
-        outcome = self.scorer.score(records, self.model)
+        outcome = self.scorer.score(records, self.models)
         for (partition, key), blob in outcome.blobs.items():
             self.store.put(partition, key, blob)
         self.outputs += outcome.outputs
@@ -44,7 +44,7 @@ class Bench:
 
     def restarted(self) -> Bench:
         """Another process on the same store."""
-        other = Bench(self.model)
+        other = Bench(self.models)
         other.store = self.store
         other.scorer = Scorer(self.store, 12)
         other.scorer.rebuild(self.store.scan())
@@ -59,7 +59,7 @@ def types(outputs: list[Output]) -> list[str]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_batch_cuts_do_not_change_a_byte(seed: int, play_ledger: Any, rules: RulesModel) -> None:
+def test_batch_cuts_do_not_change_a_byte(seed: int, play_ledger: Any, rules: OneModel) -> None:
     book = play_ledger(seed=seed, debtors=12, days=30, live_days=15)
     expected = pure_fold(book.records, rules, book.partitions)
     rng = random.Random(seed)
@@ -73,7 +73,7 @@ def test_batch_cuts_do_not_change_a_byte(seed: int, play_ledger: Any, rules: Rul
     assert len(bench.outputs) == len(expected.outputs)
 
 
-def test_partitions_may_arrive_in_any_order_to_each_other(play_ledger: Any, rules: RulesModel) -> None:
+def test_partitions_may_arrive_in_any_order_to_each_other(play_ledger: Any, rules: OneModel) -> None:
     book = play_ledger(seed=9, debtors=12, days=20, live_days=10)
     expected = pure_fold(book.records, rules, book.partitions)
     bench = Bench()
@@ -90,7 +90,7 @@ def test_a_replay_sends_nothing_and_writes_the_same_blob_again(book: Any) -> Non
     bench.feed(book.records)
     before = bench.blobs()
 
-    outcome = bench.restarted().scorer.score(book.records, bench.model)
+    outcome = bench.restarted().scorer.score(book.records, bench.models)
     assert outcome.outputs == []
     assert {key: blob for (_, key), blob in outcome.blobs.items()} == before
 
@@ -114,10 +114,10 @@ def test_a_replayed_tick_writes_the_blobs_it_had_written_and_a_further_tick_of_t
     before = bench.blobs()
 
     again = bench.restarted()
-    replayed = again.scorer.score([tick], bench.model)
+    replayed = again.scorer.score([tick], bench.models)
     assert (replayed.outputs, {key: blob for (_, key), blob in replayed.blobs.items()}) == ([], before)
     further = next(one for one in book.tick(DAY, hour=10) if one.partition == invoice.partition)
-    outcome = again.scorer.score([further], bench.model)
+    outcome = again.scorer.score([further], bench.models)
     assert (outcome.outputs, outcome.blobs) == ([], {})
 
 
@@ -242,7 +242,7 @@ def test_a_model_that_answers_nonsense_is_not_the_events_fault(book: Any) -> Non
             return np.full((len(static), 182), np.nan, dtype=np.float32)
 
     book.invoice("D-1", "INV-1", DAY)
-    bench = Bench(Broken())
+    bench = Bench(OneModel(Broken()))
     with pytest.raises(HazardInvalid):
         bench.feed(book.records)
     assert bench.blobs() == {}
