@@ -94,16 +94,16 @@ class OnDask:
         client_class: Any = import_module("distributed").Client
         dxgb: Any = import_module("xgboost.dask")
 
-        with client_class(self._address, set_as_default=False) as client:
+        with client_class(self._address) as client:
             shared = delayed(client.scatter(source, broadcast=True))
             columns: list[list[Any]] = [[], [], []]
             for start in source.starts(self._batch_snapshots):
-                rows = source.rows_in(start, self._batch_snapshots)
                 part = delayed(_arrays, nout=3)(shared, start, self._batch_snapshots)
-                shapes = ((rows, N_FEATURES), (rows,), (rows,))
+                # How many rows a batch has is known where it is made.
+                shapes = ((np.nan, N_FEATURES), (np.nan,), (np.nan,))
                 for column, values, shape in zip(columns, part, shapes, strict=True):
                     column.append(da.from_delayed(values, shape=shape, dtype=np.float32))
-            x, y, weight = (da.concatenate(column) for column in columns)
+            x, y, weight = (da.concatenate(column, allow_unknown_chunksizes=True) for column in columns)
             matrix = dxgb.DaskQuantileDMatrix(
                 client, x, y, weight=weight, feature_names=list(NAMES), max_bin=parameters["max_bin"]
             )

@@ -86,10 +86,6 @@ class RowSource:
         inside = (paid >= self.from_day) & (paid < self.until_day)
         return int((inside & (self._spans()[1] > 0)).sum())
 
-    def rows_in(self, start: int, snapshots: int = BATCH_SNAPSHOTS) -> int:
-        """Rows of one batch, after thinning."""
-        return len(self.part(start, snapshots).y)
-
     def every(self, nth: int) -> RowSource:
         """The rows of every nth snapshot."""
         return replace(self, snapshots=self.snapshots.where(np.arange(len(self.snapshots)) % nth == 0))

@@ -28,15 +28,15 @@ def margins(booster, source):
 
 
 def test_rows_in_files_give_the_trees_of_memory(source, in_memory, tmp_path):
-    grown = ExternalMemory(tmp_path, batch_snapshots=700).train(
-        source, parameters(source.events(), SETTINGS, 7), ROUNDS
-    )
+    chosen = parameters(source.events(), SETTINGS, 7)
+    grown = ExternalMemory(tmp_path, batch_snapshots=700).train(source, chosen, ROUNDS)
     # Bins are found batch by batch, so thresholds may lie a bin apart.
     assert np.abs(margins(grown, source) - margins(in_memory, source)).mean() < 0.02
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
+@pytest.mark.sockets
 def test_two_dask_workers_give_the_trees_of_memory(source, in_memory):
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
         grown = OnDask(cluster.scheduler_address, batch_snapshots=2_000).train(

@@ -25,21 +25,27 @@ _TENANT = "demo"
 
 @dataclass(frozen=True, slots=True)
 class Learning:
-    """What a person asked for. choice.play_from: only what was known before. threads: of XGBoost."""
+    """What a person asked for. choice.play_from: only what was known before. threads, dask: where trees are grown."""
 
     choice: LedgerChoice
     threads: int
     report: Path | None
+    dask: str = ""
+
+    @property
+    def settings(self) -> FitSettings:
+        return FitSettings(threads=self.threads, dask=self.dask)
 
 
 def train_ledger(learning: Learning, tracking_uri: str, terminal: Terminal) -> TrainingReport:
     """Fit, judge, register in that MLflow; nothing scores until it is promoted. Raises CommandFailed."""
     ledger, until = _ledger(learning.choice, terminal)
-    settings = FitSettings(threads=learning.threads)
     with terminal.steps():
         line = terminal.line(f"Train on what was known before {until}")
         try:
-            report = train_on(ledger, tracking_uri, until, learning.choice.seed, _shown(line.progress), settings)
+            report = train_on(
+                ledger, tracking_uri, until, learning.choice.seed, _shown(line.progress), learning.settings
+            )
         except TooFewSettledInvoices as error:
             line.failed()
             raise CommandFailed(f"The ledger is too thin for a model: {error}. The rules score serves.") from error
@@ -57,14 +63,13 @@ def train_ledger(learning: Learning, tracking_uri: str, terminal: Terminal) -> T
 def evaluate_ledger(learning: Learning, months: int, terminal: Terminal) -> bool:
     """Rolling origins, printed; whether the gain over every baseline is sure. Raises CommandFailed."""
     ledger, until = _ledger(learning.choice, terminal)
-    settings = FitSettings(threads=learning.threads)
     with terminal.steps():
         line = terminal.line("Fold the history once")
         timeline = timeline_of(read_history(ledger, until), lambda done, total: line.progress(done, total, "debtors"))
         line.done(f"{len(timeline.snapshots):,} snapshots of {len(timeline.invoice_ids):,} invoices")
         line = terminal.line("Fit and judge at each origin")
         try:
-            evaluation = evaluate(timeline, months, settings, learning.choice.seed, _shown(line.progress))
+            evaluation = evaluate(timeline, months, learning.settings, learning.choice.seed, _shown(line.progress))
         except TooFewSettledInvoices as error:
             line.failed()
             raise CommandFailed(f"The ledger is too thin to be judged at {months} origins: {error}.") from error

@@ -59,8 +59,9 @@ UntilOption = Annotated[
 DaysOption = Annotated[int, typer.Option("--days", min=0, max=3660, help="Play only so many days; 0 = all.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Of the simulated company and of the training.")]
 ReportOption = Annotated[Path | None, typer.Option("--report", help="Also write the report there, as Markdown.")]
-ThreadsOption = Annotated[
-    int, typer.Option("--threads", min=1, max=64, help="Of XGBoost; more pay off on idle cores.")
+ThreadsOption = Annotated[int, typer.Option("--threads", min=1, max=64, help="Of XGBoost; more pay off on idle cores.")]
+DaskOption = Annotated[
+    str, typer.Option("--dask", help="Grow the trees on the workers of this Dask scheduler, tcp://host:port.")
 ]
 Promoted = Literal["champion", "challenger"]
 _STATE = Path(".duly")
@@ -177,6 +178,7 @@ def train(
     ] = "",
     report: ReportOption = None,
     threads: ThreadsOption = 1,
+    dask: DaskOption = "",
     state: StateOption = _STATE,
 ) -> None:
     """Fit the risk model on a ledger, judge it on its latest invoices, register it; `duly promote` lets it score.
@@ -187,7 +189,7 @@ def train(
     from duly_cli.with_running import attached
 
     where = tracking_uri or attached(StateFolder(state)).mlflow.tracking_uri
-    learning = Learning(_choice(ledger, until, 0, seed), threads, report)
+    learning = Learning(_choice(ledger, until, 0, seed), threads, report, dask)
     if not train_ledger(learning, where, Terminal()).promoted:
         raise typer.Exit(EXIT_NOT_HELD)
 
@@ -200,6 +202,7 @@ def evaluate(
     seed: SeedOption = SEED_DEFAULT,
     report: ReportOption = None,
     threads: ThreadsOption = 1,
+    dask: DaskOption = "",
 ) -> None:
     """Judge the risk model at rolling monthly origins of a ledger. Registers nothing.
 
@@ -208,7 +211,7 @@ def evaluate(
     """
     from duly_cli.learning import Learning, evaluate_ledger
 
-    learning = Learning(_choice(ledger, until, 0, seed), threads, report)
+    learning = Learning(_choice(ledger, until, 0, seed), threads, report, dask)
     if not evaluate_ledger(learning, months, Terminal()):
         raise typer.Exit(EXIT_NOT_HELD)
 
