@@ -22,6 +22,7 @@ from duly_runtime.tracing import configure_tracing
 
 from scoring.adapters.batch_shell import BatchShell
 from scoring.adapters.faust_app import (
+    TABLE,
     AckedTable,
     ScoringApp,
     app_id,
@@ -38,6 +39,7 @@ from scoring.adapters.guards import (
     end_after,
 )
 from scoring.adapters.kafka_preflight import LEDGER, GroupOffsets, NotReadyToStart, Preflight
+from scoring.adapters.local_state import discard_unusable, state_folder
 from scoring.adapters.mlflow_registry import MlflowRegistry, RegisteredModels
 from scoring.adapters.model_control import Promotion, newest_champion
 from scoring.adapters.shell import Shell
@@ -160,6 +162,11 @@ def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None
     try:
         preflight = Preflight(settings.kafka_bootstrap_servers)
         partitions = preflight.check_topics(changelog_topic(settings.app_version))
+        discard_unusable(
+            state_folder(settings.data_dir, app_id(settings.app_version)),
+            TABLE,
+            preflight.ends(changelog_topic(settings.app_version)),
+        )
         promotion = newest_champion(preflight)
         preflight.close()
     except NotReadyToStart as error:

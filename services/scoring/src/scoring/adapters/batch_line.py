@@ -149,12 +149,11 @@ class BatchLine:
         portions = self._handler.portions(chunk)
         outcomes: list[BatchOutcome] = []
         while not self._emptying:
-            await self._slots.acquire()
             outcome = await self._handler.next(portions)
             if outcome is None:
-                self._slots.release()
                 self._sent.put_nowait(_ChunkEnd(ends, outcomes, len(chunk), began))
                 return
+            await self._slots.acquire()
             self._handler.checkpoint()
             for (partition, key), blob in outcome.blobs.items():
                 self._states.put(partition, key, blob)
@@ -174,7 +173,7 @@ class BatchLine:
 
     async def _write_states(self, outcome: BatchOutcome) -> Sequence[Ack]:
         changelog = self._table.changelog_topic_name
-        rows = {
+        rows: dict[tuple[str, int], list[Row]] = {
             (changelog, partition): [(key, blob, []) for key, blob in blobs.items()]
             for partition, blobs in self._states.store(outcome.blobs).items()
         }

@@ -46,6 +46,11 @@ class Preflight:
             )
         return counts[LEDGER]
 
+    def ends(self, topic: str) -> Mapping[int, int]:
+        """Next offset of each partition."""
+        tps = [kafka.TopicPartition(topic, p) for p in self._reader.partitions_for_topic(topic) or ()]
+        return {tp.partition: end for tp, end in self._reader.end_offsets(tps).items()}
+
     def read_compacted(self, topic: str) -> Mapping[bytes, tuple[Sequence[tuple[str, bytes]], bytes]]:
         """Newest (headers, value) per key of a topic, from its beginning to its end. An absent topic is empty."""
         tps = [kafka.TopicPartition(topic, p) for p in self._reader.partitions_for_topic(topic) or ()]
