@@ -116,7 +116,7 @@ class BatchLine:
         await asyncio.shield(self._stepping)
 
     async def empty(self) -> None:
-        """Wait until nothing is in flight. A tick stops between two portions and comes again."""
+        """Wait until nothing is in flight. A tick of many portions stops between two of them and comes again."""
         self._emptying = True
         try:
             if self._stepping is not None:
@@ -148,7 +148,7 @@ class BatchLine:
         began = self._handler.begin(len(chunk))
         portions = self._handler.portions(chunk)
         outcomes: list[BatchOutcome] = []
-        while not self._emptying:
+        while not (self._emptying and len(outcomes) > 1):
             outcome = await self._handler.next(portions)
             if outcome is None:
                 self._sent.put_nowait(_ChunkEnd(ends, outcomes, len(chunk), began))
