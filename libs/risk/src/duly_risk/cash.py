@@ -12,16 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from duly_risk.curves import WEEK, Floats
-from duly_risk.outlook import CASH_WEEKS
+from duly_risk.curves import CASH_WEEKS, WEEK, Floats, Ints
 
 DRAWS = 1_000
 CASH_DAYS = CASH_WEEKS * WEEK
 # Rows x draws held at once: 4 M float32 are 16 MB.
 _CELLS_AT_ONCE = 4_000_000
 _NODES, _TABLE, _LOGIT_MAX = 41, 2_001, 25.0
-
-Index = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,7 @@ class OpenBook:
 
     amounts: Floats
     hazards: Floats
-    debtors: Index
+    debtors: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +92,8 @@ def simulate_fresh(fresh: FreshCash, generator: np.random.Generator, draws: int 
 
 def _factors(generator: np.random.Generator, variance: float, shape: tuple[int, int]) -> NDArray[np.float32]:
     """What an effect multiplies the odds with."""
-    return np.exp(generator.standard_normal(shape, dtype=np.float32) * np.float32(np.sqrt(variance)))
+    normal = generator.standard_normal(shape, dtype=np.float32)
+    return np.asarray(np.exp(normal * np.float32(np.sqrt(variance))))
 
 
 def _centred_odds(hazards: Floats, effects: Effects) -> NDArray[np.float32]:
@@ -107,7 +105,7 @@ def _centred_odds(hazards: Floats, effects: Effects) -> NDArray[np.float32]:
     return np.exp(np.interp(hazards, means, logits)).astype(np.float32)
 
 
-def _whole_debtors(debtors: Index, rows_max: int) -> list[slice]:
+def _whole_debtors(debtors: Ints, rows_max: int) -> list[slice]:
     """Slices of about `rows_max` rows that never cut a debtor in two. debtors: (n,), sorted."""
     slices: list[slice] = []
     begin = 0

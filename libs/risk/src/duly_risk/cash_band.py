@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from duly_risk.cash import Effects, Floats, Index, OpenBook
-from duly_risk.outlook import CASH_WEEKS
+from duly_risk.cash import Effects, OpenBook
+from duly_risk.curves import CASH_WEEKS, Floats, Ints
 
 LOW, HIGH = 0.1, 0.9
 COVERAGE = HIGH - LOW
@@ -55,8 +55,8 @@ class Misses:
     """How far cash fell from earlier forecasts. week: 0..12; ended: day on which the week ended; multiple: |cash -
     expected| / half width on that side, all (n,)."""
 
-    week: Index
-    ended: Index
+    week: Ints
+    ended: Ints
     multiple: Floats
 
 
@@ -85,7 +85,7 @@ def _moments(book: OpenBook, by_week: Floats, week: int) -> tuple[Floats, Floats
     luck = hazard * (1.0 - hazard)
     _, group = np.unique(book.debtors, return_inverse=True)
     parts = (np.minimum(by_week[:, week], rest) - rest * hazard, rest**2 * luck, rest * luck)
-    residual, variance, scale = (np.bincount(group, part) for part in parts)
+    residual, variance, scale = (np.bincount(group, part).astype(np.float64) for part in parts)
     return residual, variance, scale
 
 

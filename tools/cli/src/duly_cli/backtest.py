@@ -73,7 +73,7 @@ def run_backtest(choice: BacktestChoice, state: StateFolder, terminal: Terminal)
 def _window(choice: BacktestChoice, ledger: Ledger) -> Window:
     issued = [invoice.issue_date for invoice in ledger.records.invoices]
     first = choice.predict_from or choice.known_until
-    last = choice.predict_to or max(issued, default=first)
+    last = choice.predict_to or max([first, *issued])
     try:
         return window_of(choice.known_until, first, last, _dates(choice.snapshots), choice.seed)
     except WindowInvalid as error:

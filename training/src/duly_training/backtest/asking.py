@@ -9,8 +9,7 @@ from itertools import groupby
 
 from duly_risk.book import Book, Terms, book_of
 from duly_risk.facts import InvoiceStated, Position, RiskEvent, Tick
-from duly_risk.measures import debtor_measures, invoice_measures
-from duly_risk.plan import claimable_minor
+from duly_risk.measures import Measures, invoice_measures, measures_of
 from duly_risk.state import DebtorState
 from duly_risk.step import fold
 
@@ -50,7 +49,7 @@ class Question:
     terms: Terms
     as_of_day: int
     amount_minor: int
-    measures: Sequence[float]
+    measures: Measures
     receipts: Receipts
 
 
@@ -98,19 +97,13 @@ class _Debtor:
                 yield from self._open_book(book_of(state), day)
 
     def _about(self, book: Book, asked: Sequence[tuple[Purpose, Terms]], day: int) -> Iterator[Question]:
-        shared = debtor_measures(book)
         for purpose, terms in asked:
-            row = invoice_measures(book, terms, day, shared)
+            row = invoice_measures(book, terms, day)
             yield self._question(purpose, terms, day, terms.total_minor, row)
 
     def _open_book(self, book: Book, day: int) -> Iterator[Question]:
-        if not book.open:
-            return
-        shared, claimable = debtor_measures(book), claimable_minor(book)
-        for invoice in book.open:
-            terms = invoice.terms
-            row = invoice_measures(book, terms, day, shared)
-            yield self._question(Purpose.OPEN, terms, day, claimable[terms.invoice_id], row)
+        for invoice, row in zip(book.open, measures_of(book, day), strict=True):
+            yield self._question(Purpose.OPEN, invoice.terms, day, invoice.claimable_minor, row)
 
-    def _question(self, purpose: Purpose, terms: Terms, day: int, amount_minor: int, row: Sequence[float]) -> Question:
+    def _question(self, purpose: Purpose, terms: Terms, day: int, amount_minor: int, row: Measures) -> Question:
         return Question(purpose, self._number, self._debtor_id, terms, day, amount_minor, row, self._receipts)

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from duly_risk.cash import CASH_DAYS, Floats, FreshCash, OpenBook, week_hazards
+from duly_risk.cash import CASH_DAYS, FreshCash, OpenBook, week_hazards
 from duly_risk.cash_band import Paid
-from duly_risk.curves import WEEK
+from duly_risk.curves import CASH_WEEKS, WEEK, Floats
 from duly_risk.facts import InvoiceStated
-from duly_risk.outlook import CASH_WEEKS
 
 from duly_training.backtest.asking import Question
 from duly_training.backtest.receipts import receipts_of

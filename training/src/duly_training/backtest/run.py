@@ -16,7 +16,7 @@ from duly_training.backtest.asking import Purpose, Question, Sought, questions_o
 from duly_training.backtest.books import NewInvoiceHabits, OpenBooks, daily_totals
 from duly_training.backtest.cash_rows import CashBands, Prospect, cash_rows, effects_of
 from duly_training.backtest.fit_cache import FitCache
-from duly_training.backtest.predictions import in_order, prediction_row
+from duly_training.backtest.predictions import in_order, prediction_rows
 from duly_training.backtest.serving import Served, served
 from duly_training.fit import FitSettings
 from duly_training.history import History
@@ -88,7 +88,7 @@ class _Replay:
         if questions:
             info = self.models.model.info
             curves = survival_of(questions, self.models.model)
-            self.predictions += [prediction_row(one, curve, info) for one, curve in zip(questions, curves, strict=True)]
+            self.predictions += prediction_rows(questions, curves, info)
 
     def _gather(self, batch: Sequence[Question], final: bool) -> None:
         model = self.models.model if final else self.models.earlier

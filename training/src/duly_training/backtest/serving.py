@@ -13,17 +13,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import xgboost as xgb
+from duly_booster.artefact import frame_of
+from duly_booster.model import BoosterHazards
 from duly_risk.curves import HORIZON_DAYS, Floats
 from duly_risk.days import on_business_days
 from duly_risk.facts import SourceReceived
 from duly_risk.features import features_of, schema_sha256
 from duly_risk.measures import curve_days
-from duly_risk.model import FeatureFrame, HazardModel, ModelInfo, Role
+from duly_risk.model import HazardModel, ModelInfo, Role
 
 from duly_training.backtest.closed_days import ClosedDaysModel, closed_days
 from duly_training.backtest.debtor_rate import DebtorRateModel, debtor_rate_model
 from duly_training.backtest.fit_cache import FitCache, StoredFit
-from duly_training.fit import FRAME_ATTRIBUTE, BoosterModel, FitSettings
+from duly_training.fit import FitSettings
 from duly_training.folding import timeline_of
 from duly_training.history import History
 from duly_training.origin import TooFewSettledInvoices, fit_before, known_before
@@ -85,11 +87,10 @@ def _fitted(
     return StoredFit(bytes(final.save_raw("ubj")), bytes(earlier.save_raw("ubj")), "")
 
 
-def _booster_model(booster: xgb.Booster) -> BoosterModel:
+def _booster_model(booster: xgb.Booster) -> BoosterHazards:
     """Named by its bytes: equal data, settings and code give an equal name."""
     version = f"hazard-{hashlib.sha256(booster.save_raw('ubj')).hexdigest()[:12]}"
-    frame = FeatureFrame.from_json(str(booster.attr(FRAME_ATTRIBUTE)))
-    return BoosterModel(booster, ModelInfo("risk", version, Role.CHAMPION, schema_sha256(), frame))
+    return BoosterHazards(booster, ModelInfo("risk", version, Role.CHAMPION, schema_sha256(), frame_of(booster)))
 
 
 def baseline_of(timeline: Timeline, day: int) -> DebtorRateModel:

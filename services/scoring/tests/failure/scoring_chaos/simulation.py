@@ -45,8 +45,12 @@ class Died(BaseException):
 
 @dataclass(slots=True)
 class Disk:
-    """What outlives the process. records: by topic and partition, in the order the broker took them."""
+    """What outlives the process. records: by topic and partition, in the order the broker took them.
 
+    local: the store of a worker that keeps one, which may be ahead of the changelog; None = it begins empty.
+    """
+
+    local: SimpleNamespace | None = None
     records: dict[tuple[str, int], list[Record]] = field(default_factory=lambda: defaultdict(list))
     committed: dict[int, int] = field(default_factory=dict)
 
@@ -172,7 +176,7 @@ class SimTable:
     def __init__(self, producer: SimProducer, disk: Disk) -> None:
         self._producer = producer
         self._unacked: list[Any] = []
-        self.blobs = MemoryBlobs(SimpleNamespace(data={}, _key_partition={}))
+        self.blobs = MemoryBlobs(disk.local or _empty_store())
         for (topic, partition), records in disk.records.items():
             if topic == CHANGELOG:
                 AckedTable.apply_records(self, partition, records)  # type: ignore[arg-type]
@@ -190,6 +194,10 @@ class SimTable:
 
     async def _written(self, key: bytes, blob: bytes, partition: int) -> None:
         await (await self._producer.send_rows([(key, blob, [])], CHANGELOG, partition))
+
+
+def _empty_store() -> SimpleNamespace:
+    return SimpleNamespace(data={}, _key_partition={})
 
 
 class Inline(Executor):
@@ -368,7 +376,8 @@ class Simulated:
 
 def simulate(seed: int, shell: str, book: Ledger, model: HazardModel, dies_at: Sequence[int]) -> Simulated:
     """Lives that die at the given awaits, with a refused send now and then, and one that comes to the end."""
-    rng, disk = random.Random(seed), Disk()
+    rng = random.Random(seed)
+    disk = Disk(local=rng.choice((None, _empty_store())))
     real, lives = stream_module.end_process, 0
     try:
         for at in (*dies_at, 0):
