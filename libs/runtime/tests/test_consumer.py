@@ -16,7 +16,7 @@ from duly_runtime.database import Database, UnitOfWork
 from duly_runtime.loops import Wake
 from duly_runtime.metrics import Metrics
 from duly_runtime.poison_meter import TooMuchPoison
-from duly_runtime.schema import RUNTIME_SCHEMA
+from duly_runtime.schema import RUNTIME_SCHEMA, WAITING_EVENTS_SCHEMA
 from duly_testing.clock import FakeClock
 from duly_testing.memory_log import MemoryLog
 
@@ -30,6 +30,7 @@ TOPIC = "ledger-events"
 def database(pg_dsn: str) -> Iterator[Database]:
     with psycopg.connect(pg_dsn) as connection:
         connection.execute(RUNTIME_SCHEMA)
+        connection.execute(WAITING_EVENTS_SCHEMA)
         connection.execute("create table seen (event_id text not null)")
     opened = Database(pg_dsn, Wake(), max_connections=3)
     yield opened
@@ -245,3 +246,32 @@ def test_what_is_kept_of_a_failure_quotes_no_values(
     with database.reading() as connection:
         rows = connection.execute("select headers from outbox").fetchall()
     assert all(b"Jane" not in b64decode(value) for row in rows for _, value in row["headers"])
+
+
+def test_an_event_that_was_put_aside_and_comes_again_takes_effect_and_the_last_one_frees_its_key(
+    database: Database, memory_log: MemoryLog, fake_clock: FakeClock
+) -> None:
+    happened: list[str] = []
+    broken = {"a", "b"}
+
+    def handle(event: ReceivedEvent, uow: UnitOfWork) -> None:
+        if event.envelope.id in broken:
+            raise ValueError(event.envelope.id)
+        remember(event, uow)
+
+    loop = ConsumerLoop(
+        "c", "test", memory_log, [TOPIC], database, {ledger.InvoiceVoided: handle}, fake_clock, Metrics(),
+        lambda record, reason, uow: happened.append("marked"), lambda key, uow: happened.append(f"free {key.decode()}"),
+    )  # fmt: skip
+    for event_id in ("a", "b", "c"):
+        write(memory_log, event_id)
+    drain(loop)
+    broken.clear()
+    write(memory_log, "a")
+    drain(loop)
+    assert happened == ["marked", "marked"]
+    write(memory_log, "b", b"", "duly.ledger.event_dismissed.v1")
+    write(memory_log, "a")
+    drain(loop)
+    assert happened == ["marked", "marked", "free t|D-1"]
+    assert seen(database) == ["c", "a"]

@@ -6,16 +6,14 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
-import numpy as np
 import xgboost as xgb
-from duly_risk.features import FEATURES, NAMES, curve_matrix, schema_sha256
-from duly_risk.model import CurveDays, FeatureFrame, Hazards, ModelInfo, Role, Rows
+from duly_booster.artefact import SCHEMA_ATTRIBUTE, label
+from duly_booster.model import BoosterHazards
+from duly_risk.features import FEATURES, NAMES
+from duly_risk.model import FeatureFrame, ModelInfo, Role
 
 from duly_training.backends import quantile_matrix
 from duly_training.dataset import Dataset
-
-FRAME_ATTRIBUTE = "duly_frame"
-SCHEMA_ATTRIBUTE = "duly_schema_sha256"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,33 +69,17 @@ def count_rounds(train: Dataset, later: Dataset, settings: FitSettings, seed: in
     return booster[: min(rounds, booster.num_boosted_rounds())], rounds
 
 
-def predict(booster: xgb.Booster, rows: Rows) -> Hazards:
-    """h of each row, one thread. rows: (n, features) float32. A row alone and in a batch give equal bytes."""
-    return np.asarray(booster.inplace_predict(rows), dtype=np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class BoosterModel:
-    """A freshly fitted Booster as a HazardModel, for evaluation and golden rows."""
-
-    booster: xgb.Booster
-    info: ModelInfo
-
-    def curves(self, static: Rows, days: CurveDays) -> Hazards:
-        return predict(self.booster, curve_matrix(static, days)).reshape(len(static), -1)
-
-
 def as_model(
     booster: xgb.Booster, frame: FeatureFrame, version: str = "unregistered", role: Role = Role.CHAMPION
-) -> BoosterModel:
+) -> BoosterHazards:
     """A Booster as the model that scoring knows."""
     schema = str(booster.attr(SCHEMA_ATTRIBUTE))
-    return BoosterModel(booster, ModelInfo("risk", version, role, schema, frame))
+    return BoosterHazards(booster, ModelInfo("risk", version, role, schema, frame))
 
 
 def labelled(booster: xgb.Booster, frame: FeatureFrame) -> xgb.Booster:
     """The Booster with frame and schema hash as attributes, set to one thread."""
-    booster.set_attr(**{FRAME_ATTRIBUTE: frame.to_json(), SCHEMA_ATTRIBUTE: schema_sha256()})
+    label(booster, frame)
     booster.set_param({"nthread": 1})
     return booster
 

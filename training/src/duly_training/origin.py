@@ -7,13 +7,14 @@ from enum import StrEnum
 
 import numpy as np
 import xgboost as xgb
+from duly_booster.model import BoosterHazards
 from duly_risk.features import NAMES
 from duly_risk.model import FeatureFrame, Role
 
 from duly_training.backends import backend_for
 from duly_training.calibration import Calibration, calibrated, fitted_calibration
 from duly_training.dataset import Dataset, RowSource
-from duly_training.fit import BoosterModel, FitSettings, as_model, count_rounds, labelled, parameters
+from duly_training.fit import FitSettings, as_model, count_rounds, labelled, parameters
 from duly_training.frame import frame_of
 from duly_training.timeline import Outcomes, Timeline
 
@@ -54,11 +55,11 @@ class FittedModel:
     sample: Dataset
 
     @property
-    def model(self) -> BoosterModel:
+    def model(self) -> BoosterHazards:
         return as_model(self.booster, self.known.frame)
 
     @property
-    def fallback_model(self) -> BoosterModel:
+    def fallback_model(self) -> BoosterHazards:
         """The same, marked as what serves in place of a refused model."""
         return as_model(self.booster, self.known.frame, "debtor-rate", Role.FALLBACK)
 

@@ -5,11 +5,12 @@ from datetime import date
 import numpy as np
 import pytest
 import xgboost as xgb
+from duly_booster.model import predict
 from duly_risk.days import day_of
 from duly_risk.features import FEATURES, INDEX, N_FEATURES, NAMES
 from duly_risk.model import Role
 from duly_training.calibration import Calibration, calibrated, fitted_calibration
-from duly_training.fit import FitSettings, predict
+from duly_training.fit import FitSettings
 from duly_training.origin import Kind, TooFewSettledInvoices, fit_before
 from duly_training.pipeline import release, served_before
 

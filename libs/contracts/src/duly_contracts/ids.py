@@ -23,6 +23,11 @@ def named_id(kind: str, *parts: str) -> str:
     return _uuid5(kind, *parts)
 
 
+def record_id(topic: str, partition: int, offset: int) -> str:
+    """Id of a record that names no event, from its place: what waits for it needs a name for it."""
+    return named_id("record", topic, str(partition), str(offset))
+
+
 def _uuid5(*parts: str) -> str:
     """`str(uuid5(...))` of the standard library, a third of its time: ids are made for every event and output."""
     # Length prefixes keep ("a|b", "c") and ("a", "b|c") apart.

@@ -160,4 +160,5 @@ _READERS: dict[type[Message], Callable[[Any, str], Fact | Tick]] = {
     ledger.PartyUpserted: _no_change,
     ledger.LedgerDriftDetected: _no_change,
     ledger.LedgerDriftCleared: _no_change,
+    ledger.LedgerEventDismissed: _no_change,
 }

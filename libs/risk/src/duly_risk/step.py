@@ -65,12 +65,14 @@ def fold(state: DebtorState, event: RiskEvent, position: Position) -> Folded:
     """The state after one event. Events of a debtor must come in offset order; a repeated offset or fact is a no-op."""
     if state.applied is not None and position.offset <= state.applied.offset:
         return Folded(state, changed=False, rescore=False)
+    waited, state = bool(state.degraded_event_ids), _not_waiting_for(state, event.event_id)
+    restored = waited and not state.degraded_event_ids
     if isinstance(event.body, Tick):
-        return _fold_tick(state, event.body, event.backfill, position)
+        folded = _fold_tick(state, event.body, event.backfill, position)
+        return Folded(folded.state, folded.changed, folded.rescore, restored)
     this = digest(event.event_id, _DIGEST_BYTES)
     if holds(state.recent_facts, this) or holds(state.earlier_facts, this):
-        return Folded(replaced(state, applied=position), changed=False, rescore=False)
-    degraded = tuple(known for known in state.degraded_event_ids if known != event.event_id)
+        return Folded(replaced(state, applied=position), changed=False, rescore=False, restored=restored)
     day = max(state.business_day, event.business_day)
     earlier, recent, week_day = _week_of(state, day)
     after = replaced(
@@ -81,10 +83,15 @@ def fold(state: DebtorState, event: RiskEvent, position: Position) -> Folded:
         recent_facts=(recent + this)[-RECENT_FACTS * _DIGEST_BYTES :],
         earlier_facts=earlier,
         week_day=week_day,
-        degraded_event_ids=degraded,
     )
-    restored = bool(state.degraded_event_ids) and not degraded
     return Folded(after, changed=True, rescore=not event.backfill and after.business_day > 0, restored=restored)
+
+
+def _not_waiting_for(state: DebtorState, event_id: str) -> DebtorState:
+    """Whatever an event changes: once it can be used, nothing waits for it, also if it was applied before."""
+    if event_id not in state.degraded_event_ids:
+        return state
+    return replaced(state, degraded_event_ids=tuple(known for known in state.degraded_event_ids if known != event_id))
 
 
 def _fold_tick(state: DebtorState, tick: Tick, backfill: bool, position: Position) -> Folded:

@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 from duly_contracts.envelope import Envelope, EnvelopeInvalid
 from duly_contracts.events import EventUndecodable, EventUnknown, decode
+from duly_contracts.ids import record_id
 from google.protobuf.message import Message
 
 from duly_runtime.clock import Clock
@@ -40,6 +41,7 @@ class ReceivedEvent:
 
 EventHandler = Callable[[ReceivedEvent, UnitOfWork], None]
 UnusableHandler = Callable[[Record, str, UnitOfWork], None]
+RestoredHandler = Callable[[bytes, UnitOfWork], None]
 
 
 class _Overtaken(RuntimeError):
@@ -56,7 +58,8 @@ class ConsumerLoop:
     """Hands each event to the handler of its message type; once in effect, while inbox row or position is kept.
 
     Three fates of a record: done; transient fault -> the partition pauses and comes back; unusable -> dead letter and
-    `on_unusable` in one transaction. Events without a handler only move the position.
+    `on_unusable` in one transaction. Events without a handler only move the position. Once every event of a key that
+    was put aside has come again and could be used, `on_restored` is called with the key.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class ConsumerLoop:
         clock: Clock,
         metrics: Metrics,
         on_unusable: UnusableHandler | None = None,
+        on_restored: RestoredHandler | None = None,
     ) -> None:
         self.name = name
         self._service = service
@@ -78,6 +82,7 @@ class ConsumerLoop:
         self._clock = clock
         self._metrics = metrics
         self._on_unusable = on_unusable
+        self._on_restored = on_restored
         self._paused: dict[TopicPartition, _Paused] = {}
         self._poison = PoisonMeter()
         self.applied: dict[TopicPartition, int] = self._stored_positions()
@@ -120,11 +125,12 @@ class ConsumerLoop:
         with self._database.unit_of_work() as uow:
             self._advance(uow.connection, partition, records[0].offset, records[-1].offset + 1)
             events = [_decode(record) for record in records]
-            fresh = self._claim(uow.connection, events)
+            fresh, awaited = self._claim(uow.connection, events)
             for event in events:
                 if event.envelope.id in fresh:
                     fresh.discard(event.envelope.id)
                     self._handle(event, uow)
+            self._restore(awaited, uow)
         self.applied[partition] = records[-1].offset + 1
         for _ in records:
             self._poison.good()
@@ -157,6 +163,7 @@ class ConsumerLoop:
         with self._database.unit_of_work() as uow:
             self._advance(uow.connection, partition, record.offset, record.offset + 1)
             dead_letter(uow, record, self._service, reason, detail)
+            self._await_again(uow.connection, record)
             if self._on_unusable is not None and b"\x00" not in record.key:  # PostgreSQL's text holds no NUL
                 self._on_unusable(record, reason, uow)
         self.applied[partition] = record.offset + 1
@@ -170,18 +177,42 @@ class ConsumerLoop:
         outcome = "handled" if handler else "ignored"
         self._metrics.count(STREAM_EVENTS, topic=event.record.topic, outcome=outcome)
 
-    def _claim(self, connection: Connection, events: list[ReceivedEvent]) -> set[str]:
+    def _await_again(self, connection: Connection, record: Record) -> None:
+        """Remember an event that a replay may bring again."""
+        named = dict(record.headers).get("ce_id", b"").decode(errors="replace").replace("\x00", "")
+        event_id = named or record_id(record.topic, record.partition, record.offset)
+        connection.execute(
+            "insert into waiting_event (consumer, event_id, key) values (%s, %s, %s) on conflict do nothing",
+            (self.name, event_id, record.key),
+        )
+
+    def _restore(self, awaited: set[bytes], uow: UnitOfWork) -> None:
+        """For each key of which nothing waits any more."""
+        if not awaited or self._on_restored is None:
+            return
+        waiting = uow.connection.execute(
+            "select distinct key from waiting_event where consumer = %s and key = any(%s)", (self.name, list(awaited))
+        ).fetchall()
+        for key in sorted(awaited - {bytes(row["key"]) for row in waiting}):
+            self._on_restored(key, uow)
+
+    def _claim(self, connection: Connection, events: list[ReceivedEvent]) -> tuple[set[str], set[bytes]]:
+        """Ids that have had no effect yet; keys of events that were put aside before and are here again."""
         rows = [(self.name, e.envelope.id, e.record.topic, e.record.partition, e.record.offset) for e in events]
         ids, topics, partitions, offsets = ([row[i] for row in rows] for i in (1, 2, 3, 4))
-        fresh = connection.execute(
+        found = connection.execute(
+            "with fresh as ("
             'insert into inbox (consumer, event_id, topic, "partition", "offset")'
             " select %s, * from unnest(%s::text[], %s::text[], %s::int[], %s::bigint[])"
-            " on conflict do nothing returning event_id",
-            (self.name, ids, topics, partitions, offsets),
+            " on conflict do nothing returning event_id), awaited as ("
+            "delete from waiting_event where consumer = %s and event_id = any(%s) returning key)"
+            " select event_id, null::bytea as key from fresh union all select null, key from awaited",
+            (self.name, ids, topics, partitions, offsets, self.name, ids),
         ).fetchall()
+        fresh = {row["event_id"] for row in found if row["event_id"] is not None}
         if len(fresh) < len(events):
             self._metrics.count(INBOX_DUPLICATES, len(events) - len(fresh), topic=events[0].record.topic)
-        return {row["event_id"] for row in fresh}
+        return fresh, {bytes(row["key"]) for row in found if row["key"] is not None}
 
     def _advance(self, connection: Connection, partition: TopicPartition, first: int, after: int) -> None:
         moved = connection.execute(

@@ -48,3 +48,15 @@ create table policy_clock (
     instant timestamptz not null
 );
 """
+
+# Events that were put aside and have not been used since: a debtor is marked while there are any of its key.
+WAITING_EVENTS_SCHEMA = """
+create table waiting_event (
+    consumer text not null,
+    event_id text not null,
+    key bytea not null,
+    since timestamptz not null default now(),
+    primary key (consumer, event_id, key)
+);
+create index waiting_event_key on waiting_event (consumer, key);
+"""

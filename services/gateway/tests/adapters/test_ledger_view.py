@@ -6,6 +6,8 @@ import random
 from datetime import UTC, datetime
 
 import pytest
+from duly_contracts.envelope import Envelope
+from duly_contracts.events import encode
 from duly_contracts.keys import debtor_key
 from duly_policy import Channel
 from gateway.adapters.postgres.pictures import read_picture
@@ -107,3 +109,18 @@ def test_a_fact_that_cannot_be_read_degrades_its_debtor_and_nobody_else(world):
     assert not picture(world, "D-2").degraded
     world.settle()
     assert len(world.log.records("ledger-events-dlq")) == 2
+
+
+def test_a_debtor_is_free_again_once_every_fact_that_could_not_be_read_came_again_or_was_dismissed(world):
+    def send(event_id: str, value: bytes, name: str = "invoice.voided") -> None:
+        headers = Envelope(event_id, f"duly.{name}.v1", "test", "D-1", NOON, "acme").to_headers()
+        world.log.producer("test").send("ledger-events", debtor_key("acme", "D-1"), value, headers)
+
+    world.debtor("D-1")
+    send("a", b"\xff")
+    send("b", b"\xff")
+    assert picture(world).degraded
+    send("a", encode(ledger.InvoiceVoided(invoice_id="INV-1", debtor_id="D-1", on="2031-03-01")))
+    assert picture(world).degraded
+    send("b", b"", "ledger.event_dismissed")
+    assert not picture(world).degraded

@@ -16,7 +16,12 @@ from ledger_sync.application.receive_delivery import delivery_from
 
 from duly.ingress.v1 import events_pb2 as pb
 
-NOT_FROM_SOURCES = {"ledger.drift_detected", "ledger.drift_cleared", "calendar.business_date_advanced"}
+NOT_FROM_SOURCES = {
+    "ledger.drift_detected",
+    "ledger.drift_cleared",
+    "ledger.event_dismissed",
+    "calendar.business_date_advanced",
+}
 AT = datetime(2031, 3, 1, 9, 30, tzinfo=UTC)
 
 

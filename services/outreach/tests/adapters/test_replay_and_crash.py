@@ -134,7 +134,7 @@ def test_an_unusable_record_makes_a_person_decide_about_its_debtor(world):
     assert world.gateway.contacts == []
 
 
-def test_a_dead_letter_is_read_again_after_the_fix_as_the_readme_says(world, monkeypatch):
+def test_a_dead_letter_that_is_replayed_after_the_fix_takes_effect_and_frees_its_debtor(world, monkeypatch):
     world.party()
     with monkeypatch.context() as broken:
         broken.setattr(ledger_fold, "stated", lambda *_: [][0])
@@ -145,16 +145,12 @@ def test_a_dead_letter_is_read_again_after_the_fix_as_the_readme_says(world, mon
     (letter,) = world.log.records("ledger-events-dlq")
     headers = {name: value.decode() for name, value in letter.headers}
     assert headers["dlq_service"] == "outreach"
-    world.stop()
-    world.execute(
-        "update consumer_position set next_offset = %s"
-        " where consumer = 'outreach-consumer' and topic = 'ledger-events' and \"partition\" = %s",
-        int(headers["dlq_offset"]),
-        int(headers["dlq_partition"]),
-    )
-    world.execute("update debtor set unusable_here = false where tenant = 'acme' and debtor_id = 'D-1'")
-    world.start()
+    assert world.rows("select unusable_here from debtor") == [{"unusable_here": True}]
+    own = [(name, value) for name, value in letter.headers if not name.startswith("dlq_")]
+    world.log.producer("duly-dlq").send("ledger-events", letter.key, letter.value, own).result(1)
     world.run()
+
+    assert world.rows("select unusable_here from debtor") == [{"unusable_here": False}]
 
     assert world.rows("select open_minor from invoice") == [{"open_minor": 20000}]
     world.play_until("2026-06-05")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict, deque
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,22 +11,28 @@ from typing import Any
 import pytest
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from hypothesis import given
+from hypothesis import strategies as st
 from scoring.adapters import faust_app
-from scoring.adapters.faust_app import AckedTable, TableStates, applied_offset, debtors_table, make_app, raw_topic
+from scoring.adapters.batch_shell import BatchConsumer, chunks_of
+from scoring.adapters.faust_app import AckedTable, applied_offset, debtors_table, make_app, raw_topic
+from scoring.adapters.faust_consumer import SourceConsumer
+from scoring.adapters.faust_recovery import BatchRecovery
+from scoring.adapters.take_shell import TableStates
 
 from duly.risk.v1 import state_pb2
 
 SOURCE, CHANGELOG = TP("ledger-events", 0), TP("scoring-debtors-changelog", 0)
 
 
-@pytest.fixture
-def app(tmp_path: Path) -> Any:
+@pytest.fixture(params=["memory", "rocksdb"])
+def app(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
     return make_app(
         bootstrap_servers="127.0.0.1:1,127.0.0.1:2",
         source="ledger-events",
         data_dir=tmp_path,
         instance_id="scoring-0",
-        store="memory://",
+        store=request.param,
         app_version=1,
         session_timeout_seconds=45.0,
         recovery_delay_seconds=0.0,
@@ -38,8 +44,8 @@ def blob(offset: int) -> bytes:
     return state_pb2.DebtorState(applied=state_pb2.AppliedPosition(partition=3, offset=offset)).SerializeToString()
 
 
-def changelog_event(key: bytes, value: bytes) -> Any:
-    return SimpleNamespace(key=key, value=value, message=SimpleNamespace(key=key, value=value, partition=3))
+def changelog(offset: int, key: bytes, value: bytes) -> Any:
+    return SimpleNamespace(key=key, value=value, offset=offset)
 
 
 def test_the_app_commits_late_creates_nothing_and_outlives_a_restart(app: Any) -> None:
@@ -61,12 +67,26 @@ def test_topics_and_table_carry_raw_bytes(app: Any) -> None:
 
 def test_recovery_never_goes_back_behind_a_newer_blob(app: Any) -> None:
     table = debtors_table(app)
-    table.apply_changelog_batch([changelog_event(b"a|1", blob(5)), changelog_event(b"a|1", blob(3))])
-    assert applied_offset(table.data[b"a|1"]) == 5
-    table.apply_changelog_batch([changelog_event(b"a|1", blob(4)), changelog_event(b"a|2", blob(1))])
-    assert (applied_offset(table.data[b"a|1"]), applied_offset(table.data[b"a|2"])) == (5, 1)
-    table.apply_changelog_batch([changelog_event(b"a|1", blob(6))])
-    assert applied_offset(table.data[b"a|1"]) == 6
+
+    def applied(key: bytes) -> int:
+        return applied_offset(table.blobs.get(3, key) or b"")
+
+    table.apply_records(3, [changelog(0, b"a|1", blob(5)), changelog(1, b"a|1", blob(3))])
+    assert applied(b"a|1") == 5
+    table.apply_records(3, [changelog(2, b"a|1", blob(4)), changelog(3, b"a|2", blob(1))])
+    assert (applied(b"a|1"), applied(b"a|2")) == (5, 1)
+    table.apply_records(3, [changelog(4, b"a|1", blob(6))])
+    assert applied(b"a|1") == 6
+    assert set(table.blobs.places()) == ({(3, b"a|1"), (3, b"a|2")} if app.conf.store.scheme == "memory" else set())
+
+
+def test_the_local_store_remembers_how_far_it_has_the_changelog(app: Any) -> None:
+    table = debtors_table(app)
+    table.apply_records(3, [changelog(7, b"a|1", blob(5)), changelog(9, b"a|1", blob(3))])
+    kept = app.conf.store.scheme == "rocksdb"
+    assert table.persisted_offset(TP("scoring-debtors-changelog", 3)) == (9 if kept else None)
+    table.blobs.persist_offset(3, 12)
+    assert table.persisted_offset(TP("scoring-debtors-changelog", 3)) == (12 if kept else None)
 
 
 def test_each_blob_is_written_in_the_partition_of_its_own_event(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +111,15 @@ def test_each_blob_is_written_in_the_partition_of_its_own_event(app: Any, monkey
     assert sent == [(2, b"a|2"), (1, b"a|1")]
     assert len(table.take_unacked()) == 2
     assert table.take_unacked() == []
-    assert states.get(1, b"a|1") == blob(1)
+    assert (states.get(1, b"a|1"), states.get(2, b"a|1")) in [(blob(1), None), (blob(1), blob(1))]
+
+
+def a_consumer(kind: type[SourceConsumer] = SourceConsumer) -> Any:
+    """A consumer without a group behind it."""
+    consumer = object.__new__(kind)
+    consumer._fetching, consumer.epoch, consumer.flow_active = asyncio.Lock(), 0, True
+    consumer._read_offset, consumer._acked = defaultdict(lambda: None), defaultdict(list)
+    return consumer
 
 
 @pytest.fixture
@@ -120,7 +148,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[set[TP]]:
 def test_nothing_of_the_source_is_fetched_before_the_state_is_recovered(
     active: set[TP], ready: bool, expected: list[set[TP]], asked: list[set[TP]]
 ) -> None:
-    consumer = object.__new__(faust_app._Consumer)
+    consumer = a_consumer()
     consumer.live = set(active)
     consumer.app = SimpleNamespace(source_topic="ledger-events", tables=SimpleNamespace(actives_ready=ready))
     assert asyncio.run(consumer._getmany(consumer.live, 1.0)) == {}
@@ -141,10 +169,90 @@ def test_partitions_without_a_commit_are_read_from_their_beginning(monkeypatch: 
 
     monkeypatch.setattr(driver.Consumer, "perform_seek", perform_seek)
     monkeypatch.setattr(driver.Consumer, "assignment", lambda self: source)
-    consumer = object.__new__(faust_app._Consumer)
-    consumer._read_offset = defaultdict(lambda: None)
+    consumer = a_consumer()
     consumer._thread = SimpleNamespace(seek_to_beginning=seek_to_beginning)
     consumer.app = SimpleNamespace(source_topic="ledger-events", on_seek=told.append)
     asyncio.run(consumer.perform_seek())
     assert [(tp.topic, tp.partition) for tp in rewound] == [("ledger-events", 1)]
     assert told == [{0: 7, 1: 0}]
+
+
+@pytest.mark.parametrize("moved", ["a seek", "a stopped flow"])
+def test_what_was_fetched_before_positions_moved_is_dropped(monkeypatch: pytest.MonkeyPatch, moved: str) -> None:
+    order: list[str] = []
+    consumer = a_consumer()
+    consumer.app = SimpleNamespace(
+        source_topic="ledger-events", tables=SimpleNamespace(actives_ready=True), on_seek=lambda offsets: None
+    )
+
+    async def getmany(self: Any, active: set[TP], timeout: float) -> dict[TP, list[Any]]:
+        order.append("fetch begins")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        order.append("fetch ends")
+        return {SOURCE: [changelog(0, b"k", b"v")]}
+
+    async def perform_seek(self: Any) -> None:
+        order.append("seek")
+
+    monkeypatch.setattr(driver.Consumer, "_getmany", getmany)
+    monkeypatch.setattr(driver.Consumer, "perform_seek", perform_seek)
+    monkeypatch.setattr(driver.Consumer, "stop_flow", lambda self: order.append("stop"))
+    monkeypatch.setattr(driver.Consumer, "assignment", lambda self: set())
+
+    async def both() -> Any:
+        fetch = asyncio.ensure_future(consumer._getmany({SOURCE}, 1.0))
+        await asyncio.sleep(0)
+        if moved == "a seek":
+            await consumer.perform_seek()
+        else:
+            consumer.stop_flow()
+        return await fetch
+
+    assert asyncio.run(both()) == {}
+    expected = {
+        "a seek": ["fetch begins", "fetch ends", "seek"],
+        "a stopped flow": ["fetch begins", "stop", "fetch ends"],
+    }
+    assert order == expected[moved]
+
+
+def test_the_changelog_goes_into_the_table_and_ends_the_recovery() -> None:
+    applied: list[tuple[int, list[int]]] = []
+    table = SimpleNamespace(apply_records=lambda p, records: applied.append((p, [r.offset for r in records])))
+    recovery = object.__new__(BatchRecovery)
+    recovery.active_tps, recovery.standby_tps = {CHANGELOG}, set()
+    recovery.active_offsets, recovery.active_highwaters = Counter({CHANGELOG: 4}), Counter({CHANGELOG: 7})
+    recovery.standby_offsets, recovery.standby_highwaters = Counter(), Counter()
+    recovery.tp_to_table, recovery.in_recovery = {CHANGELOG: table}, True
+    recovery.tables = SimpleNamespace(standbys_ready=True)
+    recovery.app = SimpleNamespace(in_recovery=True)
+    recovery._active_events_received_at, recovery._standby_events_received_at = {}, {}
+    recovery._processing_times = deque()
+
+    recovery.take(CHANGELOG, [changelog(offset, b"k", b"v") for offset in (4, 5, 6)])
+    assert (applied, recovery.in_recovery, recovery.signal_recovery_end.is_set()) == ([(0, [5, 6])], True, False)
+    recovery.take(TP("scoring-debtors-changelog", 9), [changelog(0, b"k", b"v")])
+    recovery.take(CHANGELOG, [changelog(7, b"k", b"v")])
+    assert (applied[1:], recovery.in_recovery, recovery.signal_recovery_end.is_set()) == ([(0, [7])], False, True)
+
+
+def test_the_batch_shell_commits_the_newest_finished_offset_and_no_record_twice() -> None:
+    consumer = a_consumer(BatchConsumer)
+    consumer.app = SimpleNamespace(source_topic="ledger-events")
+    consumer._finished = {}
+    consumer.finished({0: 5, 1: 9})
+    consumer.finished({0: 7})
+    assert (consumer._new_offset(SOURCE), consumer._new_offset(SOURCE)) == (7, None)
+    consumer._read_offset[SOURCE] = 7
+    unread = consumer._unread({SOURCE: [changelog(offset, b"k", b"v") for offset in (5, 6, 7, 9)]})
+    assert [record.offset for record in unread[0]] == [7, 9]
+
+
+@given(st.dictionaries(st.integers(0, 11), st.integers(1, 1500), max_size=12), st.integers(1, 512))
+def test_chunks_hold_every_record_once_and_keep_the_order_of_each_partition(lengths: dict[int, int], size: int) -> None:
+    fetched = {p: [changelog(offset, b"k", str(p).encode()) for offset in range(n)] for p, n in lengths.items()}
+    chunks = list(chunks_of(fetched, size))
+    assert all(1 <= len(chunk) <= size for chunk in chunks)
+    for partition, records in fetched.items():
+        assert [r for chunk in chunks for r in chunk if r.value == str(partition).encode()] == records

@@ -22,4 +22,4 @@ def test_it_is_called_with_run_or_nothing(capsys: pytest.CaptureFixture[str]) ->
 
 def test_by_default_a_worker_is_the_first_of_its_set_and_waits_for_nobody(tmp_path: Path) -> None:
     settings = Settings(kafka_bootstrap_servers="127.0.0.1:1", data_dir=tmp_path)
-    assert (settings.instance_id, settings.store, settings.recovery_delay_seconds) == ("scoring-0", "memory://", 0.0)
+    assert (settings.instance_id, settings.store, settings.recovery_delay_seconds) == ("scoring-0", "memory", 0.0)

@@ -1,9 +1,9 @@
-"""The loop body: outputs, then blobs, then the position; any other end of it ends the process."""
+"""Both shells: outputs, then blobs, then the position; any other end of a batch ends the process."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from types import SimpleNamespace
@@ -12,84 +12,192 @@ from typing import Any
 import pytest
 from duly_contracts.keys import debtor_key, partition_of
 from duly_runtime.metrics import Metrics
+from scoring.adapters.batch_line import BatchLine, PendingStates
 from scoring.adapters.guards import EXIT_UNTRUSTED, ZombieGuard
-from scoring.application.ports import MemoryStates
+from scoring.adapters.take_shell import TakeShell
 from scoring.application.score_batch import Scorer
 from scoring.entrypoints import stream as stream_module
 from scoring.entrypoints.positions import Positions
+from scoring.entrypoints.scoring_step import ScoringStep
 from scoring.entrypoints.stream import Stream
 
 PARTITION = partition_of(debtor_key("acme", "D-1"), 12)
+DAY = date(2031, 3, 3)
 
 
 class Ended(BaseException):
     """Instead of the end of the process."""
 
 
-class Store(MemoryStates):
-    """Blobs in a dict; says when one is written."""
+class Blobs:
+    """The table's store, in a dict; says when something is written."""
 
     def __init__(self, happened: list[str]) -> None:
-        super().__init__()
+        self.blobs: dict[tuple[int, bytes], bytes] = {}
         self._happened = happened
 
-    def open_batch(self, events: Any) -> None: ...
+    def get(self, partition: int, key: bytes) -> bytes | None:
+        return self.blobs.get((partition, key))
 
-    def put(self, partition: int, key: bytes, blob: bytes) -> None:
+    def put(self, partition: int, blobs: dict[bytes, bytes], changelog_offset: int | None = None) -> None:
         self._happened.append("blob")
-        super().put(partition, key, blob)
+        self.blobs.update({(partition, key): blob for key, blob in blobs.items()})
+
+    def note(self, partition: int, key: bytes) -> None: ...
+
+    def persist_offset(self, partition: int, changelog_offset: int) -> None: ...
 
 
 class Bench:
-    """The agent of a stream over fakes of Faust. sending, writing: the acknowledgements of an output and of a blob."""
+    """A stream over fakes of Faust. sending, writing: the acknowledgements of an output and of a blob."""
 
     def __init__(self, model: Any, clock: Any) -> None:
         self.happened: list[str] = []
-        self.store = Store(self.happened)
+        self.blobs = Blobs(self.happened)
         self.positions = Positions()
-        self.sending: Callable[[], Awaitable[None]] = lambda: self._acknowledged("output acknowledged")
-        self.writing: Callable[[], Awaitable[None]] = lambda: self._acknowledged("blob acknowledged")
+        self.sending: Callable[[], Awaitable[None]] = lambda: self.acknowledged("output acknowledged")
+        self.writing: Callable[[], Awaitable[None]] = lambda: self.acknowledged("blob acknowledged")
         self.model: Callable[[], Any] = lambda: model
-        self.agent: Any = None
-        app = SimpleNamespace(
+        self.app: Any = SimpleNamespace(
+            source_topic="ledger-events",
             on_partitions_revoked=SimpleNamespace(connect=lambda fn, weak: None),
             task=lambda fn: fn,
-            agent=lambda topic, name, concurrency: self._keep_agent,
-            topic=lambda name, **kwargs: SimpleNamespace(send=self._send),
         )
-        table = SimpleNamespace(on_recover=lambda fn: None, take_unacked=lambda: [self.writing()])
-        stream = Stream(
-            app, table, "ledger-events", Scorer(self.store, 12), self.store,  # type: ignore[arg-type]
-            SimpleNamespace(current=lambda: self.model()), self.positions, ZombieGuard(clock), ThreadPoolExecutor(1),
-            clock, Metrics(), 128, 0.1,
-        )  # fmt: skip
-        stream.attach()
+        self.table: Any = SimpleNamespace(
+            on_recover=lambda fn: None, take_unacked=lambda: [self.writing()], blobs=self.blobs
+        )
+        self._clock = clock
+
+    def attach(self, shell: Any) -> None:
+        step = ScoringStep(Scorer(shell.states, 12), SimpleNamespace(current=lambda: self.model()))
+        executor = ThreadPoolExecutor(1)
+        guard = ZombieGuard(self._clock)
+        Stream(self.app, self.table, shell, step, self.positions, guard, executor, self._clock, Metrics()).attach()
+
+    async def acknowledged(self, what: str) -> None:
+        await asyncio.sleep(0.01)
+        self.happened.append(what)
+
+    def let_go(self) -> None:
+        self.happened.append(f"acknowledged at {self.positions.snapshot()[0].get(PARTITION)}")
+
+
+class TakeBench(Bench):
+    """The stock shell; Faust hands out batches, and the next one acknowledges the one before."""
+
+    def __init__(self, model: Any, clock: Any) -> None:
+        super().__init__(model, clock)
+        self.app.agent = lambda topic, name, concurrency: self._keep_agent
+        self.app.topic = lambda name, **kwargs: SimpleNamespace(send=self._send)
+        self._agent: Any = None
+        self.shell = TakeShell(self.app, self.table, 128, 0.1)
+        self.shell._states.put = lambda partition, key, blob: self.blobs.put(partition, {key: blob})  # type: ignore[method-assign]
+        self.attach(self.shell)
 
     def run(self, *batches: list[Any]) -> None:
-        """Batches through the agent, as Faust hands them out: the next one acknowledges the one before."""
-        asyncio.run(self.agent(SimpleNamespace(take_events=lambda n, within: self._handed_out(batches))))
+        asyncio.run(self._agent(SimpleNamespace(take_events=lambda n, within: self._handed_out(batches))))
 
     async def _handed_out(self, batches: tuple[list[Any], ...]) -> AsyncIterator[list[Any]]:
         for batch in batches:
             yield [SimpleNamespace(message=record) for record in batch]
-            self.happened.append(f"acknowledged at {self.positions.snapshot()[0].get(PARTITION)}")
+            self.let_go()
 
     def _keep_agent(self, agent: Any) -> Any:
-        self.agent = agent
+        self._agent = agent
         return agent
 
     async def _send(self, **record: Any) -> Awaitable[None]:
         self.happened.append("output")
         return asyncio.ensure_future(self.sending())
 
-    async def _acknowledged(self, what: str) -> None:
-        await asyncio.sleep(0.01)
-        self.happened.append(what)
+
+class Producer:
+    """aiokafka's, as far as the line uses it. A batch takes `batch_rows` records."""
+
+    def __init__(self, bench: Bench, batch_rows: int = 1000) -> None:
+        self.sent: list[tuple[str, int, int]] = []
+        self._bench = bench
+        self._rows = batch_rows
+
+    async def partitions_for(self, topic: str) -> set[int]:
+        return set(range(12))
+
+    def create_batch(self) -> Any:
+        rows: list[bytes] = []
+
+        def append(key: bytes, value: bytes, timestamp: None, headers: list[Any]) -> Any:
+            return None if len(rows) >= self._rows else rows.append(key) or len(rows)  # type: ignore[func-returns-value]
+
+        return SimpleNamespace(append=append, close=lambda: None, record_count=lambda: len(rows))
+
+    async def send_batch(self, batch: Any, topic: str, partition: int) -> Awaitable[Any]:
+        self.sent.append((topic, partition, batch.record_count()))
+        is_output = topic != "changelog"
+        if is_output:
+            self._bench.happened.append("output")
+
+        async def ack() -> Any:
+            await (self._bench.sending() if is_output else self._bench.writing())
+            return SimpleNamespace(partition=partition, offset=0)
+
+        return asyncio.ensure_future(ack())
+
+
+class BatchBench(Bench):
+    """The batch shell's line, without the consumer before it."""
+
+    def __init__(self, model: Any, clock: Any) -> None:
+        super().__init__(model, clock)
+        self.table.changelog_topic_name = "changelog"
+        self.producer = Producer(self)
+        self.app.producer = SimpleNamespace(_ensure_producer=lambda: self.producer)
+        self.states = PendingStates(self.table)
+        self.ends: dict[int, int] = {}
+        self.attach(self)
+
+    def attach(self, shell: Any) -> None:
+        if isinstance(shell, BatchBench):
+            super().attach(SimpleNamespace(states=self.states, attach=self._make_line))
+
+    def _make_line(self, handler: Any) -> None:
+        self.line = BatchLine(self.app, self.table, self.states, handler, 4)
+
+    def run(self, *batches: list[Any]) -> None:
+        async def work() -> None:
+            self.line.start(self.finished)
+            for batch in batches:
+                await self.line.room()
+                await self.take(batch)
+            await asyncio.wait_for(self.line.empty(), 10)
+            await self.line.close()
+
+        asyncio.run(self._until_first(work()))
+
+    async def _until_first(self, work: Any) -> None:
+        """A stage that fails would end the process: here it ends the work."""
+        working = asyncio.ensure_future(work)
+        await asyncio.sleep(0)
+        done, _ = await asyncio.wait([working, *self.line._stages], return_when=asyncio.FIRST_COMPLETED)
+        working.cancel()
+        for task in done:
+            task.result()
+
+    async def take(self, batch: list[Any]) -> None:
+        await self.line.take(batch, {record.partition: record.offset + 1 for record in batch})
+
+    def finished(self, ends: Any) -> None:
+        self.ends.update(ends)
+        asyncio.get_running_loop().call_soon(self.let_go)
+
+
+@pytest.fixture(params=[TakeBench, BatchBench], ids=["take", "batch"])
+def bench(request: pytest.FixtureRequest, rules: Any, fake_clock: Any) -> Any:
+    return request.param(rules, fake_clock)
 
 
 @pytest.fixture
-def bench(rules: Any, fake_clock: Any) -> Bench:
-    return Bench(rules, fake_clock)
+def line(rules: Any, fake_clock: Any) -> BatchBench:
+    return BatchBench(rules, fake_clock)
 
 
 @pytest.fixture
@@ -109,16 +217,16 @@ async def _fail() -> None:
 
 
 def test_outputs_are_in_the_log_before_a_blob_is_written_and_blobs_before_the_position_moves(
-    bench: Bench, book: Any, ended: list[tuple[int, str]]
+    bench: Any, book: Any, ended: list[tuple[int, str]]
 ) -> None:
-    bench.run([book.invoice("D-1", "INV-1", date(2031, 3, 3))])
+    bench.run([book.invoice("D-1", "INV-1", DAY)])
     assert bench.happened == ["output", "output acknowledged", "blob", "blob acknowledged", "acknowledged at 1"]
     assert ended == []
 
 
 @pytest.mark.parametrize("fault", ["a send", "a write", "the step"])
 def test_a_batch_that_fails_ends_the_process_and_is_never_acknowledged(
-    bench: Bench, book: Any, ended: list[tuple[int, str]], fault: str
+    bench: Any, book: Any, ended: list[tuple[int, str]], fault: str
 ) -> None:
     if fault == "a send":
         bench.sending = _fail
@@ -127,7 +235,121 @@ def test_a_batch_that_fails_ends_the_process_and_is_never_acknowledged(
     else:
         bench.model = lambda: 1 / 0
     with pytest.raises(Ended):
-        bench.run([book.invoice("D-1", "INV-1", date(2031, 3, 3))], [book.invoice("D-1", "INV-2", date(2031, 3, 4))])
+        bench.run([book.invoice("D-1", "INV-1", DAY)], [book.invoice("D-1", "INV-2", date(2031, 3, 4))])
     assert ended[0] == (EXIT_UNTRUSTED, "scoring.batch_failed")
     assert not [step for step in bench.happened if step.startswith("acknowledged")]
-    assert fault != "a send" or bench.store.blobs == {}
+    assert fault != "a send" or bench.blobs.blobs == {}
+
+
+def test_a_later_chunk_sees_the_states_of_earlier_ones_in_flight_but_none_is_stored_before_its_outputs(
+    line: BatchBench, book: Any, rules: Any, fake_clock: Any
+) -> None:
+    batches = [[book.invoice("D-1", f"INV-{number}", DAY)] for number in range(3)]
+    together = BatchBench(rules, fake_clock)
+    together.run([record for batch in batches for record in batch])
+
+    async def work() -> None:
+        gate = asyncio.Event()
+        line.sending = gate.wait  # type: ignore[assignment]
+        line.line.start(line.finished)
+        for batch in batches:
+            await line.take(batch)
+        assert line.blobs.blobs == {}
+        assert line.ends == {}
+        gate.set()
+        await line.line.empty()
+        await line.line.close()
+
+    asyncio.run(work())
+    assert line.blobs.blobs == together.blobs.blobs
+    assert line.ends == {PARTITION: 3}
+    assert line.positions.snapshot() == ({PARTITION: 3}, 0)
+    assert line.states._pending == {}
+
+
+def test_no_more_than_four_portions_are_in_flight(line: BatchBench, book: Any) -> None:
+    async def work() -> None:
+        gate = asyncio.Event()
+        line.sending = gate.wait  # type: ignore[assignment]
+        line.line.start(line.finished)
+        for number in range(4):
+            await asyncio.wait_for(line.line.room(), 5)
+            await line.take([book.invoice("D-1", f"INV-{number}", DAY)])
+        room = asyncio.ensure_future(line.line.room())
+        done, _ = await asyncio.wait([room], timeout=0.05)
+        assert not done
+        gate.set()
+        await asyncio.wait_for(room, 5)
+        await line.line.empty()
+        await line.line.close()
+
+    asyncio.run(work())
+    assert line.ends == {PARTITION: 4}
+
+
+def test_a_caller_that_is_cancelled_leaves_the_chunk_to_be_finished(line: BatchBench, book: Any) -> None:
+    async def work() -> None:
+        line.line.start(line.finished)
+        caller = asyncio.ensure_future(line.take([book.invoice("D-1", "INV-1", DAY)]))
+        while not line.happened:
+            await asyncio.sleep(0)
+        caller.cancel()
+        await asyncio.wait_for(line.line.empty(), 10)
+        assert caller.cancelled()
+        await line.line.close()
+
+    asyncio.run(work())
+    assert (line.ends, line.happened[-2:]) == ({PARTITION: 1}, ["blob acknowledged", "acknowledged at 1"])
+
+
+def test_a_stage_that_is_cancelled_before_the_stop_ends_the_process(
+    line: BatchBench, book: Any, ended: list[tuple[int, str]]
+) -> None:
+    async def work() -> None:
+        line.line.start(line.finished)
+        await asyncio.sleep(0)
+        line.line._stages[0].cancel()
+        with pytest.raises(Ended):
+            await line.line._stages[0]
+        await line.line.close()
+
+    asyncio.run(work())
+    assert ended == [(EXIT_UNTRUSTED, "scoring.batch_failed")]
+
+
+def test_what_does_not_fit_one_batch_goes_in_several_in_order(line: BatchBench, book: Any) -> None:
+    line.producer = Producer(line, batch_rows=2)
+    line.run([book.invoice("D-1", f"INV-{number}", DAY) for number in range(5)])
+    assert [sent for sent in line.producer.sent if sent[0] == "risk-scores"] == [
+        ("risk-scores", PARTITION, count) for count in (2, 2, 1)
+    ]
+
+
+def test_a_tick_stops_between_portions_when_partitions_move_and_is_not_acknowledged(
+    line: BatchBench, book: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    portions = iter(range(5))
+
+    async def work() -> None:
+        line.line.start(line.finished)
+        handler: Any = line.line._handler
+        outcomes = handler._step.portions([book.invoice("D-1", "INV-1", DAY)])
+        only = next(outcomes)
+        asked: list[int] = []
+
+        async def outcome(_: Iterator[Any]) -> Any:
+            asked.append(next(portions))
+            if len(asked) == 2:
+                emptied.append(asyncio.ensure_future(line.line.empty()))
+                await asyncio.sleep(0)
+            return only
+
+        emptied: list[Any] = []
+        monkeypatch.setattr(handler, "next", outcome)
+        await line.take([book.invoice("D-1", "INV-2", DAY)])
+        await asyncio.wait_for(emptied[0], 10)
+        assert asked == [0, 1]
+        await line.line.close()
+
+    asyncio.run(work())
+    assert line.ends == {}

@@ -74,7 +74,7 @@ class Worker:
 
     def restart(self) -> None:
         self.scorer = Scorer(self.store, self.partitions)
-        self.scorer.rebuild(self.store.scan())
+        self.scorer.rebuild(self.store.places())
 
     def feed(self, records: list[Record], models: Any) -> None:
         outcome = self.scorer.score(records, models)

@@ -15,6 +15,7 @@ from duly_runtime.clock import SystemClock
 
 from duly_cli import ports as port_table
 from duly_cli.credentials import SCOPES, Credentials
+from duly_cli.dlq.commands import app as dlq_app
 from duly_cli.errors import CommandFailed, Interrupted, StackError
 from duly_cli.folders import STATE_VARIABLE, StateFolder, running_stack, stop_running
 from duly_cli.ledgers import SEED_DEFAULT, LedgerChoice
@@ -35,6 +36,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.add_typer(dlq_app, name="dlq")
 
 StateOption = Annotated[
     Path, typer.Option("--state", envvar=STATE_VARIABLE, help="Folder for everything that is kept.", file_okay=False)
@@ -301,6 +304,39 @@ def _desk(state: Path, tenant: str, by: str) -> Desk:
     from duly_cli.promotions import desk_of
 
     return desk_of(place_of(StateFolder(state)), tenant, by or getpass.getuser(), SystemClock(), Terminal().plain)
+
+
+@app.command()
+def backtest(
+    known_until: Annotated[
+        datetime, typer.Option("--known-until", formats=["%Y-%m-%d"], help="Learn from what was known before this day.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="File for the predictions; cash.csv is written beside it.")],
+    ledger: Annotated[
+        str, typer.Option("--ledger", envvar="LEDGER", help="Ledger export (folder) or CSV that a mapping fits.")
+    ] = "",
+    predict_from: Annotated[
+        datetime | None,
+        typer.Option("--predict-from", formats=["%Y-%m-%d"], help="First issue date to predict [--known-until]."),
+    ] = None,
+    predict_to: Annotated[
+        datetime | None,
+        typer.Option("--predict-to", formats=["%Y-%m-%d"], help="Last issue date to predict, inclusive [last issued]."),
+    ] = None,
+    snapshots: Annotated[
+        str, typer.Option("--snapshots", help="Days to forecast cash at, with commas [every second Monday].")
+    ] = "",
+    seed: Annotated[int, typer.Option("--seed", help="Of the training and the simulated cash.")] = SEED_DEFAULT,
+    state: StateOption = _STATE,
+) -> None:
+    """Train on what was known before a day, replay the rest of the ledger, write what would have been predicted."""
+    from duly_cli.backtest import BacktestChoice, run_backtest
+
+    if not ledger:
+        raise CommandFailed("Say which ledger to test on: --ledger FOLDER or --ledger FILE.csv.")
+    first, last = (day.date() if day else None for day in (predict_from, predict_to))
+    choice = BacktestChoice(Path(ledger), out, known_until.date(), first, last, snapshots, seed)
+    run_backtest(choice, StateFolder(state), Terminal())
 
 
 @app.command()

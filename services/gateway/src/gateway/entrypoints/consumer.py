@@ -19,12 +19,12 @@ TOPICS = ("ledger-events", "risk-scores")
 
 def consumer_loop(log: EventLog, database: FoldingDatabase, clock: Clock, metrics: Metrics) -> ConsumerLoop:
     def on_unusable(record: Record, reason: str, uow: UnitOfWork) -> None:
-        try:
-            origin = _origin(record, "")
-        except UnicodeDecodeError:
-            return  # a key that is no text is nobody's
-        if origin.tenant and origin.debtor_id:
-            database.batch.count_unusable(origin)
+        if _debtor_of(record.key) is not None:
+            database.batch.count_unusable(_origin(record, ""))
+
+    def on_restored(key: bytes, uow: UnitOfWork) -> None:
+        if (origin := _debtor_of(key)) is not None:
+            database.batch.forget_unusable(origin)
 
     def handle_with(handler: Handler) -> EventHandler:
         def handle(event: ReceivedEvent, uow: UnitOfWork) -> None:
@@ -36,7 +36,16 @@ def consumer_loop(log: EventLog, database: FoldingDatabase, clock: Clock, metric
         return handle
 
     handlers = {message: handle_with(handler) for message, handler in EVENT_HANDLERS.items()}
-    return ConsumerLoop(GROUP, "gateway", log, TOPICS, database, handlers, clock, metrics, on_unusable)
+    return ConsumerLoop(GROUP, "gateway", log, TOPICS, database, handlers, clock, metrics, on_unusable, on_restored)
+
+
+def _debtor_of(key: bytes) -> FactOrigin | None:
+    """None for a key that names no debtor, or is no text."""
+    try:
+        tenant, debtor_id = split_key(key)
+    except UnicodeDecodeError:
+        return None
+    return FactOrigin(TenantId(tenant), DebtorId(debtor_id), "", -1) if tenant and debtor_id else None
 
 
 def _origin(record: Record, version: str) -> FactOrigin:

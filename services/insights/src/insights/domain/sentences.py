@@ -104,6 +104,10 @@ def _drift_cleared(m: ledger.LedgerDriftCleared) -> Line:
     return Line("Our balance and the source's agree again.")
 
 
+def _dismissed(m: ledger.LedgerEventDismissed) -> Line:
+    return Line("A person settled a fact that could not be used.", _given(m.reason))
+
+
 def _score(m: risk.RiskScoreUpdated) -> Line | None:
     """Only news: the first score, and every change of band. A shadow's opinion is nobody's story."""
     if m.previous_band == m.risk_band or m.role == risk.MODEL_ROLE_SHADOW:
@@ -233,6 +237,7 @@ SENTENCES: Mapping[type[Message], Callable[[Any], Line | None]] = {
     ledger.AllocationRemoved: _allocation_removed,
     ledger.LedgerDriftDetected: _drift,
     ledger.LedgerDriftCleared: _drift_cleared,
+    ledger.LedgerEventDismissed: _dismissed,
     risk.RiskScoreUpdated: _score,
     risk.RiskDebtorDegraded: _degraded,
     risk.RiskDebtorRestored: _restored,

@@ -26,8 +26,12 @@ def consumer_loop(
 ) -> ConsumerLoop:
     """One loop for all topics: a debtor's facts and its contacts are then never handled at the same time."""
 
-    def mark_unusable(record: Record, reason: str, uow: UnitOfWork) -> None:
-        _mark_unusable(record, units, uow)
+    def on_unusable(record: Record, reason: str, uow: UnitOfWork) -> None:
+        """The picture of this debtor may be incomplete: a person decides until the record comes again, usable."""
+        _mark(record.key, True, units, uow)
+
+    def on_restored(key: bytes, uow: UnitOfWork) -> None:
+        _mark(key, False, units, uow)
 
     return ConsumerLoop(
         GROUP,
@@ -38,7 +42,8 @@ def consumer_loop(
         {message: _adapted(handler, units) for message, handler in handlers.items()},
         clock,
         metrics,
-        mark_unusable,
+        on_unusable,
+        on_restored,
     )
 
 
@@ -59,12 +64,11 @@ def _adapted(handler: Handler, units: Units) -> EventHandler:
     return handle
 
 
-def _mark_unusable(record: Record, units: Units, uow: UnitOfWork) -> None:
-    """The picture of this debtor may be incomplete: a person decides, until somebody clears the mark (README)."""
+def _mark(key: bytes, unusable: bool, units: Units, uow: UnitOfWork) -> None:
     try:
-        tenant, debtor_id = split_key(record.key)
+        tenant, debtor_id = split_key(key)
     except UnicodeDecodeError:
         return
     if tenant and debtor_id:
         ledger = units.within(uow).ledger
-        ledger.save_debtor(replace(ledger.lock_debtor(tenant, debtor_id), unusable_here=True))
+        ledger.save_debtor(replace(ledger.lock_debtor(tenant, debtor_id), unusable_here=unusable))

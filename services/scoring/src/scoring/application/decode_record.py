@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from duly_contracts.envelope import Envelope, EnvelopeInvalid
 from duly_contracts.events import EventUndecodable, EventUnknown, decode, event_by_type
-from duly_contracts.ids import named_id
+from duly_contracts.ids import record_id
 from duly_contracts.keys import split_key
 from duly_risk.event_codec import EventUnusable, decode_event
 from duly_risk.facts import Position, RiskEvent
@@ -94,4 +94,4 @@ def _id_of(record: Record) -> str:
     for name, value in record.headers:
         if name == "ce_id" and value:
             return value.decode(errors="replace")
-    return named_id("record", record.topic, str(record.partition), str(record.offset))
+    return record_id(record.topic, record.partition, record.offset)

@@ -79,7 +79,7 @@ def dead_letter_output(poison: Poison) -> Output:
     """The record as it came, with where it was and why nobody could use it."""
     record = poison.record
     place = (record.topic, str(record.partition), str(record.offset), poison.debtor_id)
-    headers = dead_letter_headers(record, SERVICE, poison.reason, poison.detail)
+    headers = dead_letter_headers(record, SERVICE, poison.reason, poison.detail, poison.debtor_id)
     return Output(named_id("dlq", SERVICE, *place), dlq_of(record.topic), record.key, record.value, tuple(headers))
 
 

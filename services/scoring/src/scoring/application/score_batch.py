@@ -246,10 +246,11 @@ class Scorer:
 
 
 def is_news(state: DebtorState, tick: Usable) -> bool:
-    """Whether a debtor's blob is written for a tick: it has not seen the date, or it is a replay."""
+    """Whether a debtor's blob is written for a tick: it has not seen the date, it waits for this tick, or a replay."""
     assert tick.event.is_tick
     replay = state.applied is not None and tick.position.offset <= state.applied.offset
-    return replay or state.tick_day < tick.event.body.day  # type: ignore[union-attr]  # a tick's body is a Tick
+    waits = tick.event.event_id in state.degraded_event_ids
+    return replay or waits or state.tick_day < tick.event.body.day  # type: ignore[union-attr]  # a tick's body is a Tick
 
 
 def _outputs(works: Sequence[Work], result: BatchResult, shadows: Shadows) -> list[Output]:

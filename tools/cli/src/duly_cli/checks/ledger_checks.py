@@ -9,7 +9,7 @@ from duly_cli.checks.evidence import Evidence
 from duly_cli.checks.result import CheckResult, result
 
 TICK = "calendar.business_date_advanced"
-_OWN_EVENTS = (TICK, "ledger.drift_detected", "ledger.drift_cleared")
+_OWN_EVENTS = (TICK, "ledger.drift_detected", "ledger.drift_cleared", "ledger.event_dismissed")
 
 
 def every_fact_in_the_log(evidence: Evidence) -> CheckResult:

@@ -760,6 +760,33 @@ class LedgerDriftCleared(_message.Message):
 Global___LedgerDriftCleared: _TypeAlias = LedgerDriftCleared  # noqa: Y015
 
 @_typing.final
+class LedgerEventDismissed(_message.Message):
+    """ledger.event_dismissed: an operator has settled an event that could not be used; nothing is left to apply of it.
+    Its `ce_id` is that event's own: whoever waits for that id waits no longer.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEBTOR_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    debtor_id: _builtins.str
+    reason: _builtins.str
+    """What the operator said, for the record. No personal data."""
+    def __init__(
+        self,
+        *,
+        debtor_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["debtor_id", b"debtor_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LedgerEventDismissed: _TypeAlias = LedgerEventDismissed  # noqa: Y015
+
+@_typing.final
 class CalendarBusinessDateAdvanced(_message.Message):
     """calendar.business_date_advanced: the tick. Written into every partition; never back."""
 

@@ -67,13 +67,14 @@ values (%(tenant)s, %(id)s, %(debtor)s, %(invoice)s, true)
 on conflict (tenant, allocation_id) do update set removed = true"""
 _DRIFT = "update debtor_guard set drift = %(on)s where tenant = %(tenant)s and debtor_id = %(debtor)s"
 _DEGRADED = "update debtor_guard set degraded = %(on)s where tenant = %(tenant)s and debtor_id = %(debtor)s"
+_ALL_USABLE = "update debtor_guard set unusable = 0 where tenant = %(tenant)s and debtor_id = %(debtor)s"
 _UNUSABLE = "update debtor_guard set unusable = unusable + 1 where tenant = %(tenant)s and debtor_id = %(debtor)s"
 _DAY = """insert into tenant_calendar (tenant, business_date) values (%(tenant)s, %(day)s) on conflict (tenant)
 do update set business_date = greatest(tenant_calendar.business_date, excluded.business_date)"""
 
 _ORDER = (
     _PARTY, _INVOICE, _VOID_INVOICE, _DISPUTE, _WRITE_OFF, _SOURCE, _VOID_SOURCE, _REVERSAL, _ALLOCATION,
-    _REMOVE_ALLOCATION, _DRIFT, _DEGRADED, _UNUSABLE, _DAY,
+    _REMOVE_ALLOCATION, _DRIFT, _DEGRADED, _ALL_USABLE, _UNUSABLE, _DAY,
 )  # fmt: skip
 
 
@@ -185,6 +186,10 @@ class LedgerBatch:
         """A fact of this debtor could not be read: the view may be incomplete until it is replayed."""
         self.touch(origin)
         self._add(_UNUSABLE, origin)
+
+    def forget_unusable(self, origin: FactOrigin) -> None:
+        """Every fact of this debtor that could not be read has been read since, or was dismissed."""
+        self._add(_ALL_USABLE, origin)
 
     def advance_day(self, tenant: TenantId, business_date: date, instant: datetime) -> None:
         self._changes.setdefault(_DAY, []).append({"tenant": tenant, "day": business_date})

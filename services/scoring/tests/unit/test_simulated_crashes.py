@@ -1,0 +1,41 @@
+"""F17: crashes at every await, duplicates, partitions in any order; in memory. 1,000 seeds: `make test-chaos`."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from duly_risk.fallback import RulesModel
+from scoring_chaos.checker import compare
+from scoring_chaos.ledger_log import play
+from scoring_chaos.simulation import BATCH, TAKE, simulate
+
+SEEDS = 100  # of each shell
+
+
+@pytest.mark.parametrize("shell", [TAKE, BATCH])
+def test_killed_at_every_await_of_a_small_log_the_next_life_ends_where_the_pure_fold_does(
+    shell: str, rules: RulesModel
+) -> None:
+    book = play(1, 3, 5, live_days=4, partitions=2)
+    awaits = simulate(1, shell, book, rules, []).awaits
+    for at in range(1, awaits, 1 + awaits // 150):
+        verdict = verdict_of(simulate(at, shell, book, rules, [at]), book, rules)
+        assert verdict.wrong == (), f"killed at await {at}"
+
+
+@pytest.mark.parametrize("shell", [TAKE, BATCH])
+def test_whatever_the_seed_kills_refuses_and_delays_nothing_is_lost_and_nothing_differs(
+    shell: str, rules: RulesModel
+) -> None:
+    for seed in range(SEEDS):
+        rng = random.Random(seed)
+        book = play(seed, rng.randrange(2, 6), rng.randrange(5, 9), live_days=5, partitions=rng.randrange(1, 4))
+        dies_at = [rng.randrange(1, 400) for _ in range(rng.randrange(1, 5))]
+        verdict = verdict_of(simulate(seed, shell, book, rules, dies_at), book, rules)
+        assert verdict.wrong == (), f"seed {seed}"
+
+
+def verdict_of(simulated: Any, book: Any, model: RulesModel) -> Any:
+    return compare(book, model, simulated.disk.topic, simulated.disk.committed)

@@ -1,0 +1,1 @@
+"""`duly dlq`: what could not be used, why, and the way back."""

@@ -1,0 +1,213 @@
+"""Dead letters as they lie in the log: one record of a `<topic>-dlq` topic, read without trusting any of it."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Self
+
+import kafka
+from duly_contracts.ids import record_id
+from duly_contracts.keys import split_key
+from duly_contracts.topics import topics
+from kafka.errors import KafkaError
+
+from duly_cli.errors import CommandFailed
+
+_SUFFIX = "-dlq"
+SETTLED = "dlq_settled"  # header of the note that follows a letter: its offset and what was done
+_POLL_MILLISECONDS = 2000
+_EMPTY_POLLS_MAX = 15
+_FETCH_BYTES_MAX = 4 * 1024 * 1024
+
+
+class Place(NamedTuple):
+    """Where a letter lies; its name for people."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises CommandFailed."""
+        parts = text.split("/")
+        if len(parts) != 3 or parts[0] not in dlq_topics() or not (parts[1] + parts[2]).isdecimal():
+            raise CommandFailed(
+                f"{text} names no dead letter. It is written as `duly dlq list` prints it: ledger-events-dlq/3/41, "
+                f"or as an event id."
+            )
+        return cls(parts[0], int(parts[1]), int(parts[2]))
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """headers: as the record had them, without ours. notes: our `dlq_*` headers; what is no text reads `\\xff`."""
+
+    place: Place
+    when: datetime
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+    notes: Mapping[str, str]
+
+    @property
+    def topic(self) -> str:
+        """Where the record came from."""
+        return self.place.topic.removesuffix(_SUFFIX)
+
+    @property
+    def reason(self) -> str:
+        return self.notes.get("dlq_reason", "")
+
+    @property
+    def service(self) -> str:
+        return self.notes.get("dlq_service", "")
+
+    @property
+    def origin(self) -> tuple[int, int] | None:
+        """(partition, offset) in the original topic; None if the letter does not say."""
+        partition, offset = self.notes.get("dlq_partition", ""), self.notes.get("dlq_offset", "")
+        return (int(partition), int(offset)) if partition.isdecimal() and offset.isdecimal() else None
+
+    @property
+    def event_id(self) -> str:
+        """Of a record that names none, the id that services know it by; '' where that cannot be told either."""
+        if named := self.header("ce_id"):
+            return named
+        return record_id(self.topic, *self.origin) if self.origin else ""
+
+    @property
+    def event_type(self) -> str:
+        return self.header("ce_type")
+
+    @property
+    def tenant(self) -> str:
+        return self._split()[0] or self.header("ce_tenantid")
+
+    @property
+    def debtor(self) -> str:
+        """'' for a tick, a delivery, or where nobody can tell."""
+        if self.topic == "ingress-raw":
+            return ""
+        return self.notes.get("dlq_debtor", "") or self._split()[1]
+
+    def header(self, name: str) -> str:
+        """'' if it is not there."""
+        return next((_text(value) for found, value in self.headers if found == name), "")
+
+    def _split(self) -> tuple[str, str]:
+        try:
+            return split_key(self.key)
+        except UnicodeDecodeError:
+            return "", ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Offsets of the letters of one partition that were replayed or dismissed: 8 bytes each."""
+
+    offsets: array[int]
+
+    def __contains__(self, offset: int) -> bool:
+        at = bisect_left(self.offsets, offset)
+        return at < len(self.offsets) and self.offsets[at] == offset
+
+
+class DeadLetters:
+    """Reads dead-letter topics one record at a time, without a consumer group. Close it."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        try:
+            self._reader = kafka.KafkaConsumer(
+                bootstrap_servers=bootstrap_servers.split(","),
+                group_id=None,
+                enable_auto_commit=False,
+                allow_auto_create_topics=False,
+                auto_offset_reset="earliest",
+                fetch_max_bytes=_FETCH_BYTES_MAX,
+            )
+        except KafkaError as error:
+            raise CommandFailed(f"Kafka at {bootstrap_servers} does not answer: {error}.") from error
+
+    def close(self) -> None:
+        self._reader.close()
+
+    def partitions(self, topic: str) -> list[int]:
+        """Empty if the broker has no such topic."""
+        return sorted(self._reader.partitions_for_topic(topic) or ())
+
+    def settled(self, topic: str, partition: int) -> Settled:
+        """Which letters of a partition have been replayed or dismissed."""
+        offsets = array("q")
+        for raw in self._records(topic, partition, None):
+            word = _note(raw).partition(" ")[0]
+            if word.isdecimal():
+                offsets.append(int(word))
+        return Settled(array("q", sorted(offsets)))
+
+    def letters(self, topic: str, partition: int, since: datetime | None = None) -> Iterator[Letter]:
+        """The letters of a partition, oldest first; since: by the time at which the broker took them."""
+        for raw in self._records(topic, partition, since):
+            if not _note(raw):
+                yield _letter(raw)
+
+    def at(self, place: Place) -> Letter:
+        """One letter. Raises CommandFailed if it is not there (any more)."""
+        tp = kafka.TopicPartition(place.topic, place.partition)
+        if place.partition in self.partitions(place.topic):
+            first, end = self._reader.beginning_offsets([tp])[tp], self._reader.end_offsets([tp])[tp]
+            if first <= place.offset < end:
+                for raw in self._records(place.topic, place.partition, None, start=place.offset):
+                    if raw.offset == place.offset and not _note(raw):
+                        return _letter(raw)
+                    break
+        raise CommandFailed(f"There is no dead letter {place}: they are kept for 90 days. See `duly dlq list`.")
+
+    def _records(self, topic: str, partition: int, since: datetime | None, start: int | None = None) -> Iterator[Any]:
+        reader, tp = self._reader, kafka.TopicPartition(topic, partition)
+        reader.assign([tp])
+        end = reader.end_offsets([tp])[tp]
+        first = reader.beginning_offsets([tp])[tp] if start is None else start
+        if since is not None:
+            found = reader.offsets_for_times({tp: int(since.timestamp() * 1000)})[tp]
+            first = end if found is None else max(first, found.offset)
+        reader.seek(tp, first)
+        empty = 0
+        while reader.position(tp) < end:
+            batch = reader.poll(timeout_ms=_POLL_MILLISECONDS, max_records=500).get(tp, [])
+            empty = 0 if batch else empty + 1
+            if empty > _EMPTY_POLLS_MAX:
+                raise CommandFailed(f"The broker gives no records of {topic}, partition {partition}: try again.")
+            yield from (raw for raw in batch if raw.offset < end)
+
+
+def dlq_topics() -> list[str]:
+    """Every dead-letter topic of the registry."""
+    return [name for name in topics() if name.endswith(_SUFFIX)]
+
+
+def _note(raw: Any) -> str:
+    return next((_text(value) for name, value in raw.headers or () if name == SETTLED), "")
+
+
+def _letter(raw: Any) -> Letter:
+    headers = tuple((name, value or b"") for name, value in raw.headers or ())
+    return Letter(
+        place=Place(raw.topic, raw.partition, raw.offset),
+        when=datetime.fromtimestamp(max(raw.timestamp or 0, 0) / 1000, UTC),
+        key=raw.key or b"",
+        value=raw.value or b"",
+        headers=tuple(pair for pair in headers if not pair[0].startswith("dlq_")),
+        notes={name: _text(value) for name, value in headers if name.startswith("dlq_")},
+    )
+
+
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode(errors="backslashreplace")
