@@ -22,6 +22,7 @@ from kafka.errors import KafkaError
 
 from scoring.adapters.batch_shell import BatchShell
 from scoring.adapters.faust_app import (
+    TABLE,
     AckedTable,
     ScoringApp,
     app_id,
@@ -38,6 +39,7 @@ from scoring.adapters.guards import (
     end_after,
 )
 from scoring.adapters.kafka_preflight import LEDGER, GroupOffsets, NotReadyToStart, Preflight
+from scoring.adapters.local_state import discard_unusable, state_folder
 from scoring.adapters.mlflow_registry import MlflowRegistry
 from scoring.adapters.model_control import ControlReader
 from scoring.adapters.model_store import ModelStore
@@ -115,7 +117,7 @@ def make_shell(settings: Settings, app: ScoringApp, table: AckedTable) -> Shell:
 
 def run_worker(settings: Settings, partitions: int, models: ServingModels, clock: Clock, metrics: Metrics) -> None:
     """Wire everything and run until a signal. Raises SystemExit with the worker's exit code."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    state_folder(settings.data_dir, app_id(settings.app_version)).mkdir(parents=True, exist_ok=True)
     app = make_app(
         bootstrap_servers=settings.kafka_bootstrap_servers,
         source=LEDGER,
@@ -171,6 +173,11 @@ def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None
     try:
         preflight = Preflight(settings.kafka_bootstrap_servers)
         partitions = preflight.check_topics(changelog_topic(settings.app_version))
+        discard_unusable(
+            state_folder(settings.data_dir, app_id(settings.app_version)),
+            TABLE,
+            preflight.ends(changelog_topic(settings.app_version)),
+        )
         preflight.close()
         models = followed_models(settings, clock, metrics)
     except (NotReadyToStart, KafkaError) as error:

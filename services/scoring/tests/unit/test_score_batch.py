@@ -8,17 +8,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from duly_contracts.keys import debtor_key
+from duly_contracts.keys import debtor_key, slice_of
 from duly_risk.codec import decode_state
 from duly_risk.fallback import RulesModel
 from duly_risk.step import HazardInvalid
 from duly_runtime.log import Record
 from duly_runtime.poison_meter import TooMuchPoison
+from hypothesis import given
+from hypothesis import strategies as st
 from scoring.application import score_batch
 from scoring.application.outputs import Output
 from scoring.application.ports import MemoryStates, OneModel
 from scoring.application.pure_fold import pure_fold
 from scoring.application.score_batch import Scorer
+from scoring.domain.open_debtors import OpenDebtors
 
 from duly.risk.v1 import events_pb2 as risk
 
@@ -253,3 +256,50 @@ def test_a_long_run_of_poison_ends_the_process(book: Any) -> None:
         book.append(KEY, b"", [])
     with pytest.raises(TooMuchPoison):
         Bench().feed(book.records)
+
+
+def test_a_tick_over_many_debtors_comes_in_portions_that_add_up_to_the_whole(
+    play_ledger: Any, rules: RulesModel
+) -> None:
+    book = play_ledger(seed=4, debtors=120, days=20, live_days=1, disturbed=False)
+    ticks = book.tick(DAY + timedelta(days=30))
+    whole, cut = Bench(rules), Bench(rules)
+    for bench in (whole, cut):
+        bench.feed(book.records[: -len(ticks)])
+        bench.outputs.clear()
+    whole.feed(ticks)
+
+    blobs_of_portions = []
+    for portion in cut.scorer.portions(ticks, cut.models, debtors_max=1):
+        cut.outputs += portion.outputs
+        blobs_of_portions.append(len(portion.blobs))
+        cut.store.blobs.update(portion.blobs)
+    assert cut.outputs == whole.outputs
+    assert cut.blobs() == whole.blobs()
+    assert max(blobs_of_portions) <= score_batch.ITEMS_PER_CALL
+
+
+def test_after_a_recovery_a_tick_visits_the_open_debtors_and_forgets_the_others(play_ledger: Any) -> None:
+    book = play_ledger(seed=4, debtors=60, days=20, live_days=1, disturbed=False)
+    bench = Bench()
+    bench.feed(book.records)
+    known = len(bench.scorer.open_debtors)
+    other = bench.restarted()
+    assert len(other.scorer.open_debtors) == len(bench.store.blobs) > known
+    ticks = book.tick(DAY + timedelta(days=30))
+    expected = pure_fold(book.records, OneModel(RulesModel()), 12).outputs[-known:]
+    assert {output.id for output in other.feed(ticks)} == {output.id for output in expected}
+    assert len(other.scorer.open_debtors) == known
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=80), st.integers(1, 7))
+def test_the_slices_of_a_tick_hold_each_open_debtor_once(notes: list[tuple[int, bool]], parts: int) -> None:
+    index = OpenDebtors()
+    expected: dict[bytes, bool] = {}
+    for number, is_open in notes:
+        key = debtor_key("acme", f"D-{number}")
+        index.note(3, key, is_open)
+        expected[key] = is_open
+        slices = [index.walk(3, "acme", 12, part, parts) for part in range(parts)]
+        assert sorted(key for found in slices for key in found) == sorted(k for k, v in expected.items() if v)
+        assert all(slice_of(key, 12, parts) == part for part, found in enumerate(slices) for key in found)

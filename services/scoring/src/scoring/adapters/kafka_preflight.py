@@ -44,6 +44,11 @@ class Preflight:
             )
         return counts[LEDGER]
 
+    def ends(self, topic: str) -> Mapping[int, int]:
+        """Next offset of each partition."""
+        tps = [kafka.TopicPartition(topic, p) for p in self._reader.partitions_for_topic(topic) or ()]
+        return {tp.partition: end for tp, end in self._reader.end_offsets(tps).items()}
+
     def close(self) -> None:
         self._reader.close()
 
