@@ -7,6 +7,7 @@ BIN := .venv/bin
 MEMBERS := $(wildcard libs/* services/* tools/*) training
 STAMP := .venv/.ready
 export PYTHONDONTWRITEBYTECODE =
+CHAOS_PATH = services/scoring/tests/failure$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 ##@ Start
 setup: $(STAMP) ## Make the environment (.venv, with the duly command)
@@ -27,6 +28,8 @@ test: setup ## The whole test suite
 	@$(BIN)/python -m pytest -n 2 $(or $(T),libs services training tools tests bench) $(ARGS)
 unit: setup ## Fast tests only: no servers
 	@$(BIN)/python -m pytest -q -m "not kafka and not postgres and not docker and not sockets and not slow" $(ARGS)
+test-chaos: setup ## scoring killed, frozen, joined and simulated: SEEDS=100, SHELL_KIND=batch|take, ARGS="--first 7"
+	@PYTHONPATH=$(CHAOS_PATH) $(BIN)/python -m scoring_chaos --seeds $(or $(SEEDS),100) $(if $(SHELL_KIND),--shell $(SHELL_KIND)) $(ARGS)
 chaos: setup ## Kill services at random while a demo plays; SEED=n
 	@$(BIN)/duly demo --once --chaos $(or $(SEED),1) $(ARGS)
 test-docker: images ## Build the images and test them; needs a Docker engine
@@ -72,6 +75,9 @@ images: setup ## Build the five images; needs a Docker engine
 bench: setup ## Throughput and latency of the hot paths, as JSON
 	@$(BIN)/python -m bench $(ARGS)
 
+load: setup ## One scoring worker on a ramp, then at a peak with a hot debtor and a tick: figures; SHELL_KIND=batch|take
+	@PYTHONPATH=$(CHAOS_PATH) $(BIN)/python -m scoring_chaos --load $(if $(SHELL_KIND),--shell $(SHELL_KIND)) $(ARGS)
+
 ##@ Model
 train: setup ## Train on a ledger export and register the model: LEDGER=DIR
 	@$(BIN)/duly train $(if $(LEDGER),--ledger "$(LEDGER)") $(ARGS)
@@ -89,4 +95,4 @@ $(STAMP): requirements/dev.txt requirements/bootstrap.txt $(addsuffix /pyproject
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(addprefix -e ./,$(MEMBERS))
 	@touch $@
 
-.PHONY: setup up demo demo-once down purge test unit chaos test-docker check lint types arch proto-check generated manifests fix generate lock images bench train help
+.PHONY: setup up demo demo-once down purge test unit test-chaos chaos test-docker check lint types arch proto-check generated manifests fix generate lock images bench load train help
