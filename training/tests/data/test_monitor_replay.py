@@ -15,8 +15,8 @@ from duly_risk.days import date_of, day_of
 from duly_training.fit import FitSettings
 from duly_training.folding import timeline_of
 from duly_training.history import read_history
-from duly_training.monitor.report import ALL, Level, MonitorReport, monitor
 from duly_training.monitor.reference import reference_of
+from duly_training.monitor.report import ALL, Level, MonitorReport, monitor
 from duly_training.origin import fit_before
 from duly_training.timeline import Timeline
 
