@@ -57,7 +57,9 @@ def applied_in(blob: bytes) -> int:
 def run(shell: str, bootstrap: str, folder: Path, store: str) -> None:
     """Until a signal."""
     positions = Positions()
-    app = _naive(bootstrap, folder, positions) if shell == "naive" else _ours(shell, bootstrap, folder, store, positions)
+    app = (
+        _naive(bootstrap, folder, positions) if shell == "naive" else _ours(shell, bootstrap, folder, store, positions)
+    )
     threading.Thread(target=_tell, args=(positions,), daemon=True).start()
     Worker(app, asyncio.new_event_loop()).execute_from_commandline()
 

@@ -24,7 +24,7 @@ from scoring.application.outputs import (
     degraded_output,
     restored_output,
     score_id_of,
-    score_output,
+    score_outputs,
 )
 from scoring.application.score_batch import is_news
 
@@ -91,7 +91,7 @@ def _step(folded: Folded, cause: Usable, key: bytes, debtor_id: str, model: Haza
             on_tick=event.is_tick,
         )
         state = replaced(state, standing=standing)
-        folded.outputs.append(score_output(cause, key, score))
+        folded.outputs += score_outputs(cause, key, score)
     folded.states[key] = state
 
 

@@ -28,7 +28,7 @@ from scoring.application.outputs import (
     degraded_output,
     restored_output,
     score_id_of,
-    score_output,
+    score_outputs,
 )
 from scoring.application.ports import StateStore
 from scoring.domain.open_debtors import OpenDebtors
@@ -253,7 +253,7 @@ def _outputs(works: Sequence[Work], result: BatchResult) -> list[Output]:
         if result.folded[index].restored:
             outputs.append(restored_output(work.cause, key, work.item.debtor_id, result.folded[index].state))
         if index in scores:
-            outputs.append(score_output(work.cause, key, scores[index]))
+            outputs += score_outputs(work.cause, key, scores[index])
     return outputs
 
 
