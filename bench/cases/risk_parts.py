@@ -29,7 +29,7 @@ from duly_risk.step import conclude, fold
 from duly_runtime.log import Record
 from scoring.application.decode_record import Usable, decode_record
 from scoring.application.outputs import score_id_of, score_outputs
-from scoring.application.ports import MemoryStates
+from scoring.application.ports import MemoryStates, OneModel
 from scoring.application.score_batch import Scorer
 
 from bench.company import CURRENCY, TODAY, ZONE, ledger_records
@@ -131,7 +131,7 @@ class _World:
         """Through the scorer in batches; seconds."""
         before = time.thread_time()
         for start in range(0, len(records), BATCH):
-            outcome = self._scorer.score(records[start : start + BATCH], self._model)
+            outcome = self._scorer.score(records[start : start + BATCH], OneModel(self._model))
             for (partition, key), blob in outcome.blobs.items():
                 self._store.put(partition, key, blob)
         return time.thread_time() - before

@@ -17,7 +17,7 @@ from duly_risk.state import DebtorState
 from duly_risk.step import fold
 from duly_training.history import History, history_of
 from duly_training.origin import known_before
-from duly_training.timeline import FIRST
+from duly_training.timeline import FIRST, LANDMARKS
 
 
 def live_state(events, day: int) -> DebtorState:
@@ -43,7 +43,7 @@ def test_a_live_tick_is_byte_for_byte_what_training_saw(made_up_ledger, made_up_
         row = ids.index(made_up_timeline.invoice_ids[invoice])
         assert plan.measures[row].tobytes() == later.measures[i].tobytes()
         assert features_of(plan.measures, frame)[row].tobytes() == static[i].tobytes()
-    assert len(np.unique(later.landmark)) == 7
+    assert len(np.unique(later.landmark)) == len(LANDMARKS)
 
 
 def test_the_stream_at_a_tick_is_the_log_up_to_it_over_a_thousand_debtor_dates(made_up_ledger, known_until):

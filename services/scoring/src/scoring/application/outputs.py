@@ -11,6 +11,7 @@ from duly_contracts.ids import derived_id, named_id
 from duly_contracts.topics import dlq_of
 from duly_risk.days import date_of
 from duly_risk.facts import RiskEvent
+from duly_risk.model import ModelInfo
 from duly_risk.score import ScoreUpdated, Segment
 from duly_risk.score_codec import encode_score
 from duly_risk.segments import RULE_VERSION
@@ -47,21 +48,31 @@ def score_id_of(key: bytes, event: RiskEvent) -> str:
     return derived_id(event.event_id, SCORE_UPDATED.type, key)
 
 
-def score_outputs(cause: Usable, key: bytes, score: ScoreUpdated) -> list[Output]:
-    """`risk.score_updated`, and `risk.segment_changed` where it moved the debtor."""
+def shadow_id_of(key: bytes, event: RiskEvent, challenger: ModelInfo) -> str:
+    """A challenger's score of the same cause is another event, and another challenger's yet another one."""
+    return derived_id(event.event_id, f"{SCORE_UPDATED.type}/shadow/{challenger.version}", key)
+
+
+def score_output(cause: Usable, key: bytes, score: ScoreUpdated) -> Output:
+    """`risk.score_updated`."""
     business_date = date_of(score.business_day)
     envelope = _envelope(cause.envelope, SCORE_UPDATED.type, score.score_id, score.debtor_id, business_date)
-    outputs = [Output(score.score_id, TOPIC, key, encode_score(score), tuple(envelope.to_headers()))]
+    return Output(score.score_id, TOPIC, key, encode_score(score), tuple(envelope.to_headers()))
+
+
+def score_outputs(cause: Usable, key: bytes, score: ScoreUpdated) -> list[Output]:
+    """The score, and `risk.segment_changed` where it moved the debtor."""
+    outputs = [score_output(cause, key, score)]
     if score.segment_before is not None:
-        outputs.append(_event(cause.envelope, key, score.debtor_id, business_date, _segment_changed(score)))
+        message = _segment_changed(score, score.segment_before)
+        outputs.append(_event(cause.envelope, key, score.debtor_id, date_of(score.business_day), message))
     return outputs
 
 
-def _segment_changed(score: ScoreUpdated) -> risk.RiskSegmentChanged:
-    assert score.segment_before is not None
+def _segment_changed(score: ScoreUpdated, before: Segment) -> risk.RiskSegmentChanged:
     return risk.RiskSegmentChanged(
         debtor_id=score.debtor_id,
-        before=_segment(score.segment_before),
+        before=_segment(before),
         after=_segment(score.segment),
         business_date=date_of(score.business_day).isoformat(),
         rule_version=RULE_VERSION,
