@@ -6,7 +6,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 MEMBERS := $(wildcard libs/* services/* tools/*) training
 STAMP := .venv/.ready
+PEERS := $(or $(DULY_STATE),.duly)/peers/.ready
 export PYTHONDONTWRITEBYTECODE =
+CHAOS_PATH = services/scoring/tests/failure$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 ##@ Start
 setup: $(STAMP) ## Make the environment (.venv, with the duly command)
@@ -27,6 +29,8 @@ test: setup ## The whole test suite
 	@$(BIN)/python -m pytest -n 2 $(or $(T),libs services training tools tests bench) $(ARGS)
 unit: setup ## Fast tests only: no servers
 	@$(BIN)/python -m pytest -q -m "not kafka and not postgres and not docker and not sockets and not slow" $(ARGS)
+test-chaos: setup ## scoring killed, frozen, joined and simulated: SEEDS=100, SHELL_KIND=batch|take, ARGS="--first 7"
+	@PYTHONPATH=$(CHAOS_PATH) $(BIN)/python -m scoring_chaos --seeds $(or $(SEEDS),100) $(if $(SHELL_KIND),--shell $(SHELL_KIND)) $(ARGS)
 chaos: setup ## Kill services at random while a demo plays; SEED=n
 	@$(BIN)/duly demo --once --chaos $(or $(SEED),1) $(ARGS)
 test-docker: images ## Build the images and test them; needs a Docker engine
@@ -71,6 +75,11 @@ images: setup ## Build the five images; needs a Docker engine
 ##@ Measure
 bench: setup ## Throughput and latency of the hot paths, as JSON
 	@$(BIN)/python -m bench $(ARGS)
+bench-peers: setup $(PEERS) ## The engine job on our shells, Faust, Quix Streams and aiokafka, each tuned and checked
+	@$(BIN)/python -m bench.peers $(ARGS)
+
+load: setup ## One scoring worker on a ramp, then at a peak with a hot debtor and a tick: figures; SHELL_KIND=batch|take
+	@PYTHONPATH=$(CHAOS_PATH) $(BIN)/python -m scoring_chaos --load $(if $(SHELL_KIND),--shell $(SHELL_KIND)) $(ARGS)
 
 ##@ Model
 train: setup ## Train on a ledger export and register the model: LEDGER=DIR
@@ -93,4 +102,10 @@ $(STAMP): requirements/dev.txt requirements/bootstrap.txt requirements/compiler.
 	    $(BIN)/python -m duly_booster.build; }
 	@touch $@
 
-.PHONY: setup up demo demo-once down purge test unit chaos test-docker check lint types arch proto-check generated manifests fix generate lock images bench train help
+$(PEERS): requirements/peers.txt $(STAMP)
+	@echo "environment of the peers: packages, each checked against its hash"
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(@D)
+	@$(BIN)/uv pip sync --quiet --python $(@D)/bin/python --require-hashes --compile-bytecode requirements/peers.txt
+	@touch $@
+
+.PHONY: setup up demo demo-once down purge test unit test-chaos chaos test-docker check lint types arch proto-check generated manifests fix generate lock images bench load train help bench-peers

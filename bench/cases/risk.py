@@ -11,6 +11,7 @@ from duly_risk.plan import plan_of
 from duly_risk.state import DebtorState
 from duly_risk.step import conclude, hazards_of, outlooks_of
 from duly_runtime.clock import Clock
+from scoring.application.ports import OneModel
 from scoring.application.pure_fold import pure_fold
 
 from bench.company import LEDGER_TOPIC, ledger_records, simulated
@@ -28,7 +29,7 @@ def run(bench: Bench) -> Result:
     folds, debtors, invoices = [], [], []
     for _ in range(bench.size(7, 3)):
         before = clock.monotonic()
-        states = pure_fold(records, model, partitions).states
+        states = pure_fold(records, OneModel(model), partitions).states
         folds.append(len(records) / (clock.monotonic() - before))
         counted, seconds = _score_all(clock, states, model)
         debtors.append(seconds / max(1, len(states)) * 1000)

@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -59,14 +59,16 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 class Run:
-    """One run of the bench."""
+    """One run of the bench. loads: filled with the load average before each round."""
 
-    def __init__(self, options: argparse.Namespace, on: Ground, found: Sequence[Found]) -> None:
+    def __init__(
+        self, options: argparse.Namespace, on: Ground, found: Sequence[Found], loads: list[list[float]]
+    ) -> None:
         self._options = options
         self._on = on
         self._found = [each for each in found if not each.left_out]
         self._lives = 0
-        self.loads: list[list[float]] = []
+        self._loads = loads
 
     def measure(self) -> None:
         """Round robin: each engine has its turn before any has its next. After a fault an engine has no more turns."""
@@ -77,11 +79,11 @@ class Run:
             if options.rounds and any(each.engine.slow == slow for each in self._found)
         }
         for number in range(options.rounds):
-            self.loads.append(load_average())
+            self._loads.append(load_average())
             for each in self._found:
                 self._throughput(each, sources[each.engine.slow], f"round {number + 1}/{options.rounds}")
         if options.latency:
-            self.loads.append(load_average())
+            self._loads.append(load_average())
             for each in self._found:
                 self._latency(each)
 
@@ -124,23 +126,35 @@ class Run:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Exit code: 1 if an engine was disqualified; then all logs are kept."""
+    """Exit code. What was measured before an interruption is told as well; all logs are kept if an engine failed."""
     clock, state = SystemClock(), Path(os.environ.get(STATE_VARIABLE, ".duly")).absolute()
     chosen = [engine for engine in ENGINES if not options.only or engine.name in options.only]
     found = [Found(engine, _events(engine, options), missing(engine, state)) for engine in chosen]
     folder = Path(tempfile.mkdtemp(prefix="duly-peers-"))
-    began, loads = clock.now(), [load_average()]
+    began, loads, code = clock.now(), list[list[float]](), 0
     try:
         with ground(folder, state, options.base_port, clock, tell) as on:
-            bench = Run(options, on, found)
-            bench.measure()
-            loads += bench.loads
-    finally:
-        if not (options.keep or any(each.faults for each in found)):
-            shutil.rmtree(folder, ignore_errors=True)
-    targets = ratios({each.engine.name: each for each in found})
-    document: dict[str, Any] = {
-        "started_at": format_instant(began.replace(microsecond=0)),
+            Run(options, on, found, loads).measure()
+    except Interrupted as signal:
+        tell(f"\nbench: stopped by {signal}, nothing is left running.")
+        code = EXIT_INTERRUPTED
+    code = code or (EXIT_FAULT if any(each.faults for each in found) else 0)
+    if not options.keep and code != EXIT_FAULT:
+        shutil.rmtree(folder, ignore_errors=True)
+    document = document_of(options, state, format_instant(began.replace(microsecond=0)), loads, found)
+    write_out(document, options.out)
+    tell("\n" + summary(document, found))
+    if folder.exists():
+        tell(f"logs are kept in {folder}")
+    return code
+
+
+def document_of(
+    options: argparse.Namespace, state: Path, began: str, loads: list[list[float]], found: Sequence[Found]
+) -> dict[str, Any]:
+    """Everything, as it is printed."""
+    return {
+        "started_at": began,
         "machine": machine(),
         "versions": {**versions(ROOT), **{name: version(name) for name in _VERSIONS}},
         "versions_of_quix": dict(peers_versions(state)),
@@ -152,16 +166,22 @@ def run(options: argparse.Namespace) -> int:
             "load_average_before_rounds": loads,
         },
         "engines": {each.engine.name: each.to_json() for each in found},
-        "targets": targets,
+        "targets": ratios({each.engine.name: each for each in found}),
     }
-    write_out(document, options.out)
+
+
+def summary(document: Mapping[str, Any], found: Sequence[Found]) -> str:
+    """Versions, load and tables."""
     said = {**document["versions"], **{f"{name} (quix)": it for name, it in document["versions_of_quix"].items()}}
-    tell("\n" + ", ".join(f"{name} {it}" for name, it in said.items() if it))
-    tell("load average before each round: " + "; ".join(" ".join(f"{value:.2f}" for value in load) for load in loads))
-    tell("\n" + tables(found, targets))
-    if folder.exists():
-        tell(f"logs are kept in {folder}")
-    return EXIT_FAULT if any(each.faults for each in found) else 0
+    loads = document["conditions"]["load_average_before_rounds"]
+    return "\n".join(
+        (
+            ", ".join(f"{name} {it}" for name, it in said.items() if it),
+            "load average before each round: " + "; ".join(" ".join(f"{it:.2f}" for it in load) for load in loads),
+            "",
+            tables(found, document["targets"]),
+        )
+    )
 
 
 def write_out(document: dict[str, Any], out: Path | None) -> None:
@@ -182,12 +202,8 @@ def _events(engine: Engine, options: argparse.Namespace) -> int:
 
 def main() -> None:
     options = parse(sys.argv[1:])
-    try:
-        with interruptible():
-            code = run(options)
-    except Interrupted as signal:
-        tell(f"\nbench: stopped by {signal}, nothing is left running.")
-        code = EXIT_INTERRUPTED
+    with interruptible():
+        code = run(options)
     sys.exit(code)
 
 

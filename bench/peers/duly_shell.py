@@ -1,6 +1,6 @@
 """Scoring's own worker with the toy step: app, table, shell, guards and stream are the product's, as it ships.
 
-Options: `shell` and `store`, as in scoring's settings.
+Options: settings of scoring (`shell`, `store`, `app_version`); all others are its defaults.
 """
 
 from __future__ import annotations
@@ -44,13 +44,8 @@ class Portions:
 
 def main() -> None:
     job = Job.read()
-    settings = Settings(
-        kafka_bootstrap_servers=job.bootstrap_servers,
-        data_dir=Path(job.folder),
-        app_version=job.options["app_version"],
-        shell=job.options["shell"],
-        store=job.options["store"],
-    )
+    place = {"kafka_bootstrap_servers": job.bootstrap_servers, "data_dir": Path(job.folder)}
+    settings = Settings.model_validate({**place, **job.options})
     configure_logging("scoring", "WARNING")
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     app = make_app(

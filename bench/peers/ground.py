@@ -19,7 +19,7 @@ from bench.peers import tree_walk
 from bench.peers.broker import PinnedKafka, Topics
 from bench.peers.engines import WALK, Engine
 from bench.peers.job import PARTITIONS
-from bench.peers.run import Ground, Model, Source, pin_here
+from bench.peers.run import Ground, Model, Source, pinned
 from bench.topics import write
 
 PEERS_ENVIRONMENT = "peers"  # a virtual environment in the state folder, from requirements/peers.txt
@@ -56,11 +56,11 @@ def ground(folder: Path, state: Path, base_port: int, clock: Clock, tell: Callab
     """Broker up on its core, with this process beside it; the model's files made."""
     jars, ports = StateFolder(state).jars, Ports(base_port)
     ensure_jars(jars)
-    if not pin_here(PinnedKafka.core):
-        tell("this system cannot pin processes to cores: broker and workers go where it puts them")
     clients, controller = ports.of("kafka", "clients"), ports.of("kafka", "controller")
     broker = PinnedKafka(jars, folder / "kafka", folder / "kafka.log", clients, controller)
-    with broker:
+    with broker, pinned(PinnedKafka.core) as is_pinned:
+        if not is_pinned:
+            tell("this system cannot pin processes to cores: broker and workers go where it puts them")
         topics = Topics(broker.bootstrap_servers)
         pid = broker.pid
         assert pid is not None

@@ -98,7 +98,6 @@ def ratios(found: Mapping[str, Found]) -> list[dict[str, Any]]:
 
 def tables(found: Sequence[Found], targets: Sequence[Mapping[str, Any]]) -> str:
     """For a person."""
-    fastest = max((each.rate for each in found), default=0.0)
     lines = [f"{'engine':42}{'events/s':>10}{'min..max':>18}{'CPU us':>9}{'broker':>8}{'':3}verdict"]
     for each in found:
         line = f"{each.engine.title:42}"
@@ -113,7 +112,7 @@ def tables(found: Sequence[Found], targets: Sequence[Mapping[str, Any]]) -> str:
         lines.append(f"{line}   {each.verdict}")
     lines += _latency_lines(found)
     lines += _target_lines(targets)
-    return "\n".join(lines) if fastest or found else ""
+    return "\n".join(lines)
 
 
 def _latency_lines(found: Sequence[Found]) -> list[str]:

@@ -131,12 +131,11 @@ class Worker:
         """Raises BenchFailed if the process has ended."""
         if self._child is None or self._child.poll() is not None:
             raise BenchFailed(f"{self.engine.name} ended too soon. Log: {self.log}\n{last_lines(self.log)}")
-        return Sample(
-            self._ground.clock.monotonic(),
-            self._ground.topics.total(self.scores),
-            _cpu_seconds(self._child.pid),
-            _cpu_seconds(self._ground.broker_pid),
-        )
+        now, total = self._ground.clock.monotonic(), self._ground.topics.total(self.scores)
+        try:
+            return Sample(now, total, _cpu_seconds(self._child.pid), _cpu_seconds(self._ground.broker_pid))
+        except psutil.Error as error:
+            raise BenchFailed(f"{self.engine.name} or the broker ended: {error}. Log: {self.log}") from error
 
     def until(self, scores: int) -> list[Sample]:
         """Samples until that many scores are there. Raises BenchFailed if none come for a minute."""
@@ -234,12 +233,18 @@ def checked(topics: Topics, run: Worker, source: Source, scores: Sequence[Stored
     )
 
 
-def pin_here(core: int) -> bool:
-    """Put this process beside the broker; False where the system cannot pin."""
+@contextmanager
+def pinned(core: int) -> Iterator[bool]:
+    """This process on one core while open; False where the system cannot pin."""
     if not hasattr(os, "sched_setaffinity"):
-        return False
+        yield False
+        return
+    before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
-    return True
+    try:
+        yield True
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _ends(records: Sequence[Record]) -> dict[int, int]:

@@ -37,6 +37,10 @@ MODEL = RulesModel()
 IDS = {"ledger_version": 9, "score_id": "s", "debtor_id": "d"}
 
 
+def always(key: bytes, day: int) -> RulesModel:
+    return MODEL
+
+
 def item(offset: int, debtor: int, body: Fact | Tick, day: int, backfill: bool = False) -> Item:
     event = RiskEvent(f"e{offset}-{debtor}", type(body).__name__, day, backfill, body)
     return Item(f"demo|D{debtor}".encode(), f"D{debtor}", event, Position(0, offset))
@@ -71,17 +75,17 @@ stories = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 40), st.integers(
 @settings(deadline=None, max_examples=40)
 @given(stories.map(story), st.lists(st.integers(0, 200), max_size=8))
 def test_where_a_batch_ends_changes_no_byte(items, cuts):
-    whole = apply_batch({}, items, MODEL, score_id)
+    whole = apply_batch({}, items, always, score_id)
     states: dict[bytes, DebtorState] = {}
     scores: list[ScoreUpdated] = []
     bounds = [0, *sorted(min(cut, len(items)) for cut in cuts), len(items)]
     for start, stop in itertools.pairwise(bounds):
-        part = apply_batch(states, items[start:stop], MODEL, score_id)
+        part = apply_batch(states, items[start:stop], always, score_id)
         states |= part.states
         scores += [score for _, score in part.scores]
     assert [encode_score(score) for score in scores] == [encode_score(score) for _, score in whole.scores]
     assert {k: encode_state(s) for k, s in states.items()} == {k: encode_state(s) for k, s in whole.states.items()}
-    again = apply_batch(whole.states, items, MODEL, score_id)
+    again = apply_batch(whole.states, items, always, score_id)
     assert again.states == whole.states
     assert again.scores == ()
 
@@ -89,7 +93,7 @@ def test_where_a_batch_ends_changes_no_byte(items, cuts):
 @settings(deadline=None, max_examples=60)
 @given(stories.map(story))
 def test_cash_of_the_weeks_and_the_rest_is_what_can_be_claimed(items):
-    result = apply_batch({}, items, MODEL, score_id)
+    result = apply_batch({}, items, always, score_id)
     for state in result.states.values():
         plan = plan_of(state)
         [outlook] = outlooks_of([plan], hazards_of(MODEL, plan.measures))
@@ -137,7 +141,7 @@ def test_a_debtor_who_owes_nothing_more_is_scored_low_with_no_invoices():
         SourceReceived("P", False, 100, "EUR", T0),
         AllocationApplied("A", "I", "P", False, 100, 0, T0),
     )
-    result = apply_batch({}, [item(i, 0, body, T0) for i, body in enumerate(bodies)], MODEL, score_id)
+    result = apply_batch({}, [item(i, 0, body, T0) for i, body in enumerate(bodies)], always, score_id)
     first, last = result.scores[0][1], result.scores[-1][1]
     assert first.band > Band.LOW
     assert (last.band, last.invoices, last.risk, last.expected_cash_minor) == (Band.LOW, (), 0.0, ())
@@ -149,7 +153,7 @@ def test_a_score_names_its_model_and_gives_its_reasons_in_plain_words():
         InvoiceStated("I", T0 - 90, T0 - 23, 100, "EUR", "1"),
         InvoiceStated("J", T0 - 90, T0 - 3, 100, "EUR", "1"),
     ]
-    result = apply_batch({}, [item(i, 0, body, T0) for i, body in enumerate(bodies)], MODEL, score_id)
+    result = apply_batch({}, [item(i, 0, body, T0) for i, body in enumerate(bodies)], always, score_id)
     message = risk.RiskScoreUpdated.FromString(encode_score(result.scores[-1][1]))
     assert (message.role, message.model_name, message.model_version) == (4, "risk-rules", "rules-1")
     assert message.business_date == "2024-10-04"

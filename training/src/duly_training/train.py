@@ -1,4 +1,4 @@
-"""`train`: a ledger in, a judged and registered model out; it becomes champion if the gate lets it."""
+"""`train`: a ledger in, a judged and registered model out; `duly promote` lets it score."""
 
 from __future__ import annotations
 
@@ -17,25 +17,27 @@ from duly_training.fit import FitSettings
 from duly_training.folding import timeline_of
 from duly_training.gate import Verdict
 from duly_training.history import FactSource, read_history
+from duly_training.monitor.reference import REFERENCE_FILE, reference_of
 from duly_training.origin import Kind
 from duly_training.pipeline import STAGES, Champion, Released, release
 from duly_training.progress import OnProgress
-from duly_training.registry import ChampionVersion, RegisteredModel, Registry, RunRecord
+from duly_training.registry import KnownVersion, RegisteredModel, Registry, RunRecord
 from duly_training.report import write_report
 from duly_training.roll_rate import roll_rates
 from duly_training.timeline import Timeline
 from duly_training.window import MODEL
 
 DEFAULT_SETTINGS = FitSettings()
+_REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingReport:
-    """reused: the champion was fitted on the same data by the same code, so nothing was done and there is no verdict.
+    """reused: a version was fitted on the same data by the same code, so nothing was done and there is no verdict.
 
-    model: what serves now: the fitted model, or, where the gate refused it, the champion there was, or else the
-    debtor's rate (kind says which). verdict: of the fitted model. report: what was written for people, as Markdown;
-    empty if reused.
+    model: what should score: the fitted model, or, where the gate refused it, the champion there was, or else the
+    debtor's rate (kind says which). Nothing scores until it is promoted. verdict: of the fitted model. report: what
+    was written for people, as Markdown; empty if reused.
     """
 
     model: RegisteredModel
@@ -62,7 +64,7 @@ def train(
     on_progress: OnProgress = _silent,
     settings: FitSettings = DEFAULT_SETTINGS,
 ) -> TrainingReport:
-    """Fits on everything known before `known_until`, judges on the last part of that, registers, promotes if it may.
+    """Fits on everything known before `known_until`, judges on the last part of that, registers; promotes nothing.
 
     on_progress(stage, done, total): before each stage and once at the end. Raises LedgerInvalid, EventUnusable,
     TooFewSettledInvoices, or MLflow's own errors when the registry does not answer.
@@ -89,9 +91,10 @@ def train_on(
         "seed": str(seed),
     }
     champion = registry.champion()
-    if champion is not None and inputs.items() <= champion.tags.items():
+    fitted = registry.fitted_on(inputs)
+    if fitted is not None:
         on_progress(STAGES[-1], len(STAGES), len(STAGES))
-        return TrainingReport(champion.model, True, history.sha256, champion.metrics)
+        return _reused(fitted, champion, history.sha256)
     on_progress(STAGES[1], 1, len(STAGES))
     timeline = timeline_of(history)
     sectors = [history.sectors.get(debtor_id, "") for debtor_id in timeline.debtor_ids]
@@ -103,7 +106,15 @@ def train_on(
     return report
 
 
-def _serving(registry: Registry, champion: ChampionVersion | None) -> Callable[[], Champion | str]:
+def _reused(fitted: KnownVersion, champion: KnownVersion | None, data_sha256: str) -> TrainingReport:
+    """What was said when it was fitted: a refused model left the champion of that time where it was."""
+    refused = fitted.tags.get("gate") == _REFUSED and fitted.tags.get("kind") == Kind.HAZARD
+    serving = champion if refused and champion is not None else fitted
+    kind = Kind(serving.tags.get("kind", Kind.HAZARD))
+    return TrainingReport(serving.model, True, data_sha256, serving.metrics, kind=kind)
+
+
+def _serving(registry: Registry, champion: KnownVersion | None) -> Callable[[], Champion | str]:
     """The champion to compare with, downloaded only when it is asked for; else why not."""
 
     def serving() -> Champion | str:
@@ -133,21 +144,27 @@ def _register(
     hashes = write_artefact(artefact, released.final.booster, released.final.sample.x)
     facts = run_facts(timeline, released, inputs)
     write_report(report, released, facts, roll_rates(timeline, released.window.from_day))
+    (report / REFERENCE_FILE).write_text(reference_of(timeline, released.final.model, timeline.cut_day).to_json())
     text = (report / "report.md").read_text()
     tags = {**inputs, "known_until": str(date_of(timeline.cut_day)), "gate": _gate_word(released.verdict)}
     tags["kind"] = Kind.HAZARD.value
     params = {**asdict(settings), **inputs, **{name.replace(" ", "_"): value for name, value in facts.items()}}
     metrics = released.window.flat_metrics()
     record = RunRecord(params, metrics, tags, report)
-    model = registry.register(released.final.booster, artefact, hashes, record, champion=released.verdict.promote)
+    model = registry.register(released.final.booster, artefact, hashes, record)
     kind = Kind.HAZARD
     if not released.verdict.promote:
-        model, kind = _fallback(registry, released, tags, report, folder / "fallback")
+        model, kind = _fallback(registry, timeline, released, tags, report, folder / "fallback")
     return TrainingReport(model, False, timeline.sha256, metrics, released.verdict, text, kind)
 
 
 def _fallback(
-    registry: Registry, released: Released, tags: Mapping[str, str], report: Path, folder: Path
+    registry: Registry,
+    timeline: Timeline,
+    released: Released,
+    tags: Mapping[str, str],
+    report: Path,
+    folder: Path,
 ) -> tuple[RegisteredModel, Kind]:
     """What serves instead of a refused model: the champion there is, or the debtor's rate as the first one."""
     champion = registry.champion()
@@ -158,13 +175,14 @@ def _fallback(
     folder.mkdir()
     fitted = released.fallback
     hashes = write_artefact(folder, fitted.booster, fitted.sample.x)
+    (report / REFERENCE_FILE).write_text(reference_of(timeline, fitted.model, timeline.cut_day).to_json())
     tags = {**tags, "kind": Kind.RATE.value}
     record = RunRecord({"kind": Kind.RATE.value, "instead_of": released.verdict.reason[:400]}, {}, tags, report)
-    return registry.register(fitted.booster, folder, hashes, record, champion=True), Kind.RATE
+    return registry.register(fitted.booster, folder, hashes, record), Kind.RATE
 
 
 def _gate_word(verdict: Verdict) -> str:
-    return "passed" if verdict.promote else "refused"
+    return "passed" if verdict.promote else _REFUSED
 
 
 def run_facts(timeline: Timeline, released: Released, inputs: Mapping[str, str]) -> dict[str, str]:

@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xgboost as xgb
+from duly_risk.days import day_of
 from duly_risk.features import schema_sha256
 from duly_risk.model import FeatureFrame
 from duly_training import train as train_module
 from duly_training.fit import FitSettings
 from duly_training.gate import Verdict
+from duly_training.model_versions import ModelVersions
+from duly_training.origin import Kind
 from duly_training.promotion import control_key, promotion_of
 from duly_training.registry import Registry
 from duly_training.train import train_on
@@ -40,16 +43,21 @@ def test_a_refused_model_serves_nobody_and_says_why(made_up_ledger, known_until,
     assert "Verdict: REFUSED" in report.report
     # Version 1 is the refused one; what serves is the debtor's rate, in the form of any other artefact.
     assert (report.model.name, report.model.version) == ("risk", "2")
-    champion = Registry(tracking_uri).champion()
-    assert champion is not None
-    assert champion.model == report.model
-    assert champion.tags["kind"] == "debtor_rate"
+    versions = ModelVersions(Registry(tracking_uri))
+    rate, refused = versions.all()
+    assert (rate.model, rate.kind, rate.aliases) == (report.model, Kind.RATE, ())
+    assert refused.verdict is not None
+    assert "logloss gain over logistic" in [line.name for line in refused.verdict.failed]
+    model, reference = versions.load("2")
+    assert model.info.version == "2"
+    assert reference.fitted_until == day_of(known_until)
+    assert reference.bins["p_late_5"].shares
     assert not any(word in "".join(capfd.readouterr()) for word in ("Warning", "Successfully registered", "View run"))
-    _assert_artefact(_downloaded("models:/risk@champion"), report.model)
+    _assert_artefact(_downloaded("models:/risk/2"), report.model)
     _assert_run_page(_refused_run())
 
 
-def test_a_model_that_passes_is_champion_and_is_not_fitted_twice(
+def test_a_model_that_passes_is_not_fitted_twice_and_scores_only_once_it_is_promoted(
     made_up_ledger, known_until, tracking_uri, monkeypatch
 ):
     # The small ledger is refused in truth; here the gate waves everything through.
@@ -62,7 +70,10 @@ def test_a_model_that_passes_is_champion_and_is_not_fitted_twice(
     assert again.model == report.model
     assert again.metrics == pytest.approx(dict(report.metrics))
     # What must be equal for a model to be reused.
-    champion = Registry(tracking_uri).champion()
+    registry = Registry(tracking_uri)
+    assert registry.champion() is None
+    ModelVersions(registry).point("champion", "1")
+    champion = registry.champion()
     assert champion is not None
     assert {name: champion.tags[name] for name in ("data_sha256", "fit_sha256", "schema_sha256", "seed")} == {
         "data_sha256": report.data_sha256,
@@ -99,7 +110,7 @@ def _refused_run() -> Path:
 
 
 def _assert_run_page(folder: Path) -> None:
-    names = {"report.md", "model_card.md", "gate.json", "slices.json", "gain.json"}
+    names = {"report.md", "model_card.md", "gate.json", "slices.json", "gain.json", "reference.json"}
     assert names | {"reliability.png", "forecast.png", "gain.png"} == {file.name for file in folder.iterdir()}
     verdict = json.loads((folder / "gate.json").read_text())
     assert not verdict["promote"]

@@ -41,7 +41,6 @@ INLINE const uint8_t *features(const setwalk_tree *t) { return part(t, 20, 18); 
 INLINE const setwalk_tree *next(const setwalk_tree *t) { return (const void *)((const uint8_t *)t + t->bytes); }
 
 INLINE int sooner(int a, int b) { return a < b ? a : b; }
-INLINE int later(int a, int b) { return a > b ? a : b; }
 
 typedef float lanes __attribute__((vector_size(32)));
 typedef uint32_t mask __attribute__((vector_size(32)));
@@ -107,15 +106,15 @@ static void meet_conditions(const setwalk_model *m, int64_t as_of, day_set *met)
 #define M64(n) M16(n), M16(n + 16), M16(n + 32), M16(n + 48)
 static const mask masks[256] = {M64(0), M64(64), M64(128), M64(192)};
 
-/* x: the row with missing values as +inf, then the same with -inf: each split reads the one that goes its way. */
-INLINE uint64_t in_reach(const setwalk_tree *t, const float *x, int32_t columns) {
-    const float *threshold = thresholds(t);
-    const uint64_t *keep[2] = {keeps(t, 0), keeps(t, 1)};
+/* x: for each feature its value with missing as +inf, and as -inf: a split reads the one that goes its way. */
+INLINE uint64_t in_reach(const setwalk_tree *t, const float (*x)[2]) {
+    const float *threshold = thresholds(t), *both = *x;
+    const uint64_t *if_left = keeps(t, 0), *if_right = keeps(t, 1);
     const uint8_t *feature = features(t);
     uint64_t leaves = ~(uint64_t)0;
     for (int s = 0; s < t->splits; s++) {
-        float value = x[feature[s] + columns * (int32_t)(t->missing_left >> s & 1)];
-        leaves &= keep[!(value < threshold[s])][s];
+        uint64_t left = -(uint64_t)(both[2 * feature[s] + (t->missing_left >> s & 1)] < threshold[s]);
+        leaves &= (if_left[s] & left) | (if_right[s] & ~left);
     }
     return leaves;
 }
@@ -158,12 +157,12 @@ INLINE void add_leaves(const setwalk_model *m, const reach *r, uint64_t leaves, 
 }
 
 INLINE void walk_lanes(const setwalk_model *m, const day_set *met, group *g) {
-    float x[GROUP][2 * FEATURES];
+    float x[GROUP][FEATURES][2];
     for (int k = 0; k < g->n; k++)
         for (int32_t f = 0; f < m->features; f++) {
             float value = g->row[k][f];
-            x[k][f] = value == value ? value : INFINITY;
-            x[k][m->features + f] = value == value ? value : -INFINITY;
+            x[k][f][0] = value == value ? value : INFINITY;
+            x[k][f][1] = value == value ? value : -INFINITY;
         }
     const setwalk_tree *t = m->tree;
     reach ahead[AHEAD];
@@ -175,7 +174,7 @@ INLINE void walk_lanes(const setwalk_model *m, const day_set *met, group *g) {
         }
         for (int k = 0; k < g->n; k++) {
             uint64_t leaves[AHEAD];
-            for (int i = 0; i < many; i++) leaves[i] = ahead[i].leaves & in_reach(ahead[i].tree, x[k], m->features);
+            for (int i = 0; i < many; i++) leaves[i] = ahead[i].leaves & in_reach(ahead[i].tree, (const float(*)[2])x[k]);
             for (int i = 0; i < many; i++) add_leaves(m, ahead + i, leaves[i], met, g->margin + k);
         }
     }
@@ -229,6 +228,14 @@ WIDE INLINE uint64_t spans_wide(const setwalk_tree *t, __m512i issue, __m512i du
     return some;
 }
 
+/* The values of 64 days, whose lanes stand in lane_of. Written out, as not every compiler unrolls a loop here. */
+WIDE INLINE void add_values(__m512i lane_of, __m512 value, __m512 *margin) {
+    margin[0] = _mm512_add_ps(margin[0], _mm512_permutexvar_ps(lane_of, value));
+    margin[1] = _mm512_add_ps(margin[1], _mm512_permutexvar_ps(_mm512_srli_epi32(lane_of, 8), value));
+    margin[2] = _mm512_add_ps(margin[2], _mm512_permutexvar_ps(_mm512_srli_epi32(lane_of, 16), value));
+    margin[3] = _mm512_add_ps(margin[3], _mm512_permutexvar_ps(_mm512_srli_epi32(lane_of, 24), value));
+}
+
 /* Each day gets the lane of its leaf's value, four days in one 32-bit lane; a permutation by them gives all values. */
 WIDE INLINE void add_leaves_wide(const setwalk_model *m, const reach *r, uint64_t leaves, const day_set *met,
                                  __m512 *margin) {
@@ -248,10 +255,9 @@ WIDE INLINE void add_leaves_wide(const setwalk_model *m, const reach *r, uint64_
             lane = _mm512_add_epi8(lane, _mm512_set1_epi8(1));
             value = _mm512_alignr_epi32(_mm512_castps_si512(_mm512_set1_ps(values(r->tree)[leaf])), value, 1);
         }
-        for (int z = 0; z < ZMM; z++) {
-            __m512i index = _mm512_srli_epi32(lane_of[z / 4], (unsigned)(z % 4) * 8);
-            margin[z] = _mm512_add_ps(margin[z], _mm512_permutexvar_ps(index, _mm512_castsi512_ps(value)));
-        }
+        add_values(lane_of[0], _mm512_castsi512_ps(value), margin);
+        add_values(lane_of[1], _mm512_castsi512_ps(value), margin + 4);
+        add_values(lane_of[2], _mm512_castsi512_ps(value), margin + 8);
     } while (leaves);
 }
 

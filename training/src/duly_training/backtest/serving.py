@@ -93,8 +93,7 @@ def _fitted(
 def _booster_model(booster: xgb.Booster) -> BoosterHazards:
     """Named by its bytes: equal data, settings and code give an equal name."""
     version = f"hazard-{hashlib.sha256(booster.save_raw('ubj')).hexdigest()[:12]}"
-    info = ModelInfo("risk", version, Role.CHAMPION, schema_sha256(), frame_of(booster))
-    return BoosterHazards(booster, info)
+    return BoosterHazards(booster, ModelInfo("risk", version, Role.CHAMPION, schema_sha256(), frame_of(booster)))
 
 
 def baseline_of(timeline: Timeline, day: int) -> DebtorRateModel:

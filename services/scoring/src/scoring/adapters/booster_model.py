@@ -16,6 +16,7 @@ from duly_risk.features import schema_sha256
 from duly_risk.model import ModelInfo, Role
 from duly_runtime.logging import get_logger
 
+__all__ = ["BOOSTER_FILE", "FILES", "GOLDEN_FILE", "SCHEMA_FILE", "ModelRefused", "load_model"]
 _log = get_logger(__name__)
 FILES = (BOOSTER_FILE, GOLDEN_FILE, SCHEMA_FILE)
 # Equal bytes on the library build that fitted it; another build may differ in the last bits.

@@ -11,6 +11,7 @@ from duly_contracts.ids import derived_id, named_id
 from duly_contracts.topics import dlq_of
 from duly_risk.days import date_of
 from duly_risk.facts import RiskEvent
+from duly_risk.model import ModelInfo
 from duly_risk.score import ScoreUpdated
 from duly_risk.score_codec import encode_score
 from duly_risk.state import DebtorState
@@ -44,6 +45,11 @@ class Output:
 def score_id_of(key: bytes, event: RiskEvent) -> str:
     """A debtor's score follows from one cause; its id is also the id of the event that carries it."""
     return derived_id(event.event_id, SCORE_UPDATED.type, key)
+
+
+def shadow_id_of(key: bytes, event: RiskEvent, challenger: ModelInfo) -> str:
+    """A challenger's score of the same cause is another event, and another challenger's yet another one."""
+    return derived_id(event.event_id, f"{SCORE_UPDATED.type}/shadow/{challenger.version}", key)
 
 
 def score_output(cause: Usable, key: bytes, score: ScoreUpdated) -> Output:
