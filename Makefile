@@ -8,6 +8,7 @@ MEMBERS := $(wildcard libs/* services/* tools/*) training
 STAMP := .venv/.ready
 PEERS := $(or $(DULY_STATE),.duly)/peers/.ready
 export PYTHONDONTWRITEBYTECODE =
+CHAOS_PATH = services/scoring/tests/failure$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 ##@ Start
 setup: $(STAMP) ## Make the environment (.venv, with the duly command)
@@ -28,6 +29,8 @@ test: setup ## The whole test suite
 	@$(BIN)/python -m pytest -n 2 $(or $(T),libs services training tools tests bench) $(ARGS)
 unit: setup ## Fast tests only: no servers
 	@$(BIN)/python -m pytest -q -m "not kafka and not postgres and not docker and not sockets and not slow" $(ARGS)
+test-chaos: setup ## scoring killed, frozen, joined and simulated: SEEDS=100, SHELL_KIND=batch|take, ARGS="--first 7"
+	@PYTHONPATH=$(CHAOS_PATH) $(BIN)/python -m scoring_chaos --seeds $(or $(SEEDS),100) $(if $(SHELL_KIND),--shell $(SHELL_KIND)) $(ARGS)
 chaos: setup ## Kill services at random while a demo plays; SEED=n
 	@$(BIN)/duly demo --once --chaos $(or $(SEED),1) $(ARGS)
 test-docker: images ## Build the images and test them; needs a Docker engine
@@ -75,6 +78,9 @@ bench: setup ## Throughput and latency of the hot paths, as JSON
 bench-peers: setup $(PEERS) ## The engine job on our shells, Faust, Quix Streams and aiokafka, each tuned and checked
 	@$(BIN)/python -m bench.peers $(ARGS)
 
+load: setup ## One scoring worker on a ramp, then at a peak with a hot debtor and a tick: figures; SHELL_KIND=batch|take
+	@PYTHONPATH=$(CHAOS_PATH) $(BIN)/python -m scoring_chaos --load $(if $(SHELL_KIND),--shell $(SHELL_KIND)) $(ARGS)
+
 ##@ Model
 train: setup ## Train on a ledger export and register the model: LEDGER=DIR
 	@$(BIN)/duly train $(if $(LEDGER),--ledger "$(LEDGER)") $(ARGS)
@@ -98,4 +104,4 @@ $(PEERS): requirements/peers.txt $(STAMP)
 	@$(BIN)/uv pip sync --quiet --python $(@D)/bin/python --require-hashes --compile-bytecode requirements/peers.txt
 	@touch $@
 
-.PHONY: setup up demo demo-once down purge test unit chaos test-docker check lint types arch proto-check generated manifests fix generate lock images bench bench-peers train help
+.PHONY: setup up demo demo-once down purge test unit test-chaos chaos test-docker check lint types arch proto-check generated manifests fix generate lock images bench load train help bench-peers

@@ -27,7 +27,7 @@ def topics_page() -> str:
         kept = "for good" if topic.retention_days < 0 else f"{topic.retention_days} days"
         lines.append(
             f"| `{topic.name}` | {topic.key} | {topic.partitions} | {topic.cleanup} | {kept} "
-            f"| {', '.join(topic.writers)} | {', '.join(topic.consumers) or 'people, by hand'} |"
+            f"| {', '.join(topic.writers)} | {', '.join(topic.consumers) or 'people: `duly dlq`'} |"
         )
     return "\n".join(lines) + "\n"
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 
-import numpy as np
 from duly_contracts.topics import topics
 from duly_risk.fallback import RulesModel
+from duly_risk.plan import plan_of
 from duly_risk.state import DebtorState
-from duly_risk.step import conclude, plan_rows
+from duly_risk.step import conclude, hazards_of, outlooks_of
 from duly_runtime.clock import Clock
+from scoring.application.ports import OneModel
 from scoring.application.pure_fold import pure_fold
 
 from bench.company import LEDGER_TOPIC, ledger_records, simulated
@@ -28,7 +29,7 @@ def run(bench: Bench) -> Result:
     folds, debtors, invoices = [], [], []
     for _ in range(bench.size(7, 3)):
         before = clock.monotonic()
-        states = pure_fold(records, model, partitions).states
+        states = pure_fold(records, OneModel(model), partitions).states
         folds.append(len(records) / (clock.monotonic() - before))
         counted, seconds = _score_all(clock, states, model)
         debtors.append(seconds / max(1, len(states)) * 1000)
@@ -48,8 +49,11 @@ def _score_all(clock: Clock, states: Mapping[bytes, DebtorState], model: RulesMo
     curves = 0
     before = clock.monotonic()
     for key, state in states.items():
-        rows = plan_rows(state, model.info.frame)
-        hazards = model.predict(rows.matrix) if len(rows.matrix) else np.empty(0, dtype=np.float32)
-        conclude(state, rows, hazards, model.info, score_id="bench", debtor_id=key.decode(), on_tick=False)
-        curves += len(rows.invoices)
+        plan = plan_of(state)
+        [outlook] = outlooks_of([plan], hazards_of(model, plan.measures))
+        debtor = key.decode()
+        conclude(
+            state.standing, plan, outlook, model.info, ledger_version=0, score_id="", debtor_id=debtor, on_tick=False
+        )
+        curves += len(plan.claims)
     return curves, clock.monotonic() - before

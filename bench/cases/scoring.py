@@ -16,6 +16,7 @@ from duly_simulator.observe import HttpStatusReader
 from duly_simulator.parameters import SimulationSettings
 from duly_training.train import train_on
 from scoring.adapters.booster_model import load_model
+from scoring.application.ports import OneModel
 from scoring.application.pure_fold import pure_fold
 
 from bench.company import LEDGER_TOPIC, ledger_records, simulated
@@ -95,7 +96,7 @@ def _pure(clock: Clock, records: Sequence[Record], model: HazardModel, rounds: i
     values = []
     for _ in range(rounds):
         before = clock.monotonic()
-        pure_fold(mine, model, partitions)
+        pure_fold(mine, OneModel(model), partitions)
         values.append(len(mine) / (clock.monotonic() - before))
     return rates(values)
 

@@ -6,6 +6,7 @@ import pytest
 from duly_cli.steps import Step
 from duly_risk.fallback import RulesModel
 from scoring.application.outputs import SCORE_UPDATED
+from scoring.application.ports import OneModel
 from scoring.application.pure_fold import pure_fold
 
 from bench.__main__ import CASES, EXIT_USAGE, parse
@@ -26,7 +27,7 @@ PARTITIONS = 12
 
 def test_each_live_fact_of_each_tenant_gives_one_score() -> None:
     records = ledger_records(OneInvoiceEach("t", debtors=3).history(), ["a", "b"], backfill=False)
-    folded = pure_fold(records, RulesModel(), PARTITIONS)
+    folded = pure_fold(records, OneModel(RulesModel()), PARTITIONS)
     assert len(records) == 12
     assert len(folded.states) == 6
     assert [output.topic for output in folded.outputs] == ["risk-scores"] * 12

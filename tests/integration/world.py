@@ -38,6 +38,7 @@ from ledger_sync.config import Settings as LedgerSettings
 from ledger_sync.domain.calendar import Tick
 from outreach import bootstrap as outreach_service
 from outreach.config import Settings as OutreachSettings
+from scoring.application.ports import OneModel
 from scoring.bootstrap import build_memory
 
 from duly.gateway.v1 import contact_service_pb2 as gateway_pb
@@ -122,7 +123,7 @@ class World:
         self.outreach = outreach_service.build(
             self._outreach_settings(make_database()), self.clock, self.metrics, self.log, _DirectGateway(self.gateway)
         )
-        self.scoring = build_memory(self.log, RulesModel())
+        self.scoring = build_memory(self.log, OneModel(RulesModel()))
 
     # -- what an ERP says ------------------------------------------------------------------------------------------
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 import pytest
+from duly_training.folding import timeline_of
+from duly_training.history import history_of
+from duly_training.timeline import Timeline
 from google.protobuf.message import Message
 
 from duly.ledger.v1 import events_pb2 as ledger
@@ -89,3 +92,8 @@ def made_up_ledger() -> MadeUpLedger:
 @pytest.fixture(scope="session")
 def known_until() -> date:
     return KNOWN_UNTIL
+
+
+@pytest.fixture(scope="session")
+def made_up_timeline(made_up_ledger: MadeUpLedger) -> Timeline:
+    return timeline_of(history_of(made_up_ledger.facts(KNOWN_UNTIL), KNOWN_UNTIL))

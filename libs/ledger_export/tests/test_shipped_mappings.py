@@ -109,3 +109,30 @@ def test_the_whole_sample_file_is_read() -> None:
     }
     assert (ledger.first_day, ledger.until) == (date(2012, 1, 3), date(2014, 1, 9))
     assert ledger.median_issue_date() == date(2012, 12, 22)
+
+
+def test_rows_that_cannot_be_are_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "invoices.csv"
+    file.write_text(
+        "invoice_id,customer_id,issue_date,due_date,paid_date,amount,fee_percent\n"
+        "kept-open,7,2020-01-02,2020-01-02,,10.5,4.99\n"
+        "kept-paid,7,2020-01-02,2020-06-30,2020-01-02,10.5,4.99\n"
+        "no-amount,7,2020-01-02,2020-01-20,2020-01-20,,4.99\n"
+        "due-before-issue,7,2020-01-02,2020-01-01,2020-01-20,1,4.99\n"
+        "long-term,7,2020-01-02,2020-07-01,2020-01-20,1,4.99\n"
+        "paid-before-issue,7,2020-01-02,2020-01-20,2020-01-01,1,4.99\n"
+    )
+    ledger = read_ledger(file)
+    assert [invoice.invoice_id for invoice in ledger.records.invoices] == ["kept-open", "kept-paid"]
+    assert [(payment.payment_id, payment.amount.amount_minor) for payment in ledger.records.payments] == [
+        ("kept-paid-payment", 1050)
+    ]
+    assert (ledger.currency, ledger.country) == ("BRL", "BR")
+
+
+def test_the_real_ledger_is_read_with_its_cleaning_rules() -> None:
+    file = DATA / "datarisk-invoices" / "invoices.csv.gz"
+    if not file.is_file():
+        pytest.skip("the file is not shipped; DULY_DATA_DIR names the folder that holds datarisk-invoices/")
+    records = read_ledger(file).records
+    assert (len(records.invoices), len(records.payments)) == (62_059, 62_059 - 1_610)

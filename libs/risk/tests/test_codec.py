@@ -1,8 +1,10 @@
 """Blobs and messages: nothing is lost, equal means equal bytes, garbage is refused by name."""
 
+import base64
 from datetime import date
 
 import pytest
+from duly_risk.balances import unapplied_minor
 from duly_risk.codec import EventUnusable, StateUnreadable, decode_event, decode_state, encode_state
 from duly_risk.days import date_of, day_of
 from duly_risk.facts import AllocationApplied, DisputeStated, InvoiceStated, Position, SourceReceived, Tick
@@ -11,6 +13,7 @@ from duly_risk.state import (
     WHOLE,
     Allocation,
     Archive,
+    Closed,
     DebtorState,
     Invoice,
     Reversal,
@@ -24,6 +27,7 @@ from hypothesis import strategies as st
 from duly.ledger.v1 import events_pb2 as ledger
 from duly.money.v1 import money_pb2
 from duly.risk.v1 import events_pb2 as risk
+from duly.risk.v1 import state_pb2 as pb
 
 ids = st.text(min_size=1, max_size=8)
 days = st.integers(0, 40_000)
@@ -58,6 +62,7 @@ sources = st.builds(
     st.booleans(),
     st.lists(st.builds(Reversal, ids, minors), max_size=2).map(tuple),
     minors,
+    minors,
 )
 archives = st.builds(
     Archive,
@@ -72,6 +77,20 @@ archives = st.builds(
     st.dictionaries(st.sampled_from(["EUR", "JPY"]), minors),
     minors,
 )
+closings = st.builds(
+    Closed,
+    st.just(b""),
+    st.binary(max_size=16),
+    st.integers(0, 99),
+    st.tuples(days, days, ids),
+    st.lists(st.integers(-60, 120), max_size=5).map(tuple),
+    minors,
+    minors,
+    days,
+    days,
+    days,
+    st.dictionaries(st.sampled_from(["EUR", "JPY"]), st.tuples(minors, minors)),
+)
 below = st.integers(0, 3)
 standings = st.builds(Standing, st.sampled_from(Band), st.tuples(below, below, below), days, ids, ids)
 states = st.builds(
@@ -82,8 +101,11 @@ states = st.builds(
     minors,
     st.lists(invoices, max_size=4).map(lambda many: {one.invoice_id: one for one in many}),
     st.lists(sources, max_size=4).map(lambda many: {one.source_id: one for one in many}),
+    closings,
     archives,
     st.binary(max_size=24),
+    st.binary(max_size=24),
+    days,
     standings,
     st.lists(ids, max_size=3).map(tuple),
 )
@@ -94,6 +116,8 @@ def test_a_state_survives_its_blob(state):
     blob = encode_state(state)
     assert decode_state(blob) == state
     assert encode_state(decode_state(blob)) == blob
+    # The frame that copies bytes and the readable message are one wire format.
+    assert pb.DebtorState.FromString(blob).SerializeToString(deterministic=True) == blob
 
 
 def test_the_empty_state_is_a_blob_of_its_own():
@@ -150,3 +174,22 @@ def test_messages_become_facts():
 def test_a_message_the_fold_cannot_use_is_refused_by_name(message):
     with pytest.raises(EventUnusable, match="n:"):
         decoded(message)
+
+
+# Two invoices, one paid in full and one in part by the same payment, as format 1 wrote them.
+FORMAT_1 = (
+    "CAESBAgDEAQYr5wBKAUyLAoCSTEQARignAEgrpwBKJBOMgNFVVI6ATFyEQoCQTESAlAxGJBOKK+cATgBMiwKAkkyEAEYoJwBIL6c"
+    "ASiQTjIDRVVSOgExchEKAkEyEgJQMRjQDyivnAE4AToSCgJQMRgBIJh1KgNFVVIwr5wBQgBKKIQrfZ1Dzd919vxCA5+6N3Yb9B72"
+    "/W9vbJ4lGQWm2Y4BcR17Bn8wGLZSBRIDAAAA"
+)
+
+
+def test_a_blob_of_the_format_before_is_read_and_its_closed_invoice_packed():
+    state = decode_state(base64.b64decode(FORMAT_1))
+    assert (state.applied, state.facts_applied, state.week_day) == (Position(3, 4), 5, state.business_day)
+    assert set(state.invoices) == {"I2"}
+    assert (state.closed.count, state.closed.delays) == (1, (1,))
+    assert unapplied_minor(state) == {"EUR": 30_00}
+    blob = encode_state(state)
+    assert blob[:2] == b"\x08\x02"
+    assert decode_state(blob) == state

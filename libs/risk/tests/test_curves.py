@@ -1,58 +1,63 @@
-"""Curves: the design's vectors, coherence, and days that are asked or interpolated."""
+"""Curves: the design's vectors, coherence, and that no curve knows its neighbours."""
 
 import itertools
 
 import numpy as np
 import pytest
-from duly_risk.curves import HORIZON_DAYS, expand, expected_days, grid_for, pay_offset, survival, unpaid
-from hypothesis import given
+from duly_risk.curves import CASH_WEEKS, HORIZON_DAYS, expected_days, pay_offset, survival, unpaid
+from duly_risk.outlook import cash_of_weeks
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 DAY = 20_000
-VECTOR = np.array([0.1, 0.5, 0.2])
+VECTOR = np.array([[0.1, 0.5, 0.2]])
+
+
+def p_unpaid(hazards: np.ndarray, due_in: int, k: int) -> float:
+    return float(unpaid(survival(hazards), np.array([DAY]), np.array([DAY + due_in]), k)[0])
 
 
 def test_the_vector_of_the_design():
-    curve = survival(VECTOR)
-    assert curve.tolist() == pytest.approx([1, 0.9, 0.45, 0.36])
-    assert expected_days(curve, 3) == pytest.approx(2.35)
-    assert pay_offset(curve, 0.5) == 2
-    assert pay_offset(curve, 0.1) == 1
-    assert pay_offset(curve, 0.9) is None
-    assert [unpaid(curve, DAY, DAY + 1, k) for k in (1, 2)] == pytest.approx([0.9, 0.45])
+    curves = survival(VECTOR)
+    assert curves[0].tolist() == pytest.approx([1, 0.9, 0.45, 0.36])
+    assert expected_days(curves, 3) == pytest.approx([2.35])
+    assert pay_offset(curves, 0.5).tolist() == [2]
+    assert pay_offset(curves, 0.1).tolist() == [1]
+    assert pay_offset(curves, 0.9).tolist() == [4]  # beyond the horizon
+    assert [p_unpaid(VECTOR, 1, k) for k in (1, 2)] == pytest.approx([0.9, 0.45])
 
 
 def test_what_is_already_late_by_k_days_is_so_with_certainty():
-    assert unpaid(survival(VECTOR), DAY, DAY - 40, 30) == 1.0
+    assert p_unpaid(VECTOR, -40, 30) == 1.0
 
 
 @given(st.lists(st.floats(0, 1), min_size=HORIZON_DAYS, max_size=HORIZON_DAYS), st.integers(-200, 200))
 def test_p_unpaid_never_rises_in_k(hazards, term):
-    curve = survival(np.array(hazards))
-    probabilities = [unpaid(curve, DAY, DAY + term, k) for k in range(1, 120)]
+    probabilities = [p_unpaid(np.array([hazards]), term, k) for k in range(1, 120)]
     assert all(0 <= later <= earlier <= 1 for earlier, later in itertools.pairwise(probabilities))
 
 
-@given(st.integers(-400, 400))
-def test_every_day_to_two_weeks_past_due_is_asked_of_the_model(term):
-    grid = grid_for(DAY, DAY + term)
-    near = max(21, min(HORIZON_DAYS, term + 14))
-    assert grid.offsets[:near].tolist() == list(range(1, near + 1))
-    assert len(grid.offsets) <= HORIZON_DAYS
-    # A hazard that depends on the weekday and falls in a line between anchors is reproduced, beyond them it repeats.
-    weekly = np.linspace(0.0, 0.06, 7, dtype=np.float32)
-    full = expand(weekly[(grid.offsets - 1) % 7], grid)
-    assert full.tolist() == pytest.approx(np.resize(weekly, HORIZON_DAYS).tolist())
-    assert np.array_equal(full[grid.offsets - 1].astype(np.float32), weekly[(grid.offsets - 1) % 7])
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9))
+def test_a_curve_alone_and_among_others_gives_equal_bytes(seed, n):
+    rng = np.random.default_rng(seed)
+    hazards = (rng.random((n, HORIZON_DAYS)) ** 4).astype(np.float32)
+    as_of, due, minor = np.full(n, DAY), DAY + rng.integers(-90, 90, n), rng.integers(0, 10**12, n)
 
+    def all_of(rows):
+        curves = survival(hazards[rows])
+        return [
+            curves,
+            *(unpaid(curves, as_of[rows], due[rows], k) for k in (1, 5, 30, 60, 90)),
+            *(pay_offset(curves, share) for share in (0.1, 0.5, 0.9)),
+            expected_days(curves),
+            cash_of_weeks(curves, minor[rows]),
+        ]
 
-def test_days_between_anchors_lie_on_the_line_between_them():
-    grid = grid_for(DAY, DAY)
-    assert len(grid.offsets) == 35
-    line = (grid.offsets // 7 / 100).astype(np.float32)
-    full = expand(line, grid)
-    assert np.all(np.diff(full[:7]) >= 0)
-    assert full[14:105:7].tolist() == pytest.approx(
-        np.interp(np.arange(14, 105, 7), [14, 42, 98], full[[14, 42, 98]]).tolist()
-    )
-    assert full[105:].tolist() == full[98:-7].tolist()
+    together = all_of(slice(None))
+    for i in range(n):
+        assert [one.tobytes() for one in all_of([i])] == [whole[i : i + 1].tobytes() for whole in together]
+    cash = together[-1]
+    assert cash.shape == (n, CASH_WEEKS)
+    assert np.all(cash >= 0)
+    assert np.all(cash.sum(axis=1) <= minor)

@@ -5,23 +5,33 @@ from datetime import date
 
 import numpy as np
 import pytest
-from duly_risk.book import DelayHistory, Terms, book_of
+from duly_risk.book import Terms, book_of, history_of
+from duly_risk.curves import HORIZON_DAYS
 from duly_risk.days import day_of, on_business_day, weekday_of
 from duly_risk.facts import AllocationApplied, DisputeStated, Fact, InvoiceStated, Position, RiskEvent, SourceReceived
 from duly_risk.features import (
     DAY,
     FEATURES,
+    N_FEATURES,
     N_STATIC,
     NAMES,
     STATIC,
+    curve_matrix,
     day_features,
-    debtor_features,
+    features_of,
     schema_sha256,
     shrunk,
-    static_features,
+)
+from duly_risk.measures import (
+    N_MEASURES,
+    currency_code,
+    currency_of,
+    curve_days,
+    invoice_measures,
+    stacked,
 )
 from duly_risk.model import FeatureFrame
-from duly_risk.rows import plan_rows
+from duly_risk.plan import plan_of
 from duly_risk.state import DebtorState
 from duly_risk.step import fold
 from hypothesis import given, settings
@@ -51,7 +61,7 @@ def paid(name: str, on: int, amount: int = 100_00) -> tuple[Fact, Fact]:
 
 def of(state: DebtorState, terms: Terms, as_of: int = T0, frame: FeatureFrame = FRAME) -> dict[str, float]:
     book = book_of(state)
-    values = static_features(book, terms, as_of, frame, debtor_features(book, frame))
+    values = features_of(invoice_measures(book, terms, as_of)[np.newaxis], frame)[0].tolist()
     return dict(zip([feature.name for feature in STATIC], values, strict=True))
 
 
@@ -59,12 +69,12 @@ NEW = Terms("NEW", T0, T0 + 30, 200_00, "EUR")
 
 
 def test_the_decayed_mean_of_the_design():
-    assert DelayHistory({0: 1, 10: 1, 4: 1}, (4, 10, 0), 0, 0).decayed_mean() == pytest.approx(4.918, abs=5e-4)
+    assert history_of({0: 1, 10: 1, 4: 1}, (4, 10, 0), 0, 0).decayed == pytest.approx(4.918, abs=5e-4)
 
 
 def test_the_cold_start_of_the_design():
-    assert shrunk(1, 4, 0.07) == pytest.approx(0.15)
-    assert math.isnan(shrunk(0, 0, None))
+    assert shrunk(np.array([1.0]), np.array([4.0]), 0.07) == pytest.approx([0.15])
+    assert shrunk(np.array([1.0]), np.array([4.0]), None) == pytest.approx([0.25])
 
 
 def test_without_history_everything_about_history_is_missing_and_not_zero():
@@ -173,5 +183,77 @@ def test_facts_in_any_order_give_the_same_float32(invoices):
         facts.append((stated, *(paid(f"I{i}", known, 100_00 + i) if known < T0 else ())))
     forwards = [fact for group in facts for fact in group]
     backwards = [fact for group in reversed(facts) for fact in reversed(group)]
-    one, other = plan_rows(folded(*forwards), FRAME), plan_rows(folded(*backwards), FRAME)
-    assert one.matrix.tobytes() == other.matrix.tobytes()
+    one, other = plan_of(folded(*forwards)).measures, plan_of(folded(*backwards)).measures
+    assert one.tobytes() == other.tobytes()
+    assert features_of(one, FRAME).tobytes() == features_of(other, FRAME).tobytes()
+
+
+two_currencies = st.lists(
+    st.tuples(st.integers(0, 2), st.sampled_from(["EUR", "USD", "JPY"]), st.integers(-40, 40), st.integers(1, 10**9)),
+    min_size=1,
+    max_size=9,
+)
+
+
+@settings(deadline=None, max_examples=50)
+@given(two_currencies)
+def test_a_row_alone_and_among_others_gives_equal_bytes(invoices):
+    frame = FeatureFrame({"EUR": 77_77.0, "USD": 90_00.0}, None, 0.1, 0.3, 2.0, 30.0)
+    bodies = {
+        debtor: [
+            InvoiceStated(f"I{i}", T0 - 50, T0 + due, minor, currency, "1")
+            for i, (owner, currency, due, minor) in enumerate(invoices)
+            if owner == debtor
+        ]
+        for debtor in range(3)
+    }
+    plans = [plan_of(folded(*facts)) for facts in bodies.values() if facts]
+    whole = features_of(stacked([plan.measures for plan in plans]), frame)
+    alone = [features_of(plan.measures[i : i + 1], frame) for plan in plans for i in range(len(plan.measures))]
+    assert whole.tobytes() == np.concatenate(alone).tobytes()
+
+
+def test_amounts_of_several_currencies_are_added_in_medians():
+    frame = FeatureFrame({"EUR": 100_00.0, "USD": 50_00.0})
+    state = folded(
+        InvoiceStated("E", T0 - 40, T0 - 10, 300_00, "EUR", "1"),
+        InvoiceStated("U", T0 - 40, T0 - 4, 25_00, "USD", "1"),
+        InvoiceStated("V", T0 - 40, T0 + 4, 75_00, "USD", "1"),
+        DisputeStated("U", 25_00, T0 - 1, False, ""),
+    )
+    new = of(state, NEW, frame=frame)
+    assert new["open_amt"] == pytest.approx(math.log1p(3 + 0.5 + 1.5))
+    assert new["over_amt"] == pytest.approx(math.log1p(3 + 0.5))
+    assert new["disputed_share"] == pytest.approx(0.5 / 5)
+    assert (new["open_n"], new["over_n"], new["over_max_days"]) == (3, 2, 10)
+    dollars = of(state, Terms("NEW", T0, T0 + 30, 200_00, "USD"), frame=frame)
+    assert dollars["open_amt"] == new["open_amt"]
+    assert dollars["amount"] == pytest.approx(math.log1p(4))
+    # Where no median is known for one of them, nothing is known of the sum.
+    assert math.isnan(of(state, NEW, frame=FeatureFrame({"EUR": 100_00.0}))["open_amt"])
+
+
+def test_a_book_in_one_currency_is_a_flat_row_and_another_currency_adds_a_block():
+    one = plan_of(folded(invoice("A", T0, T0 + 30), invoice("B", T0, T0 + 30))).measures
+    two = plan_of(folded(invoice("A", T0, T0 + 30), InvoiceStated("B", T0, T0 + 30, 5, "USD", "1"))).measures
+    assert one.shape == (2, N_MEASURES)
+    assert two.shape == (2, N_MEASURES + 4)
+    assert stacked([one, two]).shape == (4, N_MEASURES + 4)
+    assert features_of(stacked([one, two]), FRAME)[:2].tobytes() == features_of(one, FRAME).tobytes()
+
+
+@given(st.text(alphabet="ABCDEFGHIJKLMNOPQRSTUVWXYZ", max_size=6))
+def test_a_currency_survives_its_number(currency):
+    assert currency_of(float(currency_code(currency))) == currency
+
+
+def test_a_curve_is_one_row_a_day_with_the_invoice_frozen():
+    measures = plan_of(folded(invoice("A", T0 - 3, T0 + 30), invoice("B", T0 - 9, T0 - 2))).measures
+    static, days = features_of(measures, FRAME), curve_days(measures)
+    rows = curve_matrix(static, days).reshape(2, HORIZON_DAYS, N_FEATURES)
+    assert days.due.tolist() == [on_business_day(T0 + 30), on_business_day(T0 - 2)]
+    for i in range(2):
+        assert np.array_equal(rows[i, :, :N_STATIC], np.repeat(static[i : i + 1], HORIZON_DAYS, axis=0), equal_nan=True)
+        asked = np.arange(T0 + 1, T0 + HORIZON_DAYS + 1)
+        expected = day_features(asked, T0, int(days.issue[i]), int(days.due[i]))
+        assert rows[i, :, N_STATIC:].tobytes() == expected.tobytes()

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from duly_risk.balances import settle, unapplied_minor
 from duly_risk.book import book_of
+from duly_risk.codec import decode_state, encode_state
 from duly_risk.facts import (
     AllocationApplied,
     AllocationRemoved,
@@ -22,7 +23,9 @@ from duly_risk.facts import (
     SourceReceived,
     Tick,
 )
-from duly_risk.state import CLOSED_KEPT, Closing, DebtorState
+from duly_risk.ledger import apply_records
+from duly_risk.packing import CLOSED_KEPT, CLOSED_MAX, packed, unpacked
+from duly_risk.state import Closing, DebtorState, Settlement
 from duly_risk.step import degrade, fold
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -55,12 +58,17 @@ def allocation(name: str = "A1", to: str = "I1", of: str = "P1", amount: int = 1
 
 
 def open_minor(state: DebtorState, name: str = "I1") -> int:
-    return settle(state.invoices[name], state.sources).open_minor
+    return settlement(state, name).open_minor
+
+
+def settlement(state: DebtorState, name: str = "I1") -> Settlement:
+    everything = unpacked(state)
+    return settle(everything.invoices[name], everything.sources)
 
 
 def records(state: DebtorState) -> DebtorState:
     """The state without what must depend on the order: positions and the ring of recent ids."""
-    return replace(state, applied=None, recent_facts=b"")
+    return replace(state, applied=None, recent_facts=b"", earlier_facts=b"")
 
 
 STORY: tuple[Fact, ...] = (
@@ -117,7 +125,7 @@ def test_the_same_fact_at_a_later_offset_is_counted_once_and_not_scored_again():
 def test_a_reversed_payment_restores_the_open_amount_to_the_minor_unit():
     before = folded(invoice())
     paid = folded(payment(), allocation(), state=before)
-    assert settle(paid.invoices["I1"], paid.sources).closing is Closing.PAID
+    assert settlement(paid).closing is Closing.PAID
     assert book_of(paid).history.settled == 1
     restored = folded(PaymentReversed("R1", "P1", 100_00, DAY + 20), state=paid)
     assert open_minor(restored) == open_minor(before) == 100_00
@@ -160,8 +168,8 @@ def test_a_part_reversal_leaves_allocations_to_the_facts_that_name_them():
 )
 def test_how_an_invoice_closes_decides_whether_it_counts_as_paid(facts, closing, day):
     state = folded(invoice(), *facts)
-    settlement = settle(state.invoices["I1"], state.sources)
-    assert (settlement.closing, settlement.closed_day) == (closing, day)
+    found = settlement(state)
+    assert (found.closing, found.closed_day) == (closing, day)
     assert book_of(state).history.settled == (closing is Closing.PAID)
 
 
@@ -218,8 +226,11 @@ def test_old_closed_invoices_become_counts_and_the_history_stays_exact():
     n = 200
     state = folded(*itertools.chain.from_iterable(settled_invoice(i) for i in range(n)))
     book = book_of(state)
-    assert len(state.invoices) == len(state.sources) == CLOSED_KEPT
-    assert state.archive.invoices == n - CLOSED_KEPT
+    assert (state.invoices, state.sources) == ({}, {})
+    assert CLOSED_KEPT <= state.closed.count == state.closed.invoices <= CLOSED_MAX
+    assert state.archive.invoices == n - state.closed.count
+    everything = unpacked(state)
+    assert len(everything.invoices) == len(everything.sources) == state.closed.count
     assert book.history.counts == {delay: len([i for i in range(n) if i % 7 == delay]) for delay in range(7)}
     assert book.history.newest == tuple(
         delay for _, delay in sorted(((DAY + i + 14 + i % 7, DAY + i), i % 7) for i in range(n))[:-65:-1]
@@ -235,3 +246,71 @@ def test_a_late_fact_about_an_archived_invoice_is_counted_and_does_not_open_it_a
     assert after.changed
     assert book_of(after.state) == book_of(state)
     assert after.state.archive.late_facts == 1
+
+
+# ---- packing ----
+
+
+@st.composite
+def busy_stories(draw):
+    """Facts about a few invoices and payments that touch each other in every way, in any order."""
+    names = st.integers(0, 3)
+    day = st.integers(DAY, DAY + 9)
+    minor = st.sampled_from([10_00, 20_00, 30_00, 60_00])
+    fact = st.one_of(
+        st.builds(lambda i, d, m: InvoiceStated(f"I{i}", d, d + 14, m, "EUR", "1"), names, day, minor),
+        st.builds(lambda i, d: InvoiceVoided(f"I{i}", d), names, day),
+        st.builds(lambda i, m, d: SourceReceived(f"P{i}", False, m, "EUR", d), names, minor, day),
+        st.builds(lambda i, m, d: PaymentReversed(f"R{i}", f"P{i}", m, d), names, minor, day),
+        st.builds(lambda i, d: CreditNoteVoided(f"P{i}", d), names, day),
+        st.builds(
+            lambda i, p, m, d: AllocationApplied(f"A{i}{p}", f"I{i}", f"P{p}", False, m, 0, d), names, names, minor, day
+        ),
+        st.builds(lambda i, p: AllocationRemoved(f"A{i}{p}", f"I{i}"), names, names),
+        st.builds(lambda i, m, d: InvoiceWrittenOff(f"W{i}", f"I{i}", m, d, True), names, minor, day),
+    )
+    return draw(st.lists(fact, min_size=4, max_size=30))
+
+
+@settings(max_examples=300, deadline=None)
+@given(busy_stories())
+def test_packing_as_it_goes_is_packing_everything_at_the_end(story):
+    state, plain = DebtorState(), DebtorState()
+    for offset, body in enumerate(story):
+        state = fold(state, event(body, event_id=str(offset)), Position(0, offset)).state
+        plain = apply_records(plain, body)
+        long_way = packed(plain)
+        assert (state.invoices, state.sources, state.closed) == (long_way.invoices, long_way.sources, long_way.closed)
+        assert packed(unpacked(state)) == state
+        assert decode_state(encode_state(state)) == state
+        assert unapplied_minor(state) == unapplied_minor(plain)
+
+
+def test_an_invoice_that_closed_is_bytes_until_a_fact_names_it():
+    paid = folded(invoice(), payment(), allocation())
+    assert (paid.invoices, paid.sources, paid.closed.count) == ({}, {}, 1)
+    other = folded(invoice("I10"), payment("P10"), allocation("A10", "I10", "P10", 1_00), state=paid)
+    assert other.closed is paid.closed
+    removed = folded(AllocationRemoved("A1", "I1"), state=other)
+    assert set(removed.invoices) == {"I1", "I10"}
+    assert set(removed.sources) == {"P1", "P10"}
+    assert removed.closed == DebtorState().closed
+
+
+def test_a_payment_of_several_invoices_is_kept_open_until_it_is_used_up():
+    state = folded(invoice("I1"), invoice("I2"), payment("P1", 150_00), allocation("A1", "I1", "P1", 100_00))
+    assert set(state.sources) == {"P1"}
+    assert unapplied_minor(state) == {"EUR": 50_00}
+    state = folded(allocation("A2", "I2", "P1", 50_00), state=state)
+    assert unapplied_minor(state) == {}
+    state = folded(payment("P2", 50_00), allocation("A3", "I2", "P2", 50_00), state=state)
+    assert (state.invoices, state.sources, state.closed.count) == ({}, {}, 2)
+
+
+def test_facts_are_remembered_for_a_week_or_two():
+    state = fold(DebtorState(), event(invoice(), day=DAY), Position(0, 0)).state
+    for later, known in ((6, True), (7, True), (13, True), (14, False)):
+        ticked = fold(state, event(Tick(DAY + later)), Position(0, 1)).state
+        again = fold(ticked, event(invoice(), day=DAY + later), Position(0, 2))
+        assert again.changed is not known
+        assert open_minor(again.state) == 100_00

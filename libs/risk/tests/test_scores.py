@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from duly_risk.bands import band_of, next_standing
 from duly_risk.batch import Item, apply_batch
-from duly_risk.codec import encode_score, encode_state
+from duly_risk.codec import encode_state
+from duly_risk.curves import HORIZON_DAYS
 from duly_risk.facts import (
     AllocationApplied,
     DisputeStated,
@@ -19,11 +20,13 @@ from duly_risk.facts import (
     Tick,
 )
 from duly_risk.fallback import RulesModel
-from duly_risk.features import INDEX, N_FEATURES
-from duly_risk.rows import plan_rows
+from duly_risk.features import INDEX, N_STATIC
+from duly_risk.model import CurveDays, FeatureFrame, ModelInfo, Role
+from duly_risk.plan import plan_of
 from duly_risk.score import Band, Direction, ScoreUpdated
+from duly_risk.score_codec import encode_score
 from duly_risk.state import DebtorState, Standing
-from duly_risk.step import HazardInvalid, conclude, fold
+from duly_risk.step import HazardInvalid, conclude, fold, hazards_of, outlooks_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,6 +34,11 @@ from duly.risk.v1 import events_pb2 as risk
 
 T0 = 20_000
 MODEL = RulesModel()
+IDS = {"ledger_version": 9, "score_id": "s", "debtor_id": "d"}
+
+
+def always(key: bytes, day: int) -> RulesModel:
+    return MODEL
 
 
 def item(offset: int, debtor: int, body: Fact | Tick, day: int, backfill: bool = False) -> Item:
@@ -67,17 +75,17 @@ stories = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 40), st.integers(
 @settings(deadline=None, max_examples=40)
 @given(stories.map(story), st.lists(st.integers(0, 200), max_size=8))
 def test_where_a_batch_ends_changes_no_byte(items, cuts):
-    whole = apply_batch({}, items, MODEL, score_id)
+    whole = apply_batch({}, items, always, score_id)
     states: dict[bytes, DebtorState] = {}
     scores: list[ScoreUpdated] = []
     bounds = [0, *sorted(min(cut, len(items)) for cut in cuts), len(items)]
     for start, stop in itertools.pairwise(bounds):
-        part = apply_batch(states, items[start:stop], MODEL, score_id)
+        part = apply_batch(states, items[start:stop], always, score_id)
         states |= part.states
         scores += [score for _, score in part.scores]
     assert [encode_score(score) for score in scores] == [encode_score(score) for _, score in whole.scores]
     assert {k: encode_state(s) for k, s in states.items()} == {k: encode_state(s) for k, s in whole.states.items()}
-    again = apply_batch(whole.states, items, MODEL, score_id)
+    again = apply_batch(whole.states, items, always, score_id)
     assert again.states == whole.states
     assert again.scores == ()
 
@@ -85,18 +93,19 @@ def test_where_a_batch_ends_changes_no_byte(items, cuts):
 @settings(deadline=None, max_examples=60)
 @given(stories.map(story))
 def test_cash_of_the_weeks_and_the_rest_is_what_can_be_claimed(items):
-    result = apply_batch({}, items, MODEL, score_id)
+    result = apply_batch({}, items, always, score_id)
     for state in result.states.values():
-        rows = plan_rows(state, MODEL.info.frame)
-        hazards = MODEL.predict(rows.matrix)
-        _, score = conclude(state, rows, hazards, MODEL.info, score_id="s", debtor_id="d", on_tick=False)
-        claimable = sum(layout.claimable_minor for layout in rows.invoices)
-        assert 0 <= sum(cash.amount_minor for cash in score.expected_cash) <= claimable
-        assert all(cash.amount_minor >= 0 for cash in score.expected_cash)
-        assert 0 <= sum(minor for _, minor in score.amount_at_risk_minor) <= claimable + len(rows.invoices)
+        plan = plan_of(state)
+        [outlook] = outlooks_of([plan], hazards_of(MODEL, plan.measures))
+        _, score = conclude(state.standing, plan, outlook, MODEL.info, **IDS, on_tick=False)
+        claimable = sum(claim.claimable_minor for claim in plan.claims)
+        cash = [minor for _, weeks in score.expected_cash_minor for minor in weeks]
+        assert 0 <= sum(cash) <= claimable
+        assert all(minor >= 0 for minor in cash)
+        assert 0 <= sum(minor for _, minor in score.amount_at_risk_minor) <= claimable + len(plan.claims)
         assert 0 <= score.risk <= 1
         for one in score.invoices:
-            assert 1 >= one.p_unpaid_1 >= one.p_unpaid_30 >= one.p_unpaid_60 >= one.p_unpaid_90 >= 0
+            assert 1 >= one.p_unpaid_1 >= one.p_unpaid_5 >= one.p_unpaid_30 >= one.p_unpaid_60 >= one.p_unpaid_90 >= 0
 
 
 def state_of(*bodies: Fact, day: int = T0) -> DebtorState:
@@ -108,12 +117,11 @@ def state_of(*bodies: Fact, day: int = T0) -> DebtorState:
 
 def test_certain_payment_brings_all_the_cash_in_the_first_week():
     state = state_of(InvoiceStated("I", T0, T0 + 30, 999, "EUR", "1"), InvoiceStated("J", T0, T0 + 30, 5, "JPY", "1"))
-    rows = plan_rows(state, MODEL.info.frame)
-    sure = np.ones(len(rows.matrix), dtype=np.float32)
-    _, score = conclude(state, rows, sure, MODEL.info, score_id="s", debtor_id="d", on_tick=False)
-    cash = {(c.week_start_day, c.currency): c.amount_minor for c in score.expected_cash}
-    assert (cash[T0 + 1, "EUR"], cash[T0 + 1, "JPY"], sum(cash.values())) == (999, 5, 1004)
-    assert len(cash) == 26
+    plan = plan_of(state)
+    sure = np.ones((len(plan.claims), HORIZON_DAYS), dtype=np.float32)
+    [outlook] = outlooks_of([plan], sure)
+    _, score = conclude(state.standing, plan, outlook, MODEL.info, **IDS, on_tick=False)
+    assert score.expected_cash_minor == (("EUR", (999, *[0] * 12)), ("JPY", (5, *[0] * 12)))
 
 
 def test_disputes_and_unapplied_cash_lower_what_can_be_claimed_oldest_due_first():
@@ -123,8 +131,8 @@ def test_disputes_and_unapplied_cash_lower_what_can_be_claimed_oldest_due_first(
         DisputeStated("OLD", 30, T0, False, ""),
         SourceReceived("P", False, 90, "EUR", T0),
     )
-    layouts = plan_rows(state, MODEL.info.frame).invoices
-    assert {layout.terms.invoice_id: layout.claimable_minor for layout in layouts} == {"OLD": 0, "NEW": 80}
+    claims = plan_of(state).claims
+    assert {claim.terms.invoice_id: claim.claimable_minor for claim in claims} == {"OLD": 0, "NEW": 80}
 
 
 def test_a_debtor_who_owes_nothing_more_is_scored_low_with_no_invoices():
@@ -133,10 +141,10 @@ def test_a_debtor_who_owes_nothing_more_is_scored_low_with_no_invoices():
         SourceReceived("P", False, 100, "EUR", T0),
         AllocationApplied("A", "I", "P", False, 100, 0, T0),
     )
-    result = apply_batch({}, [item(i, 0, body, T0) for i, body in enumerate(bodies)], MODEL, score_id)
+    result = apply_batch({}, [item(i, 0, body, T0) for i, body in enumerate(bodies)], always, score_id)
     first, last = result.scores[0][1], result.scores[-1][1]
     assert first.band > Band.LOW
-    assert (last.band, last.invoices, last.risk, last.expected_cash) == (Band.LOW, (), 0.0, ())
+    assert (last.band, last.invoices, last.risk, last.expected_cash_minor) == (Band.LOW, (), 0.0, ())
     assert result.states[b"demo|D0"].standing.band is Band.LOW
 
 
@@ -145,7 +153,7 @@ def test_a_score_names_its_model_and_gives_its_reasons_in_plain_words():
         InvoiceStated("I", T0 - 90, T0 - 23, 100, "EUR", "1"),
         InvoiceStated("J", T0 - 90, T0 - 3, 100, "EUR", "1"),
     ]
-    result = apply_batch({}, [item(i, 0, body, T0) for i, body in enumerate(bodies)], MODEL, score_id)
+    result = apply_batch({}, [item(i, 0, body, T0) for i, body in enumerate(bodies)], always, score_id)
     message = risk.RiskScoreUpdated.FromString(encode_score(result.scores[-1][1]))
     assert (message.role, message.model_name, message.model_version) == (4, "risk-rules", "rules-1")
     assert message.business_date == "2024-10-04"
@@ -157,14 +165,25 @@ def test_a_score_names_its_model_and_gives_its_reasons_in_plain_words():
     assert message.reasons[0].direction == Direction.RAISES_RISK
 
 
-@pytest.mark.parametrize("bad", [np.float32(np.nan), np.float32(1.5), np.float32(-0.1)])
+class Liar:
+    """Answers every invoice with the same curve."""
+
+    info = ModelInfo("liar", "1", Role.CHAMPION, "", FeatureFrame())
+
+    def __init__(self, curve):
+        self._curve = curve
+
+    def curves(self, static, days):
+        return np.repeat(self._curve[np.newaxis], len(static), axis=0)
+
+
+@pytest.mark.parametrize("bad", [np.float32(np.nan), np.float32(1.5), np.float32(-0.1), None])
 def test_a_model_that_answers_nonsense_is_refused(bad):
-    state = state_of(InvoiceStated("I", T0, T0 + 30, 999, "EUR", "1"))
-    rows = plan_rows(state, MODEL.info.frame)
-    hazards = np.full(len(rows.matrix), 0.1, dtype=np.float32)
-    hazards[3] = bad
+    curve = np.full(HORIZON_DAYS if bad is not None else 3, 0.1, dtype=np.float32)
+    if bad is not None:
+        curve[3] = bad
     with pytest.raises(HazardInvalid):
-        conclude(state, rows, hazards, MODEL.info, score_id="s", debtor_id="d", on_tick=False)
+        hazards_of(Liar(curve), plan_of(state_of(InvoiceStated("I", T0, T0 + 30, 999, "EUR", "1"))).measures)
 
 
 def test_bands_go_up_at_the_threshold():
@@ -187,20 +206,32 @@ def test_facts_between_ticks_do_not_bring_a_band_down():
     assert next_standing(standing, 0.0, False, on_tick=False, day=T0).band is Band.LOW
 
 
-rows_of_one = st.tuples(st.integers(-30, 0), st.integers(0, 200), st.floats(0, 1), st.floats(0, 1), st.floats(0, 5))
+one_invoice = st.tuples(st.integers(-30, 90), st.floats(0, 1), st.floats(0, 1), st.floats(0, 5))
 
 
-@given(rows_of_one, st.sampled_from(["dpd_day", "h_late_rate", "h_late5", "amount"]), st.floats(0, 50))
-def test_more_days_overdue_late_payments_or_money_never_raise_the_rules_hazard(values, name, more):
-    row = np.full((1, N_FEATURES), np.nan, dtype=np.float32)
-    row[0, INDEX["dow"]] = 2
-    for column, value in zip(("pre_due", "dpd_day", "h_late_rate", "h_late5", "amount"), values, strict=True):
-        row[0, INDEX[column]] = value
-    worse = row.copy()
-    ceiling = 1.0 if name.startswith("h_late") else np.inf
-    worse[0, INDEX[name]] = min(ceiling, row[0, INDEX[name]] + np.float32(more))
-    assert MODEL.predict(worse)[0] <= MODEL.predict(row)[0]
-    assert 0 <= MODEL.predict(row)[0] <= 1
+def curve_of(due: int, late_rate: float, late5: float, amount: float):
+    static = np.full((1, N_STATIC), np.nan, dtype=np.float32)
+    for name, value in (("h_late_rate", late_rate), ("h_late5", late5), ("amount", amount)):
+        static[0, INDEX[name]] = value
+    as_of = np.array([T0])
+    return MODEL.curves(static, CurveDays(as_of, as_of - 5, as_of + due))[0]
+
+
+@given(one_invoice, st.integers(1, 3), st.floats(0, 50))
+def test_late_payments_or_money_never_raise_the_rules_hazard(values, which, more):
+    worse = list(values)
+    worse[which] = min(1.0 if which < 3 else np.inf, values[which] + more)
+    before, after = curve_of(*values), curve_of(*worse)
+    assert before.shape == (HORIZON_DAYS,)
+    assert np.all(after <= before)
+    assert np.all((before >= 0) & (before <= 1))
+
+
+@given(one_invoice)
+def test_days_overdue_never_raise_the_rules_hazard_of_a_weekday(values):
+    curve = curve_of(*values)[max(0, values[0]) :]
+    for weekday in range(7):
+        assert np.all(np.diff(curve[weekday::7]) <= 0)
 
 
 def test_the_standing_is_no_part_of_the_fold():

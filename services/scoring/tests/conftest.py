@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from duly_risk.fallback import RulesModel
+from duly_risk.features import N_FEATURES, schema_sha256
 from duly_runtime.log import Record
+from scoring.adapters.booster_model import BOOSTER_FILE, GOLDEN_FILE, SCHEMA_FILE
+from scoring.application.ports import OneModel
 from scoring_chaos.broker import Broker
 from scoring_chaos.ledger_log import Ledger, play
 from scoring_chaos.worker import Worker
@@ -27,9 +33,34 @@ def play_ledger() -> Callable[..., Ledger]:
 
 
 @pytest.fixture
-def rules() -> RulesModel:
-    """A model that needs no registry."""
-    return RulesModel()
+def rules() -> OneModel:
+    """A model that needs no registry, for every date."""
+    return OneModel(RulesModel())
+
+
+@pytest.fixture(scope="session")
+def write_model() -> Callable[..., dict[str, str]]:
+    """A tiny Booster with the files a loader asks for; `shift` spoils its golden hazards. Returns its hashes."""
+
+    def written(folder: Path, *, seed: int = 1, schema: str = "", shift: float = 0.0) -> dict[str, str]:
+        import xgboost
+
+        folder.mkdir(parents=True, exist_ok=True)
+        rng = np.random.default_rng(seed)
+        rows = rng.normal(size=(200, N_FEATURES)).astype(np.float32)
+        labels = (rows[:, 0] > 0).astype(int)
+        parameters = {"objective": "binary:logistic", "nthread": 1, "max_depth": 2}
+        booster = xgboost.train(parameters, xgboost.DMatrix(rows, labels), 3)
+        booster.set_attr(duly_frame='{"other_median_minor": 50000.0}')
+        booster.save_model(folder / BOOSTER_FILE)
+        np.savez(folder / GOLDEN_FILE, rows=rows[:64], hazards=booster.inplace_predict(rows[:64]) + np.float32(shift))
+        schema = schema or schema_sha256()
+        (folder / SCHEMA_FILE).write_text(json.dumps({"schema_sha256": schema}))
+        files = {"artifact_sha256": BOOSTER_FILE, "golden_sha256": GOLDEN_FILE}
+        hashes = {name: hashlib.sha256((folder / file).read_bytes()).hexdigest() for name, file in files.items()}
+        return {**hashes, "schema_sha256": schema}
+
+    return written
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import xgboost as xgb
-from duly_risk.features import FEATURES, NAMES, schema_sha256
-from duly_risk.model import FeatureFrame, Hazards, ModelInfo, Role, Rows
+from duly_risk.features import FEATURES, NAMES, curve_matrix, schema_sha256
+from duly_risk.model import CurveDays, FeatureFrame, Hazards, ModelInfo, Role, Rows
 
 from duly_training.dataset import Dataset
 
@@ -19,46 +19,53 @@ SCHEMA_ATTRIBUTE = "duly_schema_sha256"
 
 @dataclass(frozen=True, slots=True)
 class FitSettings:
-    """Hyperparameters.
+    """Hyperparameters; measured in docs/adr/0011.
 
-    threads: on busy cores two took 10 times the CPU and 8 times the wall clock of one (OpenMP spins at its barriers),
-    and a small ledger fits in a second anyway. Raise it for millions of rows on a quiet machine.
+    Each round grows `parallel_trees` trees on their own draws of rows and columns and adds their mean: the average of
+    several seeds inside one plain Booster. Rounds are counted by early stopping between rounds_min and rounds_max.
+
+    far_share, thin_above_rows: of a dataset larger than that, this share of the rows far from due stays.
+    threads: on busy cores two took 10 times the CPU and 8 times the wall clock of one (OpenMP spins at its barriers).
+    Raise it for millions of rows on a quiet machine.
     """
 
     eta: float = 0.1
-    max_depth: int = 5
-    subsample: float = 0.8
-    colsample_bytree: float = 0.8
+    max_depth: int = 6
+    subsample: float = 0.7
+    colsample_bytree: float = 0.6
     reg_lambda: float = 5.0
-    max_bin: int = 128
-    trees_max: int = 120
+    max_bin: int = 256
+    parallel_trees: int = 4
+    rounds_max: int = 80
     # Fewer leave every hazard near the base rate, also where the validation days were a shock and stopped at once.
-    trees_min: int = 60
-    early_stopping_trees: int = 25
-    rows_max: int = 400_000
+    rounds_min: int = 40
+    early_stopping_rounds: int = 15
+    far_share: float = 0.1
+    thin_above_rows: int = 200_000
     threads: int = 1
 
     def sha256(self) -> str:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
-def fit(data: Dataset, settings: FitSettings, seed: int, trees: int, frame: FeatureFrame) -> xgb.Booster:
-    """A Booster of `trees` trees that carries its feature frame and schema hash as attributes."""
-    booster = xgb.train(_parameters(data, settings, seed), _matrix(data, settings), num_boost_round=trees)
-    return _labelled(booster, frame)
+def fit(data: Dataset, settings: FitSettings, seed: int, rounds: int, frame: FeatureFrame) -> xgb.Booster:
+    """A Booster of `rounds` rounds that carries its feature frame and schema hash as attributes."""
+    booster = xgb.train(parameters(data.events, settings, seed), quantile_matrix(data, settings), rounds)
+    return labelled(booster, frame)
 
 
-def count_trees(train: Dataset, later: Dataset, settings: FitSettings, seed: int) -> int:
-    """How many trees to fit: early stopping on days that come after the training days."""
+def count_rounds(train: Dataset, later: Dataset, settings: FitSettings, seed: int) -> tuple[xgb.Booster, int]:
+    """How many rounds to fit, by early stopping on days that come after the training days; and the Booster up to it."""
     booster = xgb.train(
-        _parameters(train, settings, seed),
-        _matrix(train, settings),
-        num_boost_round=settings.trees_max,
-        evals=[(_matrix(later, settings, train), "later")],
-        early_stopping_rounds=settings.early_stopping_trees,
+        parameters(train.events, settings, seed),
+        quantile_matrix(train, settings),
+        num_boost_round=settings.rounds_max,
+        evals=[(_plain_matrix(later, settings), "later")],
+        early_stopping_rounds=settings.early_stopping_rounds,
         verbose_eval=False,
     )
-    return max(settings.trees_min, int(booster.best_iteration) + 1)
+    rounds = max(settings.rounds_min, int(booster.best_iteration) + 1)
+    return booster[: min(rounds, booster.num_boosted_rounds())], rounds
 
 
 def predict(booster: xgb.Booster, rows: Rows) -> Hazards:
@@ -73,22 +80,27 @@ class BoosterModel:
     booster: xgb.Booster
     info: ModelInfo
 
-    def predict(self, rows: Rows) -> Hazards:
-        return predict(self.booster, rows)
+    def curves(self, static: Rows, days: CurveDays) -> Hazards:
+        return predict(self.booster, curve_matrix(static, days)).reshape(len(static), -1)
 
 
-def as_model(booster: xgb.Booster, frame: FeatureFrame, version: str = "unregistered") -> BoosterModel:
+def as_model(
+    booster: xgb.Booster, frame: FeatureFrame, version: str = "unregistered", role: Role = Role.CHAMPION
+) -> BoosterModel:
+    """A Booster as the model that scoring knows."""
     schema = str(booster.attr(SCHEMA_ATTRIBUTE))
-    return BoosterModel(booster, ModelInfo("risk", version, Role.CHAMPION, schema, frame))
+    return BoosterModel(booster, ModelInfo("risk", version, role, schema, frame))
 
 
-def _labelled(booster: xgb.Booster, frame: FeatureFrame) -> xgb.Booster:
+def labelled(booster: xgb.Booster, frame: FeatureFrame) -> xgb.Booster:
+    """The Booster with frame and schema hash as attributes, set to one thread."""
     booster.set_attr(**{FRAME_ATTRIBUTE: frame.to_json(), SCHEMA_ATTRIBUTE: schema_sha256()})
     booster.set_param({"nthread": 1})
     return booster
 
 
-def _parameters(data: Dataset, settings: FitSettings, seed: int) -> dict[str, object]:
+def parameters(events: int, settings: FitSettings, seed: int) -> dict[str, object]:
+    """XGBoost's parameters. events: payments in the rows."""
     return {
         "objective": "binary:logistic",
         "eval_metric": "logloss",
@@ -96,11 +108,12 @@ def _parameters(data: Dataset, settings: FitSettings, seed: int) -> dict[str, ob
         "eta": settings.eta,
         "max_depth": settings.max_depth,
         # 50 fits a million rows; a small ledger would learn nothing with it.
-        "min_child_weight": float(min(50, max(3, data.events // 200))),
+        "min_child_weight": float(min(50, max(3, events // 200))),
         "subsample": settings.subsample,
         "colsample_bytree": settings.colsample_bytree,
         "lambda": settings.reg_lambda,
         "max_bin": settings.max_bin,
+        "num_parallel_tree": settings.parallel_trees,
         "monotone_constraints": tuple(feature.monotone for feature in FEATURES),
         "seed": seed,
         "nthread": settings.threads,
@@ -108,15 +121,16 @@ def _parameters(data: Dataset, settings: FitSettings, seed: int) -> dict[str, ob
     }
 
 
-def _matrix(data: Dataset, settings: FitSettings, ref: Dataset | None = None) -> xgb.DMatrix:
-    names = list(NAMES)
-    if ref is None:
-        return xgb.QuantileDMatrix(
-            data.x,
-            label=data.y,
-            weight=data.weight,
-            feature_names=names,
-            max_bin=settings.max_bin,
-            nthread=settings.threads,
-        )
-    return xgb.DMatrix(data.x, label=data.y, weight=data.weight, feature_names=names, nthread=settings.threads)
+def quantile_matrix(data: Dataset, settings: FitSettings) -> xgb.QuantileDMatrix:
+    return xgb.QuantileDMatrix(
+        data.x,
+        label=data.y,
+        weight=data.weight,
+        feature_names=list(NAMES),
+        max_bin=settings.max_bin,
+        nthread=settings.threads,
+    )
+
+
+def _plain_matrix(data: Dataset, settings: FitSettings) -> xgb.DMatrix:
+    return xgb.DMatrix(data.x, label=data.y, weight=data.weight, feature_names=list(NAMES), nthread=settings.threads)

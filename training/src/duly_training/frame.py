@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from statistics import median
 
-from duly_risk.archive import clipped_days_to_pay, clipped_delay
+import numpy as np
 from duly_risk.book import LATE_DAYS
-from duly_risk.facts import InvoiceStated
 from duly_risk.model import FeatureFrame
+from duly_risk.packing import DAYS_TO_PAY_MAX, DELAY_MAX, DELAY_MIN
 
-from duly_training.history import History
-from duly_training.snapshots import Outcome
+from duly_training.timeline import NEVER, Outcomes, Timeline
 
 
-def frame_of(history: History, outcomes: Mapping[tuple[str, str], Outcome]) -> FeatureFrame:
+def frame_of(timeline: Timeline, outcomes: Outcomes) -> FeatureFrame:
     """Median invoice by currency, and the means towards which a debtor's own are shrunk.
 
-    history, outcomes: both as known before the same day. A ledger without a settled invoice gives no means.
+    outcomes: as known before the day that the frame may know. A ledger without a settled invoice gives no means.
     """
     totals: dict[str, list[int]] = {}
-    issued: dict[tuple[str, str], int] = {}
-    for debtor_id, events in history.by_debtor.items():
-        for event in events:
-            if isinstance(event.body, InvoiceStated):
-                totals.setdefault(event.body.currency, []).append(event.body.total_minor)
-                issued[debtor_id, event.body.invoice_id] = event.body.issue_day
-    paid = [(key, outcome, outcome.paid_day) for key, outcome in outcomes.items() if outcome.paid_day is not None]
-    delays = [clipped_delay(day, outcome.due_day) for _, outcome, day in paid]
-    to_pay = [clipped_days_to_pay(day, issued[key]) for key, _, day in paid]
-    n = len(delays)
+    for currency, known, total in zip(
+        timeline.currency, outcomes.known.tolist(), outcomes.total_minor.tolist(), strict=True
+    ):
+        if known:
+            totals.setdefault(currency, []).append(total)
+    paid = outcomes.paid < NEVER
+    medians = {c: max(1.0, float(median(values))) for c, values in sorted(totals.items())}
+    if not paid.any():
+        return FeatureFrame(amount_median_minor=medians)
+    delay = np.clip((outcomes.paid - outcomes.due)[paid], DELAY_MIN, DELAY_MAX)
+    to_pay = np.clip((outcomes.paid - outcomes.issue)[paid], 0, DAYS_TO_PAY_MAX)
     return FeatureFrame(
-        amount_median_minor={c: max(1.0, float(median(values))) for c, values in sorted(totals.items())},
-        late_rate=sum(delay >= LATE_DAYS for delay in delays) / n if n else None,
-        any_late_rate=sum(delay > 0 for delay in delays) / n if n else None,
-        delay_mean=sum(delays) / n if n else None,
-        days_to_pay_mean=sum(to_pay) / n if n else None,
+        amount_median_minor=medians,
+        late_rate=float((delay >= LATE_DAYS).mean()),
+        any_late_rate=float((delay > 0).mean()),
+        delay_mean=float(delay.mean()),
+        days_to_pay_mean=float(to_pay.mean()),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Protocol
 
@@ -13,6 +13,8 @@ from duly_risk.days import day_of
 from duly_risk.event_codec import decode_event
 from duly_risk.facts import RiskEvent
 from google.protobuf.message import Message
+
+from duly.ledger.v1 import events_pb2 as ledger_pb
 
 
 class LedgerFact(Protocol):
@@ -40,11 +42,15 @@ class FactSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Everything known before `cut_day`. by_debtor: events in known order; an event's business_day is its known day."""
+    """Everything known before `cut_day`. by_debtor: events in known order; an event's business_day is its known day.
+
+    sectors: of debtors that have one, as last stated; only to slice results by, never a feature.
+    """
 
     cut_day: int
     by_debtor: Mapping[str, tuple[RiskEvent, ...]]
     sha256: str
+    sectors: Mapping[str, str] = field(default_factory=dict)
 
     def before(self, day: int) -> History:
         """What was known before an earlier day. The fingerprint stays that of the whole."""
@@ -52,9 +58,8 @@ class History:
             debtor_id: tuple(event for event in events if event.business_day < day)
             for debtor_id, events in self.by_debtor.items()
         }
-        return History(
-            min(day, self.cut_day), {debtor: events for debtor, events in earlier.items() if events}, self.sha256
-        )
+        known = {debtor: events for debtor, events in earlier.items() if events}
+        return replace(self, cut_day=min(day, self.cut_day), by_debtor=known)
 
 
 def read_history(ledger: FactSource, known_until: date) -> History:
@@ -66,10 +71,13 @@ def history_of(facts: Iterable[LedgerFact], known_until: date) -> History:
     """The same from facts already at hand."""
     digest = hashlib.sha256(known_until.isoformat().encode())
     by_debtor: dict[str, list[RiskEvent]] = {}
+    sectors: dict[str, str] = {}
     for fact in facts:
         value = fact.message.SerializeToString(deterministic=True)
         digest.update(f"{fact.known_on} {fact.event_id} {fact.source_version} {len(value)}\n".encode())
         digest.update(value)
+        if isinstance(fact.message, ledger_pb.PartyUpserted) and fact.message.sector:
+            sectors[fact.debtor_id] = fact.message.sector
         event = decode_event(
             event_id=fact.event_id,
             name=event_of(fact.message).name,
@@ -80,4 +88,4 @@ def history_of(facts: Iterable[LedgerFact], known_until: date) -> History:
         )
         by_debtor.setdefault(fact.debtor_id, []).append(event)
     ordered = {debtor_id: tuple(by_debtor[debtor_id]) for debtor_id in sorted(by_debtor)}
-    return History(day_of(known_until), ordered, digest.hexdigest())
+    return History(day_of(known_until), ordered, digest.hexdigest(), sectors)

@@ -1,135 +1,145 @@
-"""From a history to a fitted and judged model; no file, no registry.
+"""From a history to a model that was judged before it is released; no file, no registry.
 
-Three fits: trees are counted by early stopping on the days before the test window, a model of that size is fitted on
-everything known before the test window and judged inside it, and the released model is the same fit on everything.
+The model of everything known is released only on the judgement of a model that was fitted, by the same steps, on what
+was known before a test window: the last 30 % of the history, at most 182 days.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import xgboost as xgb
-from duly_risk.facts import InvoiceStated
-from duly_risk.model import FeatureFrame
+import numpy as np
+from duly_risk.fallback import RulesModel
+from duly_risk.features import FEATURES, INDEX
+from duly_risk.model import HazardModel
 
-from duly_training.dataset import Dataset, rows_of
-from duly_training.evaluate import (
-    Judged,
-    Predictions,
-    constant_predictions,
-    hazard_predictions,
-    judged_of,
-    logistic_predictions,
-    metrics_of,
-    rate_predictions,
-)
-from duly_training.fit import FitSettings, as_model, count_trees, fit
-from duly_training.frame import frame_of
-from duly_training.history import History
-from duly_training.snapshots import Outcome, Snapshot, outcomes_of, snapshots_of
-from duly_training.splits import Splits, splits_of
+from duly_training.fit import FitSettings, predict
+from duly_training.gate import AgainstChampion, Verdict, verdict_of
+from duly_training.metrics import log_losses
+from duly_training.origin import FittedModel, Kind, TooFewSettledInvoices, fit_before
+from duly_training.predictions import hazard_predictions
+from duly_training.progress import OnProgress
+from duly_training.splits import window_from
+from duly_training.timeline import Timeline
+from duly_training.window import MODEL, Window, judge
 
-# Below this nothing can be learnt and judged; the rules score serves.
-SETTLED_MIN = 100
-
-OnProgress = Callable[[str, int, int], None]
-STAGES = ("read the ledger", "count trees", "fit and judge", "fit on everything", "register")
-
-
-class TooFewSettledInvoices(ValueError):
-    """The history holds too few settled invoices for a model: the rules score has to serve."""
-
-    code = "too_few_settled_invoices"
+STAGES = ("read the ledger", "fold the history", "fit and judge", "fit on everything", "register")
+# A champion is compared on no fewer invoices that it had not seen.
+CHAMPION_INVOICES_MIN = 200
+_CHECKED_ROWS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """Everything that was known before a day, ready to fit on."""
+class Champion:
+    """The serving model, and the day before which everything it was fitted on was known."""
 
-    frame: FeatureFrame
-    snapshots: Sequence[Snapshot]
-    outcomes: Mapping[tuple[str, str], Outcome]
-    rows: Dataset
+    model: HazardModel
+    known_until_day: int
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
-    """booster: fitted on everything, with its frame inside. predictions: of the judged invoices, by model name."""
+class Released:
+    """final: fitted on everything. window: the judgement; its own model knew nothing of the window.
 
-    booster: xgb.Booster
-    known: Known
-    splits: Splits
-    trees: int
-    judged: Sequence[Judged]
-    predictions: Mapping[str, Predictions]
-    metrics: Mapping[str, float]
+    fallback: of a refused model, the debtor's rate as a model, fitted on everything too; else None.
+    """
 
-
-def known_before(history: History, day: int, settings: FitSettings, seed: int) -> Known:
-    """Frame, snapshots, outcomes and rows from the facts known before `day`, and from nothing else."""
-    past = history.before(day)
-    outcomes = outcomes_of(past)
-    frame = frame_of(past, outcomes)
-    snapshots = list(snapshots_of(past, frame))
-    return Known(frame, snapshots, outcomes, rows_of(snapshots, outcomes, past.cut_day, settings.rows_max, seed))
+    final: FittedModel
+    window: Window
+    verdict: Verdict
+    fallback: FittedModel | None
 
 
-def fit_and_judge(history: History, settings: FitSettings, seed: int, on_progress: OnProgress) -> Fitted:
-    """See the module. Raises TooFewSettledInvoices."""
-    splits = splits_of(_first_day(history), history.cut_day)
-    on_progress(STAGES[1], 1, len(STAGES))
-    before_test = known_before(history, splits.test_from, settings, seed)
-    trees = _count_trees(before_test, splits, settings, seed)
+def release(
+    timeline: Timeline,
+    settings: FitSettings,
+    seed: int,
+    on_progress: OnProgress,
+    champion: Callable[[], Champion | str] = lambda: "",
+    sectors: Sequence[str] = (),
+) -> Released:
+    """Judge, then fit on everything. champion: to compare with, or a note why not. Raises TooFewSettledInvoices."""
+    from_day = window_from(timeline.first_day, timeline.cut_day)
     on_progress(STAGES[2], 2, len(STAGES))
-    judged, predictions, metrics = _judge(history, before_test, splits, trees, settings, seed)
+    window = judge(timeline, from_day, timeline.cut_day, settings, seed, sectors)
     on_progress(STAGES[3], 3, len(STAGES))
-    everything = known_before(history, splits.cut_day, settings, seed)
-    booster = fit(everything.rows, settings, seed, trees, everything.frame)
-    return Fitted(booster, everything, splits, trees, judged, predictions, metrics)
-
-
-def _count_trees(known: Known, splits: Splits, settings: FitSettings, seed: int) -> int:
-    earlier = known.rows.where(known.rows.day < splits.validation_from)
-    later = known.rows.where(known.rows.day >= splits.validation_from)
-    settled = sum(outcome.paid_day is not None for outcome in known.outcomes.values())
-    if settled < SETTLED_MIN or not earlier.events or not later.events:
-        raise TooFewSettledInvoices(f"{settled} invoices were settled before the test window, {SETTLED_MIN} are needed")
-    return count_trees(earlier, later, settings, seed)
-
-
-def _judge(
-    history: History, known: Known, splits: Splits, trees: int, settings: FitSettings, seed: int
-) -> tuple[list[Judged], dict[str, Predictions], dict[str, float]]:
-    """The model and its baselines, fitted on what was known before the test window, on the invoices that came in it."""
-    model = as_model(fit(known.rows, settings, seed, trees, known.frame), known.frame)
-    labelled = judged_of(known.snapshots, known.outcomes, splits.first_day, splits.test_from, splits.test_from)
-    # Features in the window are measured against the frame of before it, as a served model would do.
-    judged = judged_of(
-        list(snapshots_of(history, known.frame)), outcomes_of(history), splits.test_from, splits.cut_day, splits.cut_day
+    final = fit_before(timeline, timeline.cut_day, settings, seed)
+    verdict = verdict_of(
+        window.metrics.get(MODEL, {}),
+        window.intervals.gains,
+        window.slices,
+        model_checks(final),
+        against_champion(window, champion()),
     )
-    if not judged:
-        return [], {}, {}
-    predictions = {
-        "constant": constant_predictions(labelled, judged),
-        "debtor_rate": rate_predictions(judged),
-        "logistic": logistic_predictions(labelled, judged, seed),
-        "hazard": hazard_predictions(model, judged),
+    fallback = None if verdict.promote else fit_before(timeline, timeline.cut_day, settings, seed, Kind.RATE)
+    return Released(final, window, verdict, fallback)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """model: to predict with; its `info.role` is FALLBACK where no fitted model may serve, and reason says why."""
+
+    model: HazardModel
+    reason: str
+
+
+def served_before(timeline: Timeline, day: int, settings: FitSettings, seed: int, on_progress: OnProgress) -> Served:
+    """What would have served on `day`, by everything known before it and by nothing else.
+
+    The hazard model if it passes the gate on its own latest window; else the debtor's rate as a curve; with hardly
+    any settled invoice the rules. For back-tests: unattended, never without an answer.
+    """
+    past = timeline.before(day)
+    try:
+        released = release(past, settings, seed, on_progress)
+    except TooFewSettledInvoices as error:
+        return _served_thin(past, settings, seed, str(error))
+    if released.fallback is None:
+        return Served(released.final.model, "")
+    reason = f"the hazard model was refused ({released.verdict.reason}); the debtor's rate serves"
+    return Served(released.fallback.fallback_model, reason)
+
+
+def _served_thin(timeline: Timeline, settings: FitSettings, seed: int, reason: str) -> Served:
+    try:
+        fitted = fit_before(timeline, timeline.cut_day, settings, seed, Kind.RATE)
+    except TooFewSettledInvoices:
+        return Served(RulesModel(), f"{reason}; the rules serve")
+    return Served(fitted.fallback_model, f"{reason}; the debtor's rate serves")
+
+
+def against_champion(window: Window, champion: Champion | str) -> AgainstChampion:
+    """Both on the invoices of the window that the champion had not seen either."""
+    if isinstance(champion, str):
+        return AgainstChampion(0, None, None, champion)
+    judged = window.judged
+    unseen = judged.ripe() & (judged.as_of >= champion.known_until_day)
+    part = judged.where(unseen)
+    if len(part) < CHAMPION_INVOICES_MIN:
+        note = f"the champion has seen all but {len(part)} invoices, {CHAMPION_INVOICES_MIN} are needed to compare"
+        return AgainstChampion(len(part), None, None, note)
+    theirs = hazard_predictions(champion.model, part).p_late[5]
+    ours = window.by_name[MODEL].p_late[5][unseen]
+    y = part.late()
+    return AgainstChampion(len(part), float(log_losses(y, ours).mean()), float(log_losses(y, theirs).mean()))
+
+
+def model_checks(final: FittedModel) -> dict[str, str]:
+    """name -> fault, "" where it held: monotone directions, a row alone and in a batch, hazards within [0, 1]."""
+    rows = final.sample.x[:_CHECKED_ROWS]
+    before = predict(final.booster, rows)
+    rising = []
+    for feature in FEATURES:
+        if feature.monotone:
+            worse = rows.copy()
+            worse[:, INDEX[feature.name]] += np.float32(1.0)
+            if np.any((predict(final.booster, worse) - before) * feature.monotone < 0):
+                rising.append(feature.name)
+    alone = np.concatenate([predict(final.booster, row[np.newaxis]) for row in rows[:64]])
+    bounded = bool(np.isfinite(before).all() and (before >= 0).all() and (before <= 1).all())
+    return {
+        "older debt is never safer": f"violated by {', '.join(rising)}" if rising else "",
+        "a row alone equals itself in a batch": "" if alone.tobytes() == before[:64].tobytes() else "bytes differ",
+        "hazards lie within 0 and 1": "" if bounded else "they do not",
     }
-    metrics: dict[str, float] = {}
-    for name, predicted in predictions.items():
-        metrics |= metrics_of(name, predicted, judged)
-    metrics["test_invoices"] = float(len(judged))
-    return judged, predictions, metrics
-
-
-def _first_day(history: History) -> int:
-    issued = [
-        event.business_day
-        for events in history.by_debtor.values()
-        for event in events
-        if isinstance(event.body, InvoiceStated)
-    ]
-    if not issued:
-        raise TooFewSettledInvoices("the history holds no invoice")
-    return min(issued)

@@ -1,29 +1,137 @@
-"""`risk.model_promoted`, the one event that moves a stream to another model. The caller writes it."""
+"""What moves a stream to another model: the events of `model-control`, and which of them a command has to write.
+
+Pure. A command reads the topic first, and writes only what is not there yet, under an id that follows from the record
+before it: repeated after a crash it changes nothing, or the same.
+"""
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from duly_contracts.envelope import Envelope
+from duly_contracts.events import event_of
+from duly_contracts.ids import named_id
 
 from duly.risk.v1 import events_pb2 as risk
-from duly_training.registry import RegisteredModel
+from duly_training.registry import MODEL_NAME, RegisteredModel
+
+CHAMPION, SHADOW = "CHAMPION", "SHADOW"
+ControlEvent = risk.RiskModelPromoted | risk.RiskModelRolledBack
 
 
-def promotion_of(model: RegisteredModel, effective_date: date, by: str, reason: str) -> risk.RiskModelPromoted:
-    """The event that makes `model` the champion from the first tick with business_date >= effective_date."""
+class NothingToRollBackTo(ValueError):
+    """No version was in force before the one that is."""
+
+    code = "nothing_to_roll_back_to"
+
+
+class DateHasBegun(ValueError):
+    """Scores of that business date exist: with another model a replay would give others."""
+
+    code = "date_has_begun"
+
+
+@dataclass(frozen=True, slots=True)
+class Controlled:
+    """A record of `model-control`, as far as commands need it. effective None: at once."""
+
+    event_id: str
+    tenant: str
+    role: str
+    model: RegisteredModel
+    is_rollback: bool
+    effective: date | None
+    at: datetime
+    by: str
+    reason: str
+
+
+def promotion_of(
+    model: RegisteredModel, effective: date | None, by: str, reason: str, role: str = CHAMPION
+) -> risk.RiskModelPromoted:
+    """`model` scores (CHAMPION) or is scored beside (SHADOW) every business date >= effective; None: every date."""
     return risk.RiskModelPromoted(
         model_name=model.name,
         model_version=model.version,
-        role=risk.MODEL_ROLE_CHAMPION,
+        role=risk.ModelRole.Value(f"MODEL_ROLE_{role}"),
         artifact_sha256=model.artifact_sha256,
         schema_sha256=model.schema_sha256,
         golden_sha256=model.golden_sha256,
-        effective_date=effective_date.isoformat(),
+        effective_date=effective.isoformat() if effective else "",
         run_id=model.run_id,
         by=by,
         reason=reason,
     )
 
 
-def control_key(tenant: str, model_name: str, role: str = "CHAMPION") -> bytes:
-    """Key of `model-control`: the topic is compacted, so one record per tenant, model and role stays."""
+def rollback_of(model: RegisteredModel | None, by: str, reason: str, role: str = CHAMPION) -> risk.RiskModelRolledBack:
+    """`model` at once and on every date. None: no model, so the rules score, or nobody beside the champion."""
+    return risk.RiskModelRolledBack(
+        model_name=MODEL_NAME,
+        model_version=model.version if model else "",
+        role=risk.ModelRole.Value(f"MODEL_ROLE_{role}"),
+        artifact_sha256=model.artifact_sha256 if model else "",
+        schema_sha256=model.schema_sha256 if model else "",
+        golden_sha256=model.golden_sha256 if model else "",
+        run_id=model.run_id if model else "",
+        by=by,
+        reason=reason,
+    )
+
+
+def control_key(tenant: str, model_name: str, role: str = CHAMPION) -> bytes:
+    """Key of `model-control`."""
     return f"{tenant}|{model_name}|{role}".encode()
+
+
+def control_envelope(message: ControlEvent, tenant: str, before: Controlled | None, now: datetime) -> Envelope:
+    """The event's envelope. before: the newest record of that tenant and role, which its id follows from."""
+    effective = message.effective_date if isinstance(message, risk.RiskModelPromoted) else ""
+    role = risk.ModelRole.Name(message.role)
+    parts = (tenant, role, before.event_id if before else "", message.model_version, effective)
+    return Envelope(
+        id=named_id("model-control", *parts),
+        type=event_of(message).type,
+        source=f"/tenants/{tenant}/services/training",
+        subject=message.model_name,
+        time=now,
+        tenant=tenant,
+    )
+
+
+def effective_date(wanted: date | None, newest: date | None) -> date | None:
+    """The first business date of a promotion. newest: the newest one in the log, None = nothing was played yet.
+
+    Not told: the day after the newest; at once while there is none. Raises DateHasBegun.
+    """
+    if wanted is None:
+        return newest + timedelta(days=1) if newest else None
+    if newest is not None and wanted <= newest:
+        raise DateHasBegun(f"{wanted} has begun (the log is at {newest}): the earliest date is {newest + timedelta(1)}")
+    return wanted
+
+
+def is_promoted(newest: Controlled | None, model: RegisteredModel, wanted: date | None) -> bool:
+    """Whether the stream has been told already; wanted None: any date will do."""
+    return newest is not None and newest.model == model and wanted in (None, newest.effective)
+
+
+def version_before(history: Sequence[Controlled]) -> RegisteredModel:
+    """What a roll-back without a version goes back to. history: of one tenant and role, in order.
+
+    Versions that roll-backs took away are skipped. Raises NothingToRollBackTo.
+    """
+    standing: list[RegisteredModel] = []
+    for one in history:
+        if one.is_rollback and one.model in standing:
+            while standing[-1] != one.model:
+                standing.pop()
+        elif one.is_rollback and standing:
+            standing = [model for model in standing if model != standing[-1]]
+        standing.append(one.model)
+    earlier = [model for model in standing if model != standing[-1]]
+    if not earlier:
+        raise NothingToRollBackTo("no other version was in force before")
+    return earlier[-1]

@@ -12,16 +12,21 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xgboost as xgb
 from duly_risk.features import N_FEATURES
+from duly_risk.model import FeatureFrame, HazardModel
 
-from duly_training.artefact import GOLDEN_FILE, SCHEMA_FILE, ArtefactHashes
+from duly_training.artefact import GOLDEN_FILE, MODEL_FILE, SCHEMA_FILE, ArtefactHashes
+from duly_training.fit import FRAME_ATTRIBUTE, as_model
 
 MODEL_NAME = "risk"
 CHAMPION = "champion"
 EXPERIMENT = "risk"
+# Looked through for a version of the same inputs, the newest first.
+_SEARCHED_MAX = 1_000
 _LIBRARY_LOGGERS = ("mlflow", "alembic")
 _XGBOOST = f"xgboost=={xgb.__version__}"
 
@@ -49,7 +54,7 @@ class RunRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Champion:
+class KnownVersion:
     """tags: of the version. metrics: of its run."""
 
     model: RegisteredModel
@@ -72,26 +77,45 @@ class Registry:
             mlflow.set_tracking_uri(tracking_uri)
             mlflow.set_registry_uri(tracking_uri)
             self._mlflow = mlflow
-            self._client = mlflow.MlflowClient(tracking_uri, tracking_uri)
+            self.client = mlflow.MlflowClient(tracking_uri, tracking_uri)
 
-    def champion(self) -> Champion | None:
+    def champion(self) -> KnownVersion | None:
         """The version with alias `champion`; None if there is none."""
         from mlflow.exceptions import MlflowException
 
         try:
-            version = self._client.get_model_version_by_alias(MODEL_NAME, CHAMPION)
+            version = self.client.get_model_version_by_alias(MODEL_NAME, CHAMPION)
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
             raise
+        return self._known(version)
+
+    def fitted_on(self, inputs: Mapping[str, str]) -> KnownVersion | None:
+        """The newest version whose tags hold all of `inputs`, whether it ever scored or not; None if there is none."""
+        found = self.client.search_model_versions(f"name='{MODEL_NAME}'", max_results=_SEARCHED_MAX)
+        equal = [version for version in found if inputs.items() <= dict(version.tags).items()]
+        return self._known(max(equal, key=lambda version: int(version.version))) if equal else None
+
+    def _known(self, version: Any) -> KnownVersion:
         tags = dict(version.tags)
-        metrics = dict(self._client.get_run(version.run_id).data.metrics)
-        return Champion(_registered(version, tags), tags, metrics)
+        metrics = dict(self.client.get_run(version.run_id).data.metrics)
+        return KnownVersion(registered(version, tags), tags, metrics)
+
+    def load(self, model: RegisteredModel) -> HazardModel:
+        """A registered version's Booster as a HazardModel."""
+        path = self._mlflow.artifacts.download_artifacts(f"models:/{model.name}/{model.version}")
+        booster = xgb.Booster(model_file=Path(path) / MODEL_FILE)
+        booster.set_param({"nthread": 1})
+        return as_model(booster, FeatureFrame.from_json(str(booster.attr(FRAME_ATTRIBUTE))), model.version)
 
     def register(
         self, booster: xgb.Booster, folder: Path, hashes: ArtefactHashes, record: RunRecord
     ) -> RegisteredModel:
-        """Logs the run, adds a version and moves `champion` to it. folder: from `artefact.write_artefact`."""
+        """Logs the run and adds a version. What scores stays what it is: only a promotion moves that, and the alias.
+
+        folder: from `artefact.write_artefact`.
+        """
         with _own_warnings_off():
             from mlflow.models import ModelSignature
             from mlflow.types import Schema, TensorSpec
@@ -115,23 +139,22 @@ class Registry:
                 booster, name="model", model_format="ubj", signature=signature, pip_requirements=requirements
             )
         for file in (GOLDEN_FILE, SCHEMA_FILE):
-            self._client.log_model_artifact(info.model_id, str(folder / file))
+            self.client.log_model_artifact(info.model_id, str(folder / file))
         self._ensure_model()
-        version = self._client.create_model_version(
+        version = self.client.create_model_version(
             MODEL_NAME, info.model_uri, run.info.run_id, tags=tags, model_id=info.model_id
         )
-        self._client.set_registered_model_alias(MODEL_NAME, CHAMPION, version.version)
-        return _registered(version, tags)
+        return registered(version, tags)
 
     def _experiment(self) -> str:
-        known = self._client.get_experiment_by_name(EXPERIMENT)
-        return str(known.experiment_id) if known else str(self._client.create_experiment(EXPERIMENT))
+        known = self.client.get_experiment_by_name(EXPERIMENT)
+        return str(known.experiment_id) if known else str(self.client.create_experiment(EXPERIMENT))
 
     def _ensure_model(self) -> None:
         from mlflow.exceptions import MlflowException
 
         try:
-            self._client.create_registered_model(MODEL_NAME)
+            self.client.create_registered_model(MODEL_NAME)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -145,7 +168,7 @@ def _own_warnings_off() -> Iterator[None]:
         yield
 
 
-def _registered(version: object, tags: Mapping[str, str]) -> RegisteredModel:
+def registered(version: object, tags: Mapping[str, str]) -> RegisteredModel:
     return RegisteredModel(
         MODEL_NAME,
         str(version.version),  # type: ignore[attr-defined]

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from datetime import date
 
-RIPE_DAYS = 30
+from duly_risk.days import date_of, day_of
+
+from duly_training.judged import RIPE_DAYS
+
 _TEST_SHARE = 0.3
-_VALIDATION_SHARE = 0.15
 _TEST_DAYS_MAX = 182
-_VALIDATION_DAYS_MAX = 92
 
 
-@dataclass(frozen=True, slots=True)
-class Splits:
-    """Days since 1970-01-01. Trees are counted on [validation_from, test_from), the test window is [test_from, cut)."""
-
-    first_day: int
-    validation_from: int
-    test_from: int
-    cut_day: int
+def window_from(first_day: int, cut_day: int) -> int:
+    """First day of the test window: the last 30 % of the history, at most 182 days."""
+    return cut_day - min(_TEST_DAYS_MAX, int((cut_day - first_day) * _TEST_SHARE))
 
 
-def splits_of(first_day: int, cut_day: int) -> Splits:
-    """Test: the last 30 % of the history, at most 182 days. Validation: the 15 % before it, at most 92 days."""
-    days = cut_day - first_day
-    test_from = cut_day - min(_TEST_DAYS_MAX, int(days * _TEST_SHARE))
-    validation_from = test_from - min(_VALIDATION_DAYS_MAX, int(days * _VALIDATION_SHARE))
-    return Splits(first_day, validation_from, test_from, cut_day)
+def monthly_origins(first_day: int, cut_day: int, months: int) -> tuple[date, ...]:
+    """The latest first-of-months whose invoices, issued within the month, can be judged; oldest first.
+
+    A month counts if 30 days have passed since its end. The first quarter of the history is never an origin.
+    """
+    earliest = first_day + (cut_day - first_day) // 4
+    found = [origin for origin in _months(cut_day) if day_of(next_month(origin)) + RIPE_DAYS <= cut_day]
+    return tuple(sorted(origin for origin in found[:months] if day_of(origin) >= earliest))
 
 
-def is_ripe(due_day: int, k: int, cut_day: int) -> bool:
-    """Whether "late by k days" can be judged: due + max(30, k) <= cut, so that quick payers are not all there is."""
-    return due_day + max(RIPE_DAYS, k) <= cut_day
+def _months(cut_day: int) -> Iterator[date]:
+    """First of months before the cut, latest first."""
+    origin = date_of(cut_day).replace(day=1)
+    while origin.year > 1970:
+        origin = date_of(day_of(origin) - 1).replace(day=1)
+        yield origin
+
+
+def next_month(origin: date) -> date:
+    """The first of the month after."""
+    return date_of(day_of(origin.replace(day=28)) + 4).replace(day=1)

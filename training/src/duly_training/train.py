@@ -1,34 +1,56 @@
-"""`train`: a ledger export in, a registered champion out."""
+"""`train`: a ledger in, a judged and registered model out; `duly promote` lets it score."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 
 from duly_ledger_export import read_ledger
-from duly_risk.days import date_of
+from duly_risk.days import date_of, day_of
 from duly_risk.features import schema_sha256
 
-from duly_training.artefact import model_card, write_artefact, write_reliability_plot
+from duly_training.artefact import write_artefact
 from duly_training.fit import FitSettings
+from duly_training.folding import timeline_of
+from duly_training.gate import Verdict
 from duly_training.history import FactSource, read_history
-from duly_training.pipeline import STAGES, Fitted, OnProgress, fit_and_judge
-from duly_training.registry import RegisteredModel, Registry, RunRecord
+from duly_training.monitor.reference import REFERENCE_FILE, reference_of
+from duly_training.origin import Kind
+from duly_training.pipeline import STAGES, Champion, Released, release
+from duly_training.progress import OnProgress
+from duly_training.registry import KnownVersion, RegisteredModel, Registry, RunRecord
+from duly_training.report import write_report
+from duly_training.roll_rate import roll_rates
+from duly_training.timeline import Timeline
+from duly_training.window import MODEL
 
 DEFAULT_SETTINGS = FitSettings()
+_REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingReport:
-    """reused: the champion was fitted on the same data by the same code, so nothing was done."""
+    """reused: a version was fitted on the same data by the same code, so nothing was done and there is no verdict.
+
+    model: what should score: the fitted model, or, where the gate refused it, the champion there was, or else the
+    debtor's rate (kind says which). Nothing scores until it is promoted. verdict: of the fitted model. report: what
+    was written for people, as Markdown; empty if reused.
+    """
 
     model: RegisteredModel
     reused: bool
     data_sha256: str
     metrics: Mapping[str, float]
+    verdict: Verdict | None = None
+    report: str = ""
+    kind: Kind = Kind.HAZARD
+
+    @property
+    def promoted(self) -> bool:
+        return self.verdict is None or self.verdict.promote
 
 
 def _silent(stage: str, done: int, total: int) -> None: ...
@@ -42,7 +64,7 @@ def train(
     on_progress: OnProgress = _silent,
     settings: FitSettings = DEFAULT_SETTINGS,
 ) -> TrainingReport:
-    """Fits on everything known before `known_until`, judges it on the last part of that, registers it as champion.
+    """Fits on everything known before `known_until`, judges on the last part of that, registers; promotes nothing.
 
     on_progress(stage, done, total): before each stage and once at the end. Raises LedgerInvalid, EventUnusable,
     TooFewSettledInvoices, or MLflow's own errors when the registry does not answer.
@@ -69,43 +91,118 @@ def train_on(
         "seed": str(seed),
     }
     champion = registry.champion()
-    if champion is not None and inputs.items() <= champion.tags.items():
+    fitted = registry.fitted_on(inputs)
+    if fitted is not None:
         on_progress(STAGES[-1], len(STAGES), len(STAGES))
-        return TrainingReport(champion.model, True, history.sha256, champion.metrics)
-    fitted = fit_and_judge(history, settings, seed, on_progress)
+        return _reused(fitted, champion, history.sha256)
+    on_progress(STAGES[1], 1, len(STAGES))
+    timeline = timeline_of(history)
+    sectors = [history.sectors.get(debtor_id, "") for debtor_id in timeline.debtor_ids]
+    released = release(timeline, settings, seed, on_progress, _serving(registry, champion), sectors)
     on_progress(STAGES[-1], len(STAGES) - 1, len(STAGES))
     with tempfile.TemporaryDirectory(prefix="duly-training-") as name:
-        model = _register(registry, fitted, settings, inputs, Path(name))
+        report = _register(registry, timeline, released, settings, inputs, Path(name))
     on_progress(STAGES[-1], len(STAGES), len(STAGES))
-    return TrainingReport(model, False, history.sha256, fitted.metrics)
+    return report
+
+
+def _reused(fitted: KnownVersion, champion: KnownVersion | None, data_sha256: str) -> TrainingReport:
+    """What was said when it was fitted: a refused model left the champion of that time where it was."""
+    refused = fitted.tags.get("gate") == _REFUSED and fitted.tags.get("kind") == Kind.HAZARD
+    serving = champion if refused and champion is not None else fitted
+    kind = Kind(serving.tags.get("kind", Kind.HAZARD))
+    return TrainingReport(serving.model, True, data_sha256, serving.metrics, kind=kind)
+
+
+def _serving(registry: Registry, champion: KnownVersion | None) -> Callable[[], Champion | str]:
+    """The champion to compare with, downloaded only when it is asked for; else why not."""
+
+    def serving() -> Champion | str:
+        if champion is None:
+            return "there is no champion"
+        if champion.model.schema_sha256 != schema_sha256():
+            return f"version {champion.model.version} has other features: not comparable on the same rows"
+        known_until = champion.tags.get("known_until", "")
+        if not known_until:
+            return f"version {champion.model.version} does not say what it had seen"
+        return Champion(registry.load(champion.model), day_of(date.fromisoformat(known_until)))
+
+    return serving
 
 
 def _register(
-    registry: Registry, fitted: Fitted, settings: FitSettings, inputs: Mapping[str, str], folder: Path
-) -> RegisteredModel:
+    registry: Registry,
+    timeline: Timeline,
+    released: Released,
+    settings: FitSettings,
+    inputs: Mapping[str, str],
+    folder: Path,
+) -> TrainingReport:
     artefact, report = folder / "artefact", folder / "report"
     artefact.mkdir()
     report.mkdir()
-    hashes = write_artefact(artefact, fitted.booster, fitted.known.rows.x)
-    facts = _card_facts(fitted, inputs)
-    (report / "model_card.md").write_text(model_card(facts, fitted.metrics))
-    if fitted.judged:
-        write_reliability_plot(report / "reliability.png", fitted.judged, fitted.predictions)
+    hashes = write_artefact(artefact, released.final.booster, released.final.sample.x)
+    facts = run_facts(timeline, released, inputs)
+    write_report(report, released, facts, roll_rates(timeline, released.window.from_day))
+    (report / REFERENCE_FILE).write_text(reference_of(timeline, released.final.model, timeline.cut_day).to_json())
+    text = (report / "report.md").read_text()
+    tags = {**inputs, "known_until": str(date_of(timeline.cut_day)), "gate": _gate_word(released.verdict)}
+    tags["kind"] = Kind.HAZARD.value
     params = {**asdict(settings), **inputs, **{name.replace(" ", "_"): value for name, value in facts.items()}}
-    return registry.register(fitted.booster, artefact, hashes, RunRecord(params, fitted.metrics, inputs, report))
+    metrics = released.window.flat_metrics()
+    record = RunRecord(params, metrics, tags, report)
+    model = registry.register(released.final.booster, artefact, hashes, record)
+    kind = Kind.HAZARD
+    if not released.verdict.promote:
+        model, kind = _fallback(registry, timeline, released, tags, report, folder / "fallback")
+    return TrainingReport(model, False, timeline.sha256, metrics, released.verdict, text, kind)
 
 
-def _card_facts(fitted: Fitted, inputs: Mapping[str, str]) -> dict[str, str]:
-    splits = fitted.splits
+def _fallback(
+    registry: Registry,
+    timeline: Timeline,
+    released: Released,
+    tags: Mapping[str, str],
+    report: Path,
+    folder: Path,
+) -> tuple[RegisteredModel, Kind]:
+    """What serves instead of a refused model: the champion there is, or the debtor's rate as the first one."""
+    champion = registry.champion()
+    if champion is not None and champion.tags.get("kind") == Kind.HAZARD:
+        return champion.model, Kind.HAZARD
+    if released.fallback is None:
+        raise ValueError("a refused model comes with a fallback")
+    folder.mkdir()
+    fitted = released.fallback
+    hashes = write_artefact(folder, fitted.booster, fitted.sample.x)
+    (report / REFERENCE_FILE).write_text(reference_of(timeline, fitted.model, timeline.cut_day).to_json())
+    tags = {**tags, "kind": Kind.RATE.value}
+    record = RunRecord({"kind": Kind.RATE.value, "instead_of": released.verdict.reason[:400]}, {}, tags, report)
+    return registry.register(fitted.booster, folder, hashes, record), Kind.RATE
+
+
+def _gate_word(verdict: Verdict) -> str:
+    return "passed" if verdict.promote else _REFUSED
+
+
+def run_facts(timeline: Timeline, released: Released, inputs: Mapping[str, str]) -> dict[str, str]:
+    """What a person wants to know of a run before its figures."""
+    final, window = released.final, released.window
+    judged = window.metrics.get(MODEL, {}).get("rate_late5")
     return {
-        "known until": f"{date_of(splits.cut_day)} (exclusive)",
-        "first invoice": str(date_of(splits.first_day)),
-        "trees counted from": str(date_of(splits.validation_from)),
-        "judged from": str(date_of(splits.test_from)),
-        "trees": str(fitted.trees),
-        "invoices": str(len(fitted.known.outcomes)),
-        "rows": str(len(fitted.known.rows.y)),
-        "payments in rows": str(fitted.known.rows.events),
+        "known until": f"{date_of(timeline.cut_day)} (exclusive)",
+        "first invoice": str(date_of(timeline.first_day)),
+        "judged from": str(date_of(window.from_day)),
+        "rounds counted and calibrated from": str(date_of(final.validation_from)),
+        "late share in the judged window": "-" if judged is None else f"{judged:.4f}",
+        "invoices": f"{int(final.known.outcomes.known.sum())}",
+        "settled": f"{final.known.outcomes.settled}",
+        "debtors": f"{len(timeline.debtor_ids)}",
+        "person-days fitted on": f"{final.rows}",
+        "payments in them": f"{final.events}",
+        "rounds": f"{final.rounds}",
+        "calibration of the logit": f"{final.calibration.intercept:+.4f} {final.calibration.slope:.4f} x",
         "data sha256": inputs["data_sha256"],
         "feature schema sha256": inputs["schema_sha256"],
+        "seed": inputs["seed"],
     }

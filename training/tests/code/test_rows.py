@@ -1,30 +1,42 @@
 """Rows, labels and splits: each day at risk once, the payment on its day, nothing from after the cut."""
 
+from datetime import date
+
 import numpy as np
 import pytest
-from duly_risk.book import Terms
+from duly_risk.book import Terms, book_of
 from duly_risk.curves import HORIZON_DAYS
-from duly_risk.features import INDEX, N_STATIC
-from duly_risk.state import Closing
-from duly_training.dataset import rows_of
-from duly_training.evaluate import expected_calibration_error, late_metrics
-from duly_training.snapshots import Outcome, Snapshot
-from duly_training.splits import is_ripe, splits_of
+from duly_risk.days import day_of
+from duly_risk.features import INDEX
+from duly_risk.measures import invoice_measures
+from duly_risk.model import FeatureFrame
+from duly_risk.state import DebtorState
+from duly_training.dataset import RowSource
+from duly_training.splits import monthly_origins, window_from
+from duly_training.timeline import FIRST, NEVER, Outcomes, Snapshots
 
 T0 = 20_000
 DUE = T0 + 14
+FRAME = FeatureFrame({"EUR": 100.0})
 
 
-def snapshot(as_of: int = T0, name: str = "I") -> Snapshot:
-    return Snapshot("D", Terms(name, T0, DUE, 100, "EUR"), as_of, None, (0.0,) * N_STATIC)
+def snapshots(n: int = 1, as_of: int = T0) -> Snapshots:
+    terms, book = Terms("I", T0, DUE, 100, "EUR"), book_of(DebtorState())
+    rows = [invoice_measures(book, terms, as_of)] * n
+    return Snapshots(np.array(rows), np.arange(n), np.full(n, FIRST))
 
 
-def rows(outcome: Outcome, as_of: int = T0, cut: int = T0 + 1000):
-    return rows_of([snapshot(as_of)], {("D", "I"): outcome}, cut, rows_max=10**6)
+def outcomes(n: int = 1, paid: int = NEVER, censored: int = NEVER) -> Outcomes:
+    days = [np.full(n, day) for day in (T0, DUE, 100, paid, censored)]
+    return Outcomes(np.ones(n, dtype=bool), *days)
+
+
+def rows(outcome: Outcomes, as_of: int = T0, cut: int = T0 + 1000):
+    return RowSource(snapshots(as_of=as_of), outcome, FRAME, cut).all()
 
 
 def test_a_paid_invoice_has_a_row_a_day_and_its_payment_on_the_last():
-    data = rows(Outcome(DUE, Closing.PAID, T0 + 20))
+    data = rows(outcomes(paid=T0 + 20))
     assert data.day.tolist() == list(range(T0 + 1, T0 + 21))
     assert data.y.tolist() == [0.0] * 19 + [1.0]
     assert data.x[:, INDEX["lag"]].tolist() == list(range(1, 21))
@@ -32,50 +44,50 @@ def test_a_paid_invoice_has_a_row_a_day_and_its_payment_on_the_last():
 
 
 @pytest.mark.parametrize(
-    ("outcome", "as_of", "cut", "n", "events"),
+    ("paid", "censored", "as_of", "cut", "n", "events"),
     [
-        (Outcome(DUE, Closing.PAID, T0 + 20), T0 + 15, T0 + 1000, 5, 1),
-        (Outcome(DUE, Closing.PAID, T0 + 20), T0 + 20, T0 + 1000, 0, 0),
-        (Outcome(DUE, Closing.PAID, T0 + 20), T0, T0 + 11, 10, 0),
-        (Outcome(DUE, None, 0), T0, T0 + 31, 30, 0),
-        (Outcome(DUE, None, 0), T0, T0 + 1000, HORIZON_DAYS, 0),
-        (Outcome(DUE, Closing.VOIDED, T0 + 5), T0, T0 + 1000, 4, 0),
-        (Outcome(DUE, Closing.CREDITED, T0 + 5), T0, T0 + 1000, 4, 0),
-        (Outcome(DUE, Closing.WRITTEN_OFF, T0 + 90), T0, T0 + 1000, HORIZON_DAYS, 0),
+        pytest.param(T0 + 20, NEVER, T0 + 15, T0 + 1000, 5, 1, id="from a later day on"),
+        pytest.param(T0 + 20, NEVER, T0 + 20, T0 + 1000, 0, 0, id="paid on the day itself"),
+        pytest.param(T0 + 20, NEVER, T0, T0 + 11, 10, 0, id="the payment is not known yet"),
+        pytest.param(NEVER, NEVER, T0, T0 + 31, 30, 0, id="open at the cut"),
+        pytest.param(NEVER, NEVER, T0, T0 + 1000, HORIZON_DAYS, 0, id="open beyond the horizon"),
+        pytest.param(NEVER, T0 + 5, T0, T0 + 1000, 4, 0, id="voided or credited"),
     ],
 )
-def test_rows_end_with_payment_credit_cut_or_horizon(outcome, as_of, cut, n, events):
-    data = rows(outcome, as_of, cut)
+def test_rows_end_with_payment_credit_cut_or_horizon(paid, censored, as_of, cut, n, events):
+    data = rows(outcomes(paid=paid, censored=censored), as_of, cut)
     assert (len(data.y), data.events) == (n, events)
 
 
-def test_thinning_keeps_every_payment_and_the_weight_of_the_rest():
-    names = [f"I{i}" for i in range(200)]
-    outcomes = {("D", name): Outcome(DUE, Closing.PAID, T0 + 50) for name in names}
-    data = rows_of([snapshot(name=name) for name in names], outcomes, T0 + 1000, rows_max=2_000)
-    assert data.events == 200
-    assert len(data.y) == pytest.approx(2_000, rel=0.05)
-    assert data.weight[data.y == 0].sum() == pytest.approx(200 * 49, rel=1e-4)
-    assert set(data.weight[data.y == 1]) == {1.0}
+def test_thinning_keeps_every_payment_the_days_around_due_and_the_weight_of_the_rest():
+    source = RowSource(snapshots(400), outcomes(400, paid=T0 + 50), FRAME, T0 + 1000, far_share=0.1)
+    data = source.all()
+    past_due = data.x[:, INDEX["pre_due"]] + data.x[:, INDEX["dpd_day"]]
+    near = (past_due >= -3) & (past_due <= 6)
+    assert data.events == 400
+    assert near.sum() == 400 * 10
+    assert set(data.weight[near | (data.y == 1)]) == {1.0}
+    assert data.weight[data.y == 0].sum() == pytest.approx(400 * 49, rel=0.05)
+    assert len(data.y) == pytest.approx(400 * (1 + 10 + 3.9), rel=0.05)
+
+
+def test_batches_hold_the_same_rows_as_the_whole():
+    source = RowSource(snapshots(37), outcomes(37, paid=T0 + 50), FRAME, T0 + 1000, far_share=0.3, seed=5)
+    whole, parts = source.all(), list(source.batches(5))
+    assert len(parts) == 8
+    for name in ("x", "y", "weight", "day"):
+        assert np.concatenate([getattr(part, name) for part in parts]).tobytes() == getattr(whole, name).tobytes()
 
 
 def test_what_judges_comes_after_what_is_fitted():
-    splits = splits_of(T0, T0 + 450)
-    assert (splits.test_from, splits.validation_from) == (T0 + 450 - 135, T0 + 450 - 135 - 67)
-    long = splits_of(T0, T0 + 3000)
-    assert (long.cut_day - long.test_from, long.test_from - long.validation_from) == (182, 92)
+    assert window_from(T0, T0 + 450) == T0 + 450 - 135
+    assert window_from(T0, T0 + 3000) == T0 + 3000 - 182
 
 
-def test_a_label_counts_only_when_slow_payers_had_their_time():
-    assert is_ripe(T0, 5, T0 + 30)
-    assert not is_ripe(T0, 5, T0 + 29)
-    assert not is_ripe(T0, 45, T0 + 44)
-
-
-def test_measures_of_a_small_vector():
-    y, p = np.array([True, False, False, True]), np.array([0.9, 0.2, 0.4, 0.6])
-    measured = late_metrics(y, p)
-    assert measured["auc"] == 1.0
-    assert measured["brier"] == pytest.approx((0.01 + 0.04 + 0.16 + 0.16) / 4)
-    assert measured["logloss"] == pytest.approx(-np.log([0.9, 0.8, 0.6, 0.6]).mean())
-    assert expected_calibration_error(y, p) == pytest.approx((0.1 + 0.2 + 0.4 + 0.4) / 4)
+def test_monthly_origins_are_those_whose_invoices_had_their_time():
+    origins = monthly_origins(day_of(date(2018, 8, 17)), day_of(date(2021, 1, 1)), 3)
+    assert origins == (date(2020, 9, 1), date(2020, 10, 1), date(2020, 11, 1))
+    assert monthly_origins(day_of(date(2020, 8, 17)), day_of(date(2021, 1, 1)), 30) == (
+        date(2020, 10, 1),
+        date(2020, 11, 1),
+    )

@@ -1,39 +1,37 @@
 """Nothing from after an invoice's as-of date enters its features: the future may be cut off or changed."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 
-import numpy as np
 import pytest
 from duly_risk.days import day_of
 from duly_risk.facts import InvoiceStated, RiskEvent
-from duly_risk.features import INDEX
-from duly_risk.model import FeatureFrame
+from duly_risk.measures import COLUMN
+from duly_training.folding import timeline_of
 from duly_training.history import History, history_of
-from duly_training.snapshots import Snapshot, snapshots_of
+from duly_training.timeline import Timeline
 
 from duly.ledger.v1 import events_pb2 as ledger
 
-FRAME = FeatureFrame({"EUR": 50_000.0}, None, 0.1, 0.4, 3.0, 25.0)
 CUTS = (date(2025, 6, 1), date(2025, 9, 13), date(2026, 1, 5))
 
-Snapshots = Callable[[History, FeatureFrame], Iterable[Snapshot]]
+Fold = Callable[[History], Timeline]
 
 
-def bytes_before(snapshots: Iterable[Snapshot], day: int) -> dict[tuple[str, int], bytes]:
+def bytes_before(timeline: Timeline, day: int) -> dict[tuple[str, int], bytes]:
     # Landmarks of the last two days before a cut are made only if days after them can be seen.
+    known = timeline.snapshots_before(day)
     return {
-        (one.terms.invoice_id, one.as_of_day): np.array(one.static, dtype=np.float32).tobytes()
-        for one in snapshots
-        if one.as_of_day < day - 1
+        (timeline.invoice_ids[invoice], as_of): measures.tobytes()
+        for invoice, as_of, measures in zip(known.invoice, known.as_of.tolist(), known.measures, strict=True)
     }
 
 
-def leaks(make: Snapshots, whole: History, other: History, cut: date) -> bool:
+def leaks(make: Fold, whole: History, other: History, cut: date) -> bool:
     """Whether features as of days before `cut` differ between two histories that agree on what was known before it."""
     day = day_of(cut)
-    ours, theirs = bytes_before(make(whole, FRAME), day), bytes_before(make(other, FRAME), day)
+    ours, theirs = bytes_before(make(whole), day), bytes_before(make(other), day)
     assert len(theirs) > 200
     return ours != theirs
 
@@ -50,10 +48,10 @@ def future_changed(facts, cut: date):
             yield replace(fact, message=message)
 
 
-def leaking(history: History, frame: FeatureFrame) -> Iterable[Snapshot]:
+def leaking(history: History) -> Timeline:
     """The broken rule: payments are believed to be known a month before they were."""
     early = {debtor: tuple(sorted(map(_early, events), key=_day)) for debtor, events in history.by_debtor.items()}
-    return snapshots_of(replace(history, by_debtor=early), frame)
+    return timeline_of(replace(history, by_debtor=early))
 
 
 def _early(event: RiskEvent) -> RiskEvent:
@@ -67,7 +65,7 @@ def _day(event: RiskEvent) -> int:
 @pytest.mark.parametrize("cut", CUTS)
 def test_cutting_the_future_off_changes_no_byte_of_earlier_features(made_up_ledger, known_until, cut):
     whole = history_of(made_up_ledger.facts(known_until), known_until)
-    assert not leaks(snapshots_of, whole, whole.before(day_of(cut)), cut)
+    assert not leaks(timeline_of, whole, whole.before(day_of(cut)), cut)
 
 
 @pytest.mark.parametrize("cut", CUTS)
@@ -75,7 +73,7 @@ def test_another_future_changes_no_byte_of_earlier_features(made_up_ledger, know
     whole = history_of(made_up_ledger.facts(known_until), known_until)
     other = history_of(future_changed(made_up_ledger.facts(known_until), cut), known_until)
     assert whole.sha256 != other.sha256
-    assert not leaks(snapshots_of, whole, other, cut)
+    assert not leaks(timeline_of, whole, other, cut)
 
 
 def test_a_planted_leak_is_found(made_up_ledger, known_until):
@@ -99,5 +97,6 @@ def test_a_payment_is_no_news_on_its_own_day_and_is_on_the_next(made_up_ledger, 
         fresh = replace(whole.by_debtor["D00"][0], event_id="fresh", business_day=paid_day + gap)
         fresh = replace(fresh, body=replace(fresh.body, invoice_id="FRESH"))
         history = History(paid_day + 90, {"D": (*events["D"], fresh)}, "")
-        first = next(one for one in snapshots_of(history, FRAME) if one.terms.invoice_id == "FRESH")
-        assert first.static[INDEX["n_known"]] == known
+        timeline = timeline_of(history)
+        first = timeline.snapshots.invoice.tolist().index(timeline.invoice_ids.index("FRESH"))
+        assert timeline.snapshots.measures[first, COLUMN["n_known"]] == known

@@ -1,15 +1,15 @@
 """Training and serving see the same float32: a snapshot's features are those of a live state at the tick of its day."""
 
 import numpy as np
-from duly_risk.curves import grid_for
 from duly_risk.facts import Position, RiskEvent, Tick
-from duly_risk.features import N_STATIC
-from duly_risk.rows import curve_matrix, plan_rows
+from duly_risk.features import features_of
+from duly_risk.measures import COLUMN
+from duly_risk.plan import plan_of
 from duly_risk.state import DebtorState
 from duly_risk.step import fold
-from duly_training.frame import frame_of
 from duly_training.history import history_of
-from duly_training.snapshots import outcomes_of, snapshots_of
+from duly_training.origin import known_before
+from duly_training.timeline import FIRST
 
 
 def live_state(events, day: int) -> DebtorState:
@@ -22,17 +22,17 @@ def live_state(events, day: int) -> DebtorState:
     return fold(state, tick, Position(0, offset)).state
 
 
-def test_the_rows_of_a_live_tick_are_byte_for_byte_those_of_training(made_up_ledger, known_until):
+def test_a_live_tick_is_byte_for_byte_what_training_saw(made_up_ledger, made_up_timeline, known_until):
     history = history_of(made_up_ledger.facts(known_until), known_until)
-    frame = frame_of(history, outcomes_of(history))
-    later = [one for one in snapshots_of(history, frame) if one.days_after_due is not None]
-    compared = 0
-    for one in later[::7]:
-        rows = plan_rows(live_state(history.by_debtor[one.debtor_id], one.as_of_day), frame)
-        layout = next(layout for layout in rows.invoices if layout.terms.invoice_id == one.terms.invoice_id)
-        live = rows.matrix[layout.start : layout.stop]
-        assert live[0, :N_STATIC].tobytes() == np.array(one.static, dtype=np.float32).tobytes()
-        grid = grid_for(one.as_of_day, one.terms.due_day)
-        assert live.tobytes() == curve_matrix(one.static, one.terms, one.as_of_day, grid).tobytes()
-        compared += 1
-    assert compared > 30
+    frame = known_before(made_up_timeline, history.cut_day).frame
+    later = made_up_timeline.snapshots.where(made_up_timeline.snapshots.landmark != FIRST)
+    static = features_of(later.measures, frame)
+    for i in range(0, len(later), 37):
+        invoice = later.invoice[i]
+        debtor_id = made_up_timeline.debtor_ids[made_up_timeline.debtor[invoice]]
+        plan = plan_of(live_state(history.by_debtor[debtor_id], int(later.measures[i, COLUMN["as_of_day"]])))
+        ids = [claim.terms.invoice_id for claim in plan.claims]
+        row = ids.index(made_up_timeline.invoice_ids[invoice])
+        assert plan.measures[row].tobytes() == later.measures[i].tobytes()
+        assert features_of(plan.measures, frame)[row].tobytes() == static[i].tobytes()
+    assert len(np.unique(later.landmark)) == 7

@@ -1,57 +1,107 @@
 """The fitted model: more days overdue never lower the risk, equal seeds give equal models, rows know no neighbours."""
 
+from datetime import date
+
 import numpy as np
 import pytest
-from duly_risk.features import FEATURES, INDEX, N_FEATURES
+import xgboost as xgb
+from duly_risk.days import day_of
+from duly_risk.features import FEATURES, INDEX, N_FEATURES, NAMES
+from duly_risk.model import Role
+from duly_training.calibration import Calibration, calibrated, fitted_calibration
 from duly_training.fit import FitSettings, predict
-from duly_training.history import history_of
-from duly_training.pipeline import TooFewSettledInvoices, fit_and_judge
+from duly_training.origin import Kind, TooFewSettledInvoices, fit_before
+from duly_training.pipeline import release, served_before
 
-SETTINGS = FitSettings(trees_max=60, trees_min=20)
+SETTINGS = FitSettings(parallel_trees=2, rounds_max=30, rounds_min=20)
 
 
-@pytest.fixture(scope="module")
-def history(made_up_ledger, known_until):
-    return history_of(made_up_ledger.facts(known_until), known_until)
+def silent(*_: object) -> None: ...
 
 
 @pytest.fixture(scope="module")
-def fitted(history):
-    return fit_and_judge(history, SETTINGS, 7, lambda *_: None)
+def released(made_up_timeline):
+    return release(made_up_timeline, SETTINGS, 7, silent)
 
 
 @pytest.mark.parametrize("feature", [feature.name for feature in FEATURES if feature.monotone])
-def test_older_debt_and_a_worse_past_never_raise_the_hazard(fitted, feature):
-    rows = fitted.known.rows.x[:: max(1, len(fitted.known.rows.x) // 500)]
-    before = predict(fitted.booster, rows)
+def test_older_debt_and_a_worse_past_never_raise_the_hazard(released, feature):
+    rows = released.final.sample.x[::8]
+    before = predict(released.final.booster, rows)
     for more in (0.1, 1.0, 7.0, 60.0):
         worse = rows.copy()
         worse[:, INDEX[feature]] += np.float32(more)
-        assert np.all(predict(fitted.booster, worse) <= before)
+        assert np.all(predict(released.final.booster, worse) <= before)
 
 
-def test_a_row_alone_and_in_a_batch_give_equal_bytes(fitted):
-    rows = fitted.known.rows.x[:200]
-    alone = np.concatenate([predict(fitted.booster, row.reshape(1, N_FEATURES)) for row in rows])
-    assert alone.tobytes() == predict(fitted.booster, rows).tobytes()
+def test_a_row_alone_and_in_a_batch_give_equal_bytes(released):
+    rows = released.final.sample.x[:200]
+    alone = np.concatenate([predict(released.final.booster, row.reshape(1, N_FEATURES)) for row in rows])
+    assert alone.tobytes() == predict(released.final.booster, rows).tobytes()
 
 
-def test_the_same_data_and_seed_give_the_same_model_and_figures(fitted, history):
-    again = fit_and_judge(history, SETTINGS, 7, lambda *_: None)
-    assert again.booster.save_raw("ubj") == fitted.booster.save_raw("ubj")
-    assert again.metrics == fitted.metrics
-    other = fit_and_judge(history, SETTINGS, 8, lambda *_: None)
-    assert other.booster.save_raw("ubj") != fitted.booster.save_raw("ubj")
+def test_the_same_data_and_seed_give_the_same_model_and_figures(released, made_up_timeline):
+    again = release(made_up_timeline, SETTINGS, 7, silent)
+    assert again.final.booster.save_raw("ubj") == released.final.booster.save_raw("ubj")
+    assert again.window.flat_metrics() == released.window.flat_metrics()
+    assert again.verdict == released.verdict
+    other = fit_before(made_up_timeline, made_up_timeline.cut_day, SETTINGS, 8)
+    assert other.booster.save_raw("ubj") != released.final.booster.save_raw("ubj")
 
 
-def test_the_model_knows_more_than_a_constant(fitted):
-    assert fitted.metrics["hazard_logloss_late5"] < fitted.metrics["constant_logloss_late5"]
-    assert fitted.metrics["hazard_auc_late5"] > 0.8
-    assert fitted.metrics["hazard_mae_days"] < fitted.metrics["constant_mae_days"]
-    assert {name.split("_")[0] for name in fitted.metrics} == {"constant", "debtor", "logistic", "hazard", "test"}
+def test_the_model_knows_more_than_a_constant(released):
+    metrics = released.window.flat_metrics()
+    assert metrics["hazard_logloss_late5"] < metrics["constant_logloss_late5"]
+    assert metrics["hazard_auc_late5"] > 0.8
+    assert metrics["hazard_mae_days"] < metrics["days_due_mae_days"]
+    assert metrics["gain_logloss_over_constant_low"] > 0
 
 
-def test_too_thin_a_history_is_refused(history):
-    first = min(event.business_day for events in history.by_debtor.values() for event in events)
+def test_a_small_ledger_is_refused_and_the_debtors_rate_serves(released, made_up_timeline):
+    assert not released.verdict.promote
+    assert "logistic" in released.verdict.reason
+    served = served_before(made_up_timeline, made_up_timeline.cut_day, SETTINGS, 7, silent)
+    assert served.model.info.role is Role.FALLBACK
+    assert "the debtor's rate serves" in served.reason
+
+
+def test_the_rate_model_sees_the_rate_and_the_day_alone(released):
+    used = set(released.fallback.booster.get_score())
+    assert used <= {"h_late_rate", "pre_due", "dpd_day", "dow"}
+    assert "h_late_rate" in used
+
+
+def test_too_thin_a_history_leaves_the_rules(made_up_timeline):
+    first = made_up_timeline.first_day
     with pytest.raises(TooFewSettledInvoices):
-        fit_and_judge(history.before(first + 40), SETTINGS, 7, lambda *_: None)
+        fit_before(made_up_timeline, first + 40, SETTINGS, 7)
+    served = served_before(made_up_timeline, first + 20, SETTINGS, 7, silent)
+    assert (served.model.info.name, served.model.info.role) == ("risk-rules", Role.FALLBACK)
+
+
+def test_a_model_of_a_day_is_the_same_whatever_came_later(made_up_timeline):
+    day = day_of(date(2025, 11, 1))
+    whole = fit_before(made_up_timeline, day, SETTINGS, 7)
+    cut = fit_before(made_up_timeline.before(day), day, SETTINGS, 7, Kind.HAZARD)
+    assert whole.booster.save_raw("ubj") == cut.booster.save_raw("ubj")
+
+
+def test_calibration_is_baked_into_leaves_that_stay_one_plain_booster(released):
+    booster, rows = released.final.booster, released.final.sample.x
+    moved = calibrated(booster, Calibration(0.3, 0.8))
+    margin = booster.inplace_predict(rows, predict_type="margin")
+    assert np.abs(moved.inplace_predict(rows, predict_type="margin") - (0.3 + 0.8 * margin)).max() < 1e-5
+    assert moved.attributes() == booster.attributes()
+    assert moved.feature_names == list(NAMES)
+    again = xgb.Booster(model_file=moved.save_raw("ubj"))
+    assert again.inplace_predict(rows).tobytes() == moved.inplace_predict(rows).tobytes()
+
+
+def test_calibration_finds_what_was_bent_and_leaves_thin_data_alone():
+    random = np.random.default_rng(3)
+    margin = random.normal(-2, 1.5, 60_000)
+    y = (random.random(60_000) < 1 / (1 + np.exp(-(0.2 + 1.3 * margin)))).astype(np.float32)
+    found = fitted_calibration(margin, y, np.ones_like(y))
+    assert (found.intercept, found.slope) == pytest.approx((0.2, 1.3), abs=0.05)
+    few = fitted_calibration(margin[:20], y[:20], np.ones(20, dtype=np.float32))
+    assert (few.intercept, few.slope) == pytest.approx((0, 1), abs=0.25)

@@ -8,16 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xgboost as xgb
+from duly_risk.days import day_of
 from duly_risk.features import schema_sha256
 from duly_risk.model import FeatureFrame
+from duly_training import train as train_module
 from duly_training.fit import FitSettings
+from duly_training.gate import Verdict
+from duly_training.model_versions import ModelVersions
+from duly_training.origin import Kind
 from duly_training.promotion import control_key, promotion_of
 from duly_training.registry import Registry
 from duly_training.train import train_on
 
 from duly.risk.v1 import events_pb2 as risk
 
-SETTINGS = FitSettings(trees_max=25, trees_min=20)
+SETTINGS = FitSettings(parallel_trees=2, rounds_max=20, rounds_min=15)
 
 
 @pytest.fixture
@@ -27,45 +32,98 @@ def tracking_uri(tmp_path, monkeypatch):
     return f"sqlite:///{tmp_path / 'mlflow.db'}"
 
 
-def test_a_ledger_becomes_a_champion_and_is_not_fitted_twice(made_up_ledger, known_until, tracking_uri, capfd):
+def test_a_refused_model_serves_nobody_and_says_why(made_up_ledger, known_until, tracking_uri, capfd):
     stages: list[tuple[str, int, int]] = []
     report = train_on(
         made_up_ledger, tracking_uri, known_until, 7, lambda *stage: stages.append(stage), settings=SETTINGS
     )
     assert not report.reused
+    assert not report.promoted
     assert [done for _, done, _ in stages] == [1, 2, 3, 4, 5]
-    folder = _downloaded()
-    model = report.model
-    assert (model.name, model.version, model.schema_sha256) == ("risk", "1", schema_sha256())
-    assert hashlib.sha256((folder / "model.ubj").read_bytes()).hexdigest() == model.artifact_sha256
-    assert hashlib.sha256((folder / "golden.npz").read_bytes()).hexdigest() == model.golden_sha256
-    assert json.loads((folder / "schema.json").read_text())["schema_sha256"] == schema_sha256()
-    _assert_golden(folder)
+    assert "Verdict: REFUSED" in report.report
+    # Version 1 is the refused one; what serves is the debtor's rate, in the form of any other artefact.
+    assert (report.model.name, report.model.version) == ("risk", "2")
+    versions = ModelVersions(Registry(tracking_uri))
+    rate, refused = versions.all()
+    assert (rate.model, rate.kind, rate.aliases) == (report.model, Kind.RATE, ())
+    assert refused.verdict is not None
+    assert "logloss gain over logistic" in [line.name for line in refused.verdict.failed]
+    model, reference = versions.load("2")
+    assert model.info.version == "2"
+    assert reference.fitted_until == day_of(known_until)
+    assert reference.bins["p_late_5"].shares
     assert not any(word in "".join(capfd.readouterr()) for word in ("Warning", "Successfully registered", "View run"))
+    _assert_artefact(_downloaded("models:/risk/2"), report.model)
+    _assert_run_page(_refused_run())
 
+
+def test_a_model_that_passes_is_not_fitted_twice_and_scores_only_once_it_is_promoted(
+    made_up_ledger, known_until, tracking_uri, monkeypatch
+):
+    # The small ledger is refused in truth; here the gate waves everything through.
+    monkeypatch.setattr("duly_training.pipeline.verdict_of", lambda *_: Verdict(()))
+    report = train_on(made_up_ledger, tracking_uri, known_until, 7, settings=SETTINGS)
+    assert report.promoted
+    assert report.model.version == "1"
     again = train_on(made_up_ledger, tracking_uri, known_until, 7, settings=SETTINGS)
     assert again.reused
-    assert again.model == model
+    assert again.model == report.model
     assert again.metrics == pytest.approx(dict(report.metrics))
-    champion = Registry(tracking_uri).champion()
-    assert champion is not None
-    assert champion.model == model
     # What must be equal for a model to be reused.
+    registry = Registry(tracking_uri)
+    assert registry.champion() is None
+    ModelVersions(registry).point("champion", "1")
+    champion = registry.champion()
+    assert champion is not None
     assert {name: champion.tags[name] for name in ("data_sha256", "fit_sha256", "schema_sha256", "seed")} == {
         "data_sha256": report.data_sha256,
         "fit_sha256": SETTINGS.sha256(),
         "schema_sha256": schema_sha256(),
         "seed": "7",
     }
+    # Another seed is another candidate: refused, it leaves the champion alone.
+    monkeypatch.undo()
+    monkeypatch.chdir(Path(tracking_uri.removeprefix("sqlite:///")).parent)
+    refused = train_on(made_up_ledger, tracking_uri, known_until, 8, settings=SETTINGS)
+    assert not refused.promoted
+    assert refused.model == report.model
+    assert "the champion has seen all but" in refused.report
+    assert train_module.DEFAULT_SETTINGS.sha256() != SETTINGS.sha256()
 
 
-def _downloaded() -> Path:
+def _downloaded(uri: str) -> Path:
     import mlflow
 
-    return Path(mlflow.artifacts.download_artifacts("models:/risk@champion"))
+    return Path(mlflow.artifacts.download_artifacts(uri))
 
 
-def _assert_golden(folder: Path) -> None:
+def _refused_run() -> Path:
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    run = client.get_run(client.get_model_version("risk", "1").run_id)
+    assert run.data.tags["gate"] == "refused"
+    assert run.data.metrics["hazard_auc_late5"] > 0.8
+    assert run.data.metrics["gain_logloss_over_constant_low"] > 0
+    assert {"judged_from", "data_sha256", "first_invoice"} <= run.data.params.keys()
+    return Path(client.download_artifacts(run.info.run_id, "report"))
+
+
+def _assert_run_page(folder: Path) -> None:
+    names = {"report.md", "model_card.md", "gate.json", "slices.json", "gain.json", "reference.json"}
+    assert names | {"reliability.png", "forecast.png", "gain.png"} == {file.name for file in folder.iterdir()}
+    verdict = json.loads((folder / "gate.json").read_text())
+    assert not verdict["promote"]
+    assert "logloss gain over logistic" in [line["name"] for line in verdict["lines"] if not line["passed"]]
+    text = (folder / "report.md").read_text()
+    for part in ("Verdict", "Judged on", "Slices", "Roll rates", "What it looks at", "Limits"):
+        assert part in text
+
+
+def _assert_artefact(folder: Path, model) -> None:
+    assert hashlib.sha256((folder / "model.ubj").read_bytes()).hexdigest() == model.artifact_sha256
+    assert hashlib.sha256((folder / "golden.npz").read_bytes()).hexdigest() == model.golden_sha256
+    assert json.loads((folder / "schema.json").read_text())["schema_sha256"] == schema_sha256() == model.schema_sha256
     booster = xgb.Booster(model_file=folder / "model.ubj")
     booster.set_param({"nthread": 1})
     with np.load(folder / "golden.npz") as golden:

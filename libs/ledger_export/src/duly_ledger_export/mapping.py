@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from importlib.resources import files
 
@@ -36,13 +36,16 @@ class TableRule:
     """One table made from the file's rows.
 
     once_per: only the first row of each value of that field counts. where: (column, text) a row must have.
-    not_after: (field, field), the first date must not be after the second; rows that break it are left out.
+    Rows that break one of these are left out: present: fields that must not be empty; not_after: pairs of fields, the
+    first date must not be after the second; within_days: (field, field, n), the second date is at most n days later.
     """
 
     fields: Mapping[str, FieldRule]
     once_per: str = ""
     where: tuple[str, str] | None = None
-    not_after: tuple[str, str] | None = None
+    present: tuple[str, ...] = ()
+    not_after: tuple[tuple[str, str], ...] = ()
+    within_days: tuple[tuple[str, str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +96,8 @@ def _map_table(sheet: Sheet, mapping: ColumnMapping, rule: TableRule, log: Findi
             if cells[rule.once_per] in seen:
                 continue
             seen.add(cells[rule.once_per])
-        if rule.not_after and _is_after(cells, rule.not_after):
-            continue
-        yield Row(row.file, row.line, cells, names)
+        if _is_kept(cells, rule):
+            yield Row(row.file, row.line, cells, names)
 
 
 def _value(row: Row, mapping: ColumnMapping, rule: FieldRule, log: FindingLog) -> str:
@@ -122,10 +124,17 @@ def _iso_date(row: Row, mapping: ColumnMapping, rule: FieldRule, log: FindingLog
     return day.isoformat()
 
 
-def _is_after(cells: Mapping[str, str], pair: tuple[str, str]) -> bool:
-    first, second = (cells[field] for field in pair)
+def _is_kept(cells: Mapping[str, str], rule: TableRule) -> bool:
     # ISO dates compare as text; an empty second date means "not yet", which is never before.
-    return bool(second) and first > second
+    return (
+        all(cells[field] for field in rule.present)
+        and not any(cells[later] and cells[first] > cells[later] for first, later in rule.not_after)
+        and not any(_days_between(cells, first, later) > most for first, later, most in rule.within_days)
+    )
+
+
+def _days_between(cells: Mapping[str, str], first: str, later: str) -> int:
+    return (date.fromisoformat(cells[later]) - date.fromisoformat(cells[first])).days if cells[later] else 0
 
 
 def _mapping(document: Mapping[str, object]) -> ColumnMapping:
@@ -147,12 +156,13 @@ def _mapping(document: Mapping[str, object]) -> ColumnMapping:
 def _table_rule(document: object) -> TableRule:
     rule = _section(document)
     where = _section(rule.get("where", {}))
-    limits = _strings(rule.get("not_after", []))
     return TableRule(
         fields={str(field): _field_rule(source) for field, source in _section(rule["fields"]).items()},
         once_per=str(rule.get("once_per", "")),
         where=(str(where["column"]), str(where["equals"])) if where else None,
-        not_after=(limits[0], limits[1]) if limits else None,
+        present=tuple(_strings(rule.get("present", []))),
+        not_after=tuple((first, later) for first, later in _lists(rule.get("not_after", []))),
+        within_days=tuple((first, later, int(days)) for first, later, days in _lists(rule.get("within_days", []))),
     )
 
 
@@ -179,6 +189,12 @@ def _section(document: object) -> Mapping[str, object]:
     if not isinstance(document, dict):
         raise TypeError("a mapping needs a table of names here")
     return document
+
+
+def _lists(document: object) -> list[list[str]]:
+    if not isinstance(document, list):
+        raise TypeError("a mapping needs a list of lists here")
+    return [_strings(item) for item in document]
 
 
 def _strings(document: object) -> list[str]:

@@ -70,7 +70,7 @@ def disputed_minor(invoice: Invoice, open_minor: int) -> int:
 
 def unapplied_minor(state: DebtorState) -> dict[str, int]:
     """Money and credit received and not put against an invoice, by currency; never below 0 per payment."""
-    rest = {source_id: source.amount_minor - source.reversed_minor - source.archived_minor
+    rest = {source_id: source.amount_minor - source.reversed_minor - source.archived_minor - source.settled_minor
             for source_id, source in state.sources.items() if source.known and source.stands}  # fmt: skip
     for invoice in state.invoices.values():
         for allocation in invoice.allocations:

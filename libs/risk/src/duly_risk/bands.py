@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from duly_risk.score import Band
-from duly_risk.state import Standing
+from duly_risk.state import Standing, replaced
 
 THRESHOLDS = (0.05, 0.20, 0.50)
 WAY_DOWN = 0.8
@@ -24,7 +22,7 @@ def next_standing(standing: Standing, risk: float, any_open: bool, *, on_tick: b
     row (facts do not count), one step a day. With nothing open, LOW at once: there is no risk left to remember.
     """
     if not any_open:
-        return replace(standing, band=Band.LOW, ticks_below=(0, 0, 0))
+        return replaced(standing, band=Band.LOW, ticks_below=(0, 0, 0))
     below = standing.ticks_below
     if on_tick:
         counted = [
@@ -33,8 +31,8 @@ def next_standing(standing: Standing, risk: float, any_open: bool, *, on_tick: b
         below = (counted[0], counted[1], counted[2])
     reached = band_of(risk)
     if reached >= standing.band:
-        return replace(standing, band=reached, ticks_below=below)
+        return replaced(standing, band=reached, ticks_below=below)
     waited = below[standing.band - Band.MEDIUM] >= TICKS_BELOW
     if not (on_tick and waited and day > standing.stepped_down_day):
-        return replace(standing, ticks_below=below)
-    return replace(standing, band=Band(standing.band - 1), ticks_below=below, stepped_down_day=day)
+        return replaced(standing, ticks_below=below)
+    return replaced(standing, band=Band(standing.band - 1), ticks_below=below, stepped_down_day=day)

@@ -1,20 +1,22 @@
-"""A batch of events through the step, with one model call: what the stream shell, a replay and a test run alike."""
+"""A batch of events through the step, one call per model: what the stream shell, a replay and a test run alike."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-
-import numpy as np
+from dataclasses import dataclass
 
 from duly_risk.facts import Position, RiskEvent
+from duly_risk.measures import stacked
 from duly_risk.model import HazardModel
-from duly_risk.rows import CurveRows, plan_rows
+from duly_risk.outlook import Outlook
+from duly_risk.plan import Plan, plan_of
 from duly_risk.score import ScoreUpdated
-from duly_risk.state import DebtorState, Standing
-from duly_risk.step import Folded, conclude, fold
+from duly_risk.state import DebtorState, Standing, replaced
+from duly_risk.step import Folded, conclude, fold, hazards_of, outlooks_of
 
 ScoreIdOf = Callable[[bytes, RiskEvent], str]
+# (debtor key, business day of the score) -> the model that computes it. Depends on nothing else, see ADR 13.
+ModelOf = Callable[[bytes, int], HazardModel]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,55 +31,65 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """states: after the batch, for every key of its items. folded: one per item. scores: (index of the item, score)."""
+    """states: after the batch, for every key of its items. folded: one per item. scores: (index of the item, score).
+
+    plans: (index of the item, what its score was computed from), in the order of `scores`.
+    """
 
     states: dict[bytes, DebtorState]
     folded: tuple[Folded, ...]
     scores: tuple[tuple[int, ScoreUpdated], ...]
+    plans: tuple[tuple[int, Plan], ...]
 
 
 def apply_batch(
-    states: Mapping[bytes, DebtorState], items: Sequence[Item], model: HazardModel, score_id_of: ScoreIdOf
+    states: Mapping[bytes, DebtorState], items: Sequence[Item], model_of: ModelOf, score_id_of: ScoreIdOf
 ) -> BatchResult:
-    """Fold all items in order, predict once, conclude in order. A key absent from `states` starts empty.
+    """Fold all items in order, call each model once, conclude in order. A key absent from `states` starts empty.
 
     Where a batch ends has no influence: the same items cut differently give the same states and scores, byte for byte.
     """
     after: dict[bytes, DebtorState] = {}
     folded: list[Folded] = []
-    plans: list[tuple[int, CurveRows]] = []
+    plans: list[tuple[int, Plan]] = []
     for index, item in enumerate(items):
         state = after.get(item.key) or states.get(item.key) or DebtorState()
         step = fold(state, item.event, item.position)
         after[item.key] = step.state
         folded.append(step)
         if step.rescore:
-            plans.append((index, plan_rows(step.state, model.info.frame)))
+            plans.append((index, plan_of(step.state)))
     scores: list[tuple[int, ScoreUpdated]] = []
     standings: dict[bytes, Standing] = {}
-    for (index, rows), hazards in zip(plans, _predict(model, [rows for _, rows in plans]), strict=True):
-        item, state = items[index], folded[index].state
-        if item.key in standings:
-            state = replace(state, standing=standings[item.key])
-        scored, score = conclude(
-            state,
-            rows,
-            hazards,
+    models = [model_of(items[index].key, plan.as_of_day) for index, plan in plans]
+    outlooks = outlooks_by([plan for _, plan in plans], models)
+    for (index, plan), model, outlook in zip(plans, models, outlooks, strict=True):
+        item = items[index]
+        standing, score = conclude(
+            standings.get(item.key) or folded[index].state.standing,
+            plan,
+            outlook,
             model.info,
+            ledger_version=item.position.offset,
             score_id=score_id_of(item.key, item.event),
             debtor_id=item.debtor_id,
             on_tick=item.event.is_tick,
         )
-        standings[item.key] = scored.standing
+        standings[item.key] = standing
         scores.append((index, score))
     for key, standing in standings.items():
-        after[key] = replace(after[key], standing=standing)
-    return BatchResult(after, tuple(folded), tuple(scores))
+        after[key] = replaced(after[key], standing=standing)
+    return BatchResult(after, tuple(folded), tuple(scores), tuple(plans))
 
 
-def _predict(model: HazardModel, plans: Sequence[CurveRows]) -> list[np.ndarray[tuple[int], np.dtype[np.float32]]]:
-    matrices = [rows.matrix for rows in plans]
-    cuts = np.cumsum([len(matrix) for matrix in matrices])
-    if not matrices or cuts[-1] == 0:
-        return [np.empty(0, dtype=np.float32) for _ in matrices]
-    return np.split(model.predict(np.concatenate(matrices)), cuts[:-1])
+def outlooks_by(plans: Sequence[Plan], models: Sequence[HazardModel]) -> list[Outlook]:
+    """One outlook per plan. models: one per plan; each is called once, with the rows of all its plans."""
+    places: dict[int, list[int]] = {}
+    for place, model in enumerate(models):
+        places.setdefault(id(model), []).append(place)
+    outlooks: dict[int, Outlook] = {}
+    for mine in places.values():
+        asked = [plans[place] for place in mine]
+        hazards = hazards_of(models[mine[0]], stacked([plan.measures for plan in asked]))
+        outlooks |= zip(mine, outlooks_of(asked, hazards), strict=True)
+    return [outlooks[place] for place in range(len(plans))]

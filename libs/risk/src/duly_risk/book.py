@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from duly_risk.archive import clipped_days_to_pay, clipped_delay
 from duly_risk.balances import disputed_minor, settle, unapplied_minor
-from duly_risk.state import Archive, Closing, DebtorState
+from duly_risk.state import Archive, Closed, DebtorState
 
 LATE_DAYS = 5
 EWM_DECAY = 0.8
+NEWEST_KEPT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,77 +28,82 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class OpenInvoice:
+    """claimable_minor: open - disputed - its share of the unapplied cash."""
+
     terms: Terms
     open_minor: int
     disputed_minor: int
+    claimable_minor: int
 
 
 @dataclass(frozen=True, slots=True)
 class DelayHistory:
-    """Delays (paid - due, clipped to -60..120 days) of the debtor's settled invoices.
+    """Delays (paid - due, clipped to -60..120 days) of the debtor's settled invoices. `history_of` computes it.
 
     counts: delay -> invoices, over all. newest: delays of at most 64 last settled ones by (paid day, issue day, id),
-    newest first.
+    newest first. late: 5 or more days; late5: share of the last 5. NaN without history; std also below 2 settled.
     """
 
     counts: Mapping[int, int]
     newest: tuple[int, ...]
     days_to_pay_sum: int
     last_paid_day: int
-
-    @property
-    def settled(self) -> int:
-        return sum(self.counts.values())
-
-    @property
-    def delay_sum(self) -> int:
-        return sum(delay * count for delay, count in self.counts.items())
-
-    def late(self, at_least_days: int) -> int:
-        return sum(count for delay, count in self.counts.items() if delay >= at_least_days)
-
-    def median(self) -> float:
-        """NaN without history."""
-        n = self.settled
-        if not n:
-            return math.nan
-        return (self._ranked((n - 1) // 2) + self._ranked(n // 2)) / 2
-
-    def std(self) -> float:
-        """Population standard deviation, from whole-number sums so that no order can show; NaN below 2 settled."""
-        n = self.settled
-        if n < 2:
-            return math.nan
-        squares = sum(delay * delay * count for delay, count in self.counts.items())
-        return math.sqrt(n * squares - self.delay_sum**2) / n
-
-    def longest(self) -> float:
-        return float(max(self.counts)) if self.counts else math.nan
-
-    def mean_of_last(self, n: int) -> float:
-        last = self.newest[:n]
-        return sum(last) / len(last) if last else math.nan
-
-    def decayed_mean(self) -> float:
-        """Weights 0.8^age, age 0 = newest settled."""
-        if not self.newest:
-            return math.nan
-        weights = _EWM_WEIGHTS[: len(self.newest)]
-        return math.fsum(w * delay for w, delay in zip(weights, self.newest, strict=True)) / math.fsum(weights)
-
-    def late_share_of_last(self, n: int) -> float:
-        last = self.newest[:n]
-        return sum(delay >= LATE_DAYS for delay in last) / len(last) if last else math.nan
-
-    def _ranked(self, rank: int) -> int:
-        for delay in sorted(self.counts):
-            rank -= self.counts[delay]
-            if rank < 0:
-                return delay
-        raise AssertionError("rank beyond the histogram")
+    settled: int
+    delay_sum: int
+    late: int
+    any_late: int
+    median: float
+    std: float
+    longest: float
+    last3: float
+    last10: float
+    decayed: float
+    late5: float
 
 
-_EWM_WEIGHTS = tuple(EWM_DECAY**age for age in range(64))
+def history_of(
+    counts: Mapping[int, int], newest: tuple[int, ...], days_to_pay_sum: int, last_paid_day: int
+) -> DelayHistory:
+    """The history of these delays. All figures come from whole-number sums, so that no order of them can show."""
+    ranked = sorted(counts.items())
+    n = sum(counts.values())
+    total = sum(delay * count for delay, count in ranked)
+    squares = sum(delay * delay * count for delay, count in ranked)
+    last5 = newest[:5]
+    weights = _EWM_WEIGHTS[: len(newest)]
+    return DelayHistory(
+        counts=counts,
+        newest=newest,
+        days_to_pay_sum=days_to_pay_sum,
+        last_paid_day=last_paid_day,
+        settled=n,
+        delay_sum=total,
+        late=sum(count for delay, count in ranked if delay >= LATE_DAYS),
+        any_late=sum(count for delay, count in ranked if delay > 0),
+        median=(_ranked(ranked, (n - 1) // 2) + _ranked(ranked, n // 2)) / 2 if n else math.nan,
+        std=math.sqrt(n * squares - total**2) / n if n > 1 else math.nan,
+        longest=float(ranked[-1][0]) if n else math.nan,
+        last3=_mean(newest[:3]),
+        last10=_mean(newest[:10]),
+        # Weights 0.8^age, age 0 = newest settled.
+        decayed=math.fsum(map(operator.mul, weights, newest)) / math.fsum(weights) if newest else math.nan,
+        late5=sum(delay >= LATE_DAYS for delay in last5) / len(last5) if last5 else math.nan,
+    )
+
+
+def _mean(delays: Sequence[int]) -> float:
+    return sum(delays) / len(delays) if delays else math.nan
+
+
+def _ranked(ranked: Sequence[tuple[int, int]], rank: int) -> int:
+    for delay, count in ranked:
+        rank -= count
+        if rank < 0:
+            return delay
+    raise AssertionError("rank beyond the histogram")
+
+
+_EWM_WEIGHTS = tuple(EWM_DECAY**age for age in range(NEWEST_KEPT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,49 +123,70 @@ class Book:
 
 
 def book_of(state: DebtorState) -> Book:
-    """The book of a state, as far as it has been folded."""
-    archive = state.archive
-    open_invoices: list[OpenInvoice] = []
-    settled: list[tuple[int, int, str, int]] = []
-    issues: list[tuple[int, str]] = []
+    """The book of a packed state, as far as it has been folded."""
+    archive, closed = state.archive, state.closed
     billed = dict(archive.billed)
-    for invoice_id in sorted(state.invoices):
-        invoice = state.invoices[invoice_id]
-        settlement = settle(invoice, state.sources)
-        if not invoice.known or settlement.closing is Closing.VOIDED:
+    for currency, (minor, count) in closed.billed.items():
+        before = billed.get(currency, (0, 0))
+        billed[currency] = (before[0] + minor, before[1] + count)
+    rows: list[tuple[Terms, int, int]] = []
+    issues = [(max(archive.last_issue_day, closed.last_issue_day), "")]
+    for invoice_id, invoice in sorted(state.invoices.items()):
+        if not invoice.known:
             continue
-        issues.append((invoice.issue_day, invoice_id))
-        minor, count = billed.get(invoice.currency, (0, 0))
-        billed[invoice.currency] = (minor + invoice.total_minor, count + 1)
-        if settlement.is_open:
-            terms = Terms(invoice_id, invoice.issue_day, invoice.due_day, invoice.total_minor, invoice.currency)
-            disputed = disputed_minor(invoice, settlement.open_minor)
-            open_invoices.append(OpenInvoice(terms, settlement.open_minor, disputed))
-        elif settlement.closing is Closing.PAID:
-            settled.append((settlement.closed_day, invoice.issue_day, invoice_id, invoice.due_day))
-    if archive.last_issue_day:
-        issues.append((archive.last_issue_day, ""))
-    first_days = [day for day, _ in issues] + [archive.first_issue_day] * bool(archive.first_issue_day)
+        settlement = settle(invoice, state.sources)
+        assert settlement.closing is None, "a closed invoice is not packed"
+        terms = Terms(invoice_id, invoice.issue_day, invoice.due_day, invoice.total_minor, invoice.currency)
+        issues.append((terms.issue_day, invoice_id))
+        minor, count = billed.get(terms.currency, (0, 0))
+        billed[terms.currency] = (minor + terms.total_minor, count + 1)
+        rows.append((terms, settlement.open_minor, disputed_minor(invoice, settlement.open_minor)))
+    first_days = [day for day in (archive.first_issue_day, closed.first_issue_day) if day]
+    unapplied = unapplied_minor(state)
     return Book(
-        open=tuple(open_invoices),
-        history=_history(archive, settled),
-        invoices=archive.invoices + len(issues) - bool(archive.last_issue_day),
+        open=_with_claims(rows, unapplied),
+        history=_history(archive, closed),
+        invoices=archive.invoices + closed.invoices + len(rows),
         billed=billed,
-        first_issue_day=min(first_days, default=0),
+        first_issue_day=min([*first_days, *(day for day, invoice_id in issues if invoice_id)], default=0),
         last_issues=tuple(sorted(issues, reverse=True)[:2]),
-        unapplied=unapplied_minor(state),
+        unapplied=unapplied,
     )
 
 
-def _history(archive: Archive, settled: Sequence[tuple[int, int, str, int]]) -> DelayHistory:
-    newest_first = sorted(settled, reverse=True)
+def _with_claims(rows: Sequence[tuple[Terms, int, int]], unapplied: Mapping[str, int]) -> tuple[OpenInvoice, ...]:
+    """Claimable: open - disputed, unapplied cash of the currency taken off the oldest due first."""
+    if not unapplied:
+        return tuple(OpenInvoice(terms, minor, disputed, minor - disputed) for terms, minor, disputed in rows)
+    rest = dict(unapplied)
+    covered: dict[str, int] = {}
+    for terms, minor, disputed in sorted(rows, key=_oldest_due):
+        covered[terms.invoice_id] = min(minor - disputed, rest.get(terms.currency, 0))
+        rest[terms.currency] = rest.get(terms.currency, 0) - covered[terms.invoice_id]
+    return tuple(
+        OpenInvoice(terms, minor, disputed, minor - disputed - covered[terms.invoice_id])
+        for terms, minor, disputed in rows
+    )
+
+
+def _oldest_due(row: tuple[Terms, int, int]) -> tuple[int, str]:
+    return row[0].due_day, row[0].invoice_id
+
+
+def _history(archive: Archive, closed: Closed) -> DelayHistory:
+    memo = closed.memo
+    if isinstance(memo, tuple) and memo[0] is archive:
+        known: DelayHistory = memo[1]
+        return known
     counts = dict(archive.delays)
-    delays: list[int] = []
-    days_to_pay = archive.days_to_pay_sum
-    for paid_day, issue_day, _, due_day in newest_first:
-        delay = clipped_delay(paid_day, due_day)
-        delays.append(delay)
+    for delay in closed.delays:
         counts[delay] = counts.get(delay, 0) + 1
-        days_to_pay += clipped_days_to_pay(paid_day, issue_day)
-    last_paid = newest_first[0][0] if newest_first else 0
-    return DelayHistory(counts, tuple(delays[:64]), days_to_pay, max(last_paid, archive.last_paid_day))
+    history = history_of(
+        counts,
+        closed.delays[: -NEWEST_KEPT - 1 : -1],
+        archive.days_to_pay_sum + closed.days_to_pay_sum,
+        max(archive.last_paid_day, closed.last_paid_day),
+    )
+    # A memo on a frozen value: the history changes only when an invoice closes or opens again.
+    object.__setattr__(closed, "memo", (archive, history))
+    return history

@@ -1,38 +1,20 @@
-"""State blobs and score messages. With `event_codec`, the only modules here that know the generated stubs."""
+"""State blobs. With `wire`, `score_codec` and `event_codec`, all that knows the generated stubs here."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from google.protobuf.message import DecodeError
 
-from duly.money.v1 import money_pb2
-from duly.risk.v1 import events_pb2 as risk
 from duly.risk.v1 import state_pb2 as pb
-from duly_risk.days import date_of
 from duly_risk.event_codec import EventUnusable, decode_event
 from duly_risk.facts import Position
-from duly_risk.model import Role
-from duly_risk.score import Band, InvoiceScore, ScoreUpdated
-from duly_risk.state import (
-    FORMAT_VERSION,
-    Allocation,
-    Archive,
-    DebtorState,
-    Invoice,
-    Reversal,
-    Source,
-    Standing,
-    WriteOff,
-)
+from duly_risk.packing import packed
+from duly_risk.score import Band
+from duly_risk.state import FORMAT_VERSION, Archive, Closed, DebtorState, Standing, replaced
+from duly_risk.wire import invoice_bytes, invoice_from, source_bytes, source_from
 
-__all__ = [
-    "EventUnusable",
-    "StateUnreadable",
-    "decode_event",
-    "decode_state",
-    "encode_score",
-    "encode_state",
-    "score_message",
-]
+__all__ = ["EventUnusable", "StateUnreadable", "decode_event", "decode_state", "encode_state"]
 
 
 class StateUnreadable(ValueError):
@@ -42,248 +24,97 @@ class StateUnreadable(ValueError):
 
 
 def encode_state(state: DebtorState) -> bytes:
-    """The blob of a state: equal states give equal bytes."""
-    message = pb.DebtorState(
+    """The blob of a state: equal states give equal bytes. What an event has left alone is not coded again."""
+    invoices, sources = state.invoices, state.sources
+    frame = pb.DebtorStateFrame(
         format_version=FORMAT_VERSION,
         business_day=state.business_day,
         tick_day=state.tick_day,
         facts_applied=state.facts_applied,
-        invoices=[_invoice_out(state.invoices[invoice_id]) for invoice_id in sorted(state.invoices)],
-        sources=[_source_out(state.sources[source_id]) for source_id in sorted(state.sources)],
-        archive=_archive_out(state.archive),
+        invoices=[invoice_bytes(invoices[invoice_id]) for invoice_id in sorted(invoices)],
+        sources=[source_bytes(sources[source_id]) for source_id in sorted(sources)],
+        archive=_archive_bytes(state.archive),
         recent_facts=state.recent_facts,
-        standing=_standing_out(state.standing),
         degraded_event_ids=state.degraded_event_ids,
+        closed=_closed_bytes(state.closed),
+        earlier_facts=state.earlier_facts,
+        week_day=state.week_day,
+        packed=state.closed.packed,
     )
     if state.applied is not None:
-        message.applied.partition = state.applied.partition
-        message.applied.offset = state.applied.offset
-    return message.SerializeToString(deterministic=True)
+        frame.applied.partition = state.applied.partition
+        frame.applied.offset = state.applied.offset
+    standing = state.standing
+    frame.standing.band = standing.band  # type: ignore[assignment]  # numbers are those of the contract
+    frame.standing.ticks_below[:] = standing.ticks_below
+    frame.standing.stepped_down_day = standing.stepped_down_day
+    frame.standing.last_score_id = standing.last_score_id
+    frame.standing.model_version = standing.model_version
+    return frame.SerializeToString(deterministic=True)
 
 
 def decode_state(blob: bytes) -> DebtorState:
-    """The state of a blob. Raises StateUnreadable."""
-    message = pb.DebtorState()
+    """The state of a blob of this format version or the one before. Raises StateUnreadable."""
     try:
-        message.ParseFromString(blob)
+        frame = pb.DebtorStateFrame.FromString(blob)
+        if frame.format_version not in (FORMAT_VERSION, FORMAT_VERSION - 1):
+            raise StateUnreadable(
+                f"state format {frame.format_version} is not known to this version ({FORMAT_VERSION})"
+            )
+        state = _state(frame)
     except DecodeError as error:
         raise StateUnreadable(f"no state blob: {error}") from error
-    if message.format_version != FORMAT_VERSION:
-        raise StateUnreadable(f"state format {message.format_version} is not known to this version ({FORMAT_VERSION})")
+    # Format 1 kept closed invoices among the others, and facts of all times.
+    return state if frame.format_version == FORMAT_VERSION else packed(replaced(state, week_day=state.business_day))
+
+
+def _state(frame: pb.DebtorStateFrame) -> DebtorState:
+    invoices = map(invoice_from, frame.invoices)
+    sources = map(source_from, frame.sources)
     return DebtorState(
-        applied=Position(message.applied.partition, message.applied.offset) if message.HasField("applied") else None,
-        business_day=message.business_day,
-        tick_day=message.tick_day,
-        facts_applied=message.facts_applied,
-        invoices={invoice.invoice_id: _invoice_in(invoice) for invoice in message.invoices},
-        sources={source.source_id: _source_in(source) for source in message.sources},
-        archive=_archive_in(message.archive),
-        recent_facts=message.recent_facts,
-        standing=_standing_in(message.standing),
-        degraded_event_ids=tuple(message.degraded_event_ids),
+        applied=Position(frame.applied.partition, frame.applied.offset) if frame.HasField("applied") else None,
+        business_day=frame.business_day,
+        tick_day=frame.tick_day,
+        facts_applied=frame.facts_applied,
+        invoices={invoice.invoice_id: invoice for invoice in invoices},
+        sources={source.source_id: source for source in sources},
+        closed=_closed(frame.closed, frame.packed),
+        archive=_archive(frame.archive),
+        recent_facts=frame.recent_facts,
+        earlier_facts=frame.earlier_facts,
+        week_day=frame.week_day,
+        standing=_standing_in(frame.standing),
+        degraded_event_ids=tuple(frame.degraded_event_ids),
     )
 
 
-def encode_score(score: ScoreUpdated) -> bytes:
-    """The value of a `risk.score_updated` record: equal scores give equal bytes."""
-    return score_message(score).SerializeToString(deterministic=True)
+def _archive_bytes(archive: Archive) -> bytes:
+    if archive.encoded is None:
+        delays = sorted(archive.delays)
+        message = pb.ArchiveState(
+            invoices=archive.invoices,
+            delays=delays,
+            delay_counts=[archive.delays[delay] for delay in delays],
+            days_to_pay_sum=archive.days_to_pay_sum,
+            first_issue_day=archive.first_issue_day,
+            last_issue_day=archive.last_issue_day,
+            last_paid_day=archive.last_paid_day,
+            billed=_billed_out(archive.billed),
+            invoice_digests=archive.invoice_digests,
+            unapplied=[
+                pb.CurrencyTotal(currency=currency, amount_minor=archive.unapplied[currency])
+                for currency in sorted(archive.unapplied)
+            ],
+            late_facts=archive.late_facts,
+        )
+        object.__setattr__(archive, "encoded", message.SerializeToString(deterministic=True))
+    assert archive.encoded is not None
+    return archive.encoded
 
 
-def score_message(score: ScoreUpdated) -> risk.RiskScoreUpdated:
-    """The contract message of a score."""
-    return risk.RiskScoreUpdated(
-        score_id=score.score_id,
-        debtor_id=score.debtor_id,
-        business_date=date_of(score.business_day).isoformat(),
-        ledger_version=score.ledger_version,
-        model_name=score.model_name,
-        model_version=score.model_version,
-        role=_ROLES[score.role],
-        risk_band=_band(score.band),
-        previous_band=_band(score.previous_band),
-        risk=score.risk,
-        amount_at_risk=[_money(amount, currency) for currency, amount in score.amount_at_risk_minor],
-        invoices=[_invoice_score_out(invoice) for invoice in score.invoices],
-        expected_cash=[
-            risk.ExpectedCash(
-                week_start=date_of(cash.week_start_day).isoformat(), amount=_money(cash.amount_minor, cash.currency)
-            )
-            for cash in score.expected_cash
-        ],
-        reasons=[
-            risk.ScoreReason(
-                feature=reason.feature,
-                direction=risk.ReasonDirection.ValueType(reason.direction),
-                contribution=reason.contribution,
-                text=reason.text,
-            )
-            for reason in score.reasons
-        ],
-    )
-
-
-_ROLES = {
-    Role.CHAMPION: risk.MODEL_ROLE_CHAMPION,
-    Role.CHALLENGER: risk.MODEL_ROLE_CHALLENGER,
-    Role.SHADOW: risk.MODEL_ROLE_SHADOW,
-    Role.FALLBACK: risk.MODEL_ROLE_FALLBACK,
-}
-
-
-def _band(band: Band) -> risk.RiskBand.ValueType:
-    return risk.RiskBand.ValueType(band)
-
-
-def _money(amount_minor: int, currency: str) -> money_pb2.Money:
-    return money_pb2.Money(amount_minor=amount_minor, currency=currency)
-
-
-def _invoice_score_out(score: InvoiceScore) -> risk.InvoiceScore:
-    days = (score.pay_day_p10, score.pay_day_p50, score.pay_day_p90)
-    p10, p50, p90 = ("" if day is None else date_of(day).isoformat() for day in days)
-    return risk.InvoiceScore(
-        invoice_id=score.invoice_id,
-        p_unpaid_1=score.p_unpaid_1,
-        p_unpaid_30=score.p_unpaid_30,
-        p_unpaid_60=score.p_unpaid_60,
-        p_unpaid_90=score.p_unpaid_90,
-        pay_date_p10=p10,
-        pay_date_p50=p50,
-        pay_date_p90=p90,
-    )
-
-
-def _invoice_out(invoice: Invoice) -> pb.InvoiceState:
-    return pb.InvoiceState(
-        invoice_id=invoice.invoice_id,
-        known=invoice.known,
-        issue_day=invoice.issue_day,
-        due_day=invoice.due_day,
-        total_minor=invoice.total_minor,
-        currency=invoice.currency,
-        source_version=invoice.source_version,
-        voided=invoice.voided,
-        voided_day=invoice.voided_day,
-        disputed_minor=invoice.disputed_minor,
-        dispute_day=invoice.dispute_day,
-        dispute_version=invoice.dispute_version,
-        dispute_resolved=invoice.dispute_resolved,
-        allocations=[_allocation_out(allocation) for allocation in invoice.allocations],
-        write_offs=[
-            pb.WriteOffState(
-                write_off_id=off.write_off_id, amount_minor=off.amount_minor, on_day=off.on_day, loss=off.loss
-            )
-            for off in invoice.write_offs
-        ],
-    )
-
-
-def _invoice_in(message: pb.InvoiceState) -> Invoice:
-    return Invoice(
-        invoice_id=message.invoice_id,
-        known=message.known,
-        issue_day=message.issue_day,
-        due_day=message.due_day,
-        total_minor=message.total_minor,
-        currency=message.currency,
-        source_version=message.source_version,
-        voided=message.voided,
-        voided_day=message.voided_day,
-        disputed_minor=message.disputed_minor,
-        dispute_day=message.dispute_day,
-        dispute_version=message.dispute_version,
-        dispute_resolved=message.dispute_resolved,
-        allocations=tuple(_allocation_in(allocation) for allocation in message.allocations),
-        write_offs=tuple(
-            WriteOff(off.write_off_id, off.amount_minor, off.on_day, off.loss) for off in message.write_offs
-        ),
-    )
-
-
-def _allocation_out(allocation: Allocation) -> pb.AllocationState:
-    return pb.AllocationState(
-        allocation_id=allocation.allocation_id,
-        source_id=allocation.source_id,
-        amount_minor=allocation.amount_minor,
-        discount_minor=allocation.discount_minor,
-        on_day=allocation.on_day,
-        credit_note=allocation.credit_note,
-        applied=allocation.applied,
-        removed=allocation.removed,
-    )
-
-
-def _allocation_in(message: pb.AllocationState) -> Allocation:
-    return Allocation(
-        message.allocation_id,
-        message.source_id,
-        message.amount_minor,
-        message.discount_minor,
-        message.on_day,
-        message.credit_note,
-        message.applied,
-        message.removed,
-    )
-
-
-def _source_out(source: Source) -> pb.SourceState:
-    return pb.SourceState(
-        source_id=source.source_id,
-        credit_note=source.credit_note,
-        known=source.known,
-        amount_minor=source.amount_minor,
-        currency=source.currency,
-        day=source.day,
-        voided=source.voided,
-        reversals=[
-            pb.ReversalState(reversal_id=reversal.reversal_id, amount_minor=reversal.amount_minor)
-            for reversal in source.reversals
-        ],
-        archived_minor=source.archived_minor,
-    )
-
-
-def _source_in(message: pb.SourceState) -> Source:
-    return Source(
-        message.source_id,
-        message.credit_note,
-        message.known,
-        message.amount_minor,
-        message.currency,
-        message.day,
-        message.voided,
-        tuple(Reversal(reversal.reversal_id, reversal.amount_minor) for reversal in message.reversals),
-        message.archived_minor,
-    )
-
-
-def _archive_out(archive: Archive) -> pb.ArchiveState:
-    delays = sorted(archive.delays)
-    return pb.ArchiveState(
-        invoices=archive.invoices,
-        delays=delays,
-        delay_counts=[archive.delays[delay] for delay in delays],
-        days_to_pay_sum=archive.days_to_pay_sum,
-        first_issue_day=archive.first_issue_day,
-        last_issue_day=archive.last_issue_day,
-        last_paid_day=archive.last_paid_day,
-        billed=[
-            pb.CurrencyTotal(
-                currency=currency, amount_minor=archive.billed[currency][0], count=archive.billed[currency][1]
-            )
-            for currency in sorted(archive.billed)
-        ],
-        invoice_digests=archive.invoice_digests,
-        unapplied=[
-            pb.CurrencyTotal(currency=currency, amount_minor=archive.unapplied[currency])
-            for currency in sorted(archive.unapplied)
-        ],
-        late_facts=archive.late_facts,
-    )
-
-
-def _archive_in(message: pb.ArchiveState) -> Archive:
-    return Archive(
+def _archive(encoded: bytes) -> Archive:
+    message = pb.ArchiveState.FromString(encoded)
+    archive = Archive(
         invoices=message.invoices,
         delays=dict(zip(message.delays, message.delay_counts, strict=True)),
         days_to_pay_sum=message.days_to_pay_sum,
@@ -295,16 +126,56 @@ def _archive_in(message: pb.ArchiveState) -> Archive:
         unapplied={total.currency: total.amount_minor for total in message.unapplied},
         late_facts=message.late_facts,
     )
+    object.__setattr__(archive, "encoded", encoded)
+    return archive
 
 
-def _standing_out(standing: Standing) -> pb.StandingState:
-    return pb.StandingState(
-        band=_band(standing.band),
-        ticks_below=standing.ticks_below,
-        stepped_down_day=standing.stepped_down_day,
-        last_score_id=standing.last_score_id,
-        model_version=standing.model_version,
+def _closed_bytes(closed: Closed) -> bytes:
+    if closed.encoded is None:
+        closed_day, issue_day, invoice_id = closed.last
+        message = pb.ClosedState(
+            count=closed.count,
+            named=closed.named,
+            last_closed_day=closed_day,
+            last_issue_day=issue_day,
+            last_invoice_id=invoice_id,
+            delays=closed.delays,
+            invoices=closed.invoices,
+            days_to_pay_sum=closed.days_to_pay_sum,
+            first_issued_day=closed.first_issue_day,
+            last_issued_day=closed.last_issue_day,
+            last_paid_day=closed.last_paid_day,
+            billed=_billed_out(closed.billed),
+        )
+        object.__setattr__(closed, "encoded", message.SerializeToString(deterministic=True))
+    assert closed.encoded is not None
+    return closed.encoded
+
+
+def _closed(encoded: bytes, packed_invoices: bytes) -> Closed:
+    message = pb.ClosedState.FromString(encoded)
+    closed = Closed(
+        packed=packed_invoices,
+        count=message.count,
+        named=message.named,
+        last=(message.last_closed_day, message.last_issue_day, message.last_invoice_id),
+        delays=tuple(message.delays),
+        invoices=message.invoices,
+        days_to_pay_sum=message.days_to_pay_sum,
+        first_issue_day=message.first_issued_day,
+        last_issue_day=message.last_issued_day,
+        last_paid_day=message.last_paid_day,
+        billed={total.currency: (total.amount_minor, total.count) for total in message.billed},
     )
+    object.__setattr__(closed, "encoded", encoded)
+    return closed
+
+
+def _billed_out(billed: Mapping[str, tuple[int, int]]) -> list[pb.CurrencyTotal]:
+    return [
+        pb.CurrencyTotal(currency=currency, amount_minor=billed[currency][0], count=billed[currency][1])
+        for currency in sorted(billed)
+    ]
 
 
 def _standing_in(message: pb.StandingState) -> Standing:

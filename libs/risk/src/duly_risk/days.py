@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 
+import numpy as np
+from numpy.typing import NDArray
+
 _EPOCH = date(1970, 1, 1).toordinal()
 
 
@@ -25,3 +28,9 @@ def weekday_of(day: int) -> int:
 def on_business_day(day: int) -> int:
     """The day itself, or the Monday after a Saturday or Sunday. Public holidays are not known here."""
     return day + max(0, 7 - weekday_of(day)) * (weekday_of(day) >= 5)
+
+
+def on_business_days(days: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`on_business_day` of each."""
+    weekday = (days + 3) % 7
+    return days + np.where(weekday >= 5, 7 - weekday, 0)

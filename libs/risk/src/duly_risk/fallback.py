@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from duly_risk.curves import HORIZON_DAYS
 from duly_risk.features import INDEX, schema_sha256
-from duly_risk.model import FeatureFrame, Hazards, ModelInfo, Role, Rows
+from duly_risk.model import CurveDays, FeatureFrame, Hazards, ModelInfo, Role, Rows
 
 VERSION = "rules-1"
 # A debtor nobody knows: what collections practice calls an average one.
@@ -22,21 +23,24 @@ _WEEKEND = 0.1
 
 
 class RulesModel:
-    """See the module. Deterministic, elementwise float32: a row alone and in a batch give equal bytes."""
+    """See the module. Deterministic, elementwise float32: an invoice alone and in a batch give equal bytes."""
 
     info = ModelInfo("risk-rules", VERSION, Role.FALLBACK, schema_sha256(), _FRAME)
 
-    def predict(self, rows: Rows) -> Hazards:
-        """rows: (n, features). Returns (n,) in [0, 0.35]."""
+    def curves(self, static: Rows, days: CurveDays) -> Hazards:
+        """(n, 182) in [0, 0.35]."""
         one = np.float32(1.0)
-        past = rows[:, INDEX["dpd_day"]]
-        base = np.where(rows[:, INDEX["pre_due"]] < 0, np.float32(_EARLY), np.float32(_ON_DUE))
-        base = base * np.where(rows[:, INDEX["dow"]] >= 5, np.float32(_WEEKEND), one)
-        hazard = base / (one + past / np.float32(5.0))
-        hazard = hazard * (one - np.float32(0.9) * _or_zero(rows[:, INDEX["h_late_rate"]]))
-        hazard = hazard * (one - np.float32(0.5) * _or_zero(rows[:, INDEX["h_late5"]]))
-        return np.asarray(hazard / (one + np.float32(0.2) * _or_zero(rows[:, INDEX["amount"]])), dtype=np.float32)
+        day = days.as_of[:, np.newaxis] + np.arange(1, HORIZON_DAYS + 1)
+        past = day - days.due[:, np.newaxis]
+        base = np.where(past < 0, np.float32(_EARLY), np.float32(_ON_DUE))
+        base = base * np.where((day + 3) % 7 >= 5, np.float32(_WEEKEND), one)
+        hazard = base / (one + np.maximum(past, 0).astype(np.float32) / np.float32(5.0))
+        hazard = hazard * (one - np.float32(0.9) * _or_zero(static, "h_late_rate"))
+        hazard = hazard * (one - np.float32(0.5) * _or_zero(static, "h_late5"))
+        return np.asarray(hazard / (one + np.float32(0.2) * _or_zero(static, "amount")), dtype=np.float32)
 
 
-def _or_zero(column: Rows) -> Rows:
+def _or_zero(static: Rows, name: str) -> Rows:
+    """A feature as a column (n, 1); missing and negative count as 0."""
+    column = static[:, INDEX[name], np.newaxis]
     return np.where(np.isnan(column), np.float32(0.0), np.maximum(column, np.float32(0.0)))

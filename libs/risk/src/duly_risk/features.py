@@ -9,16 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from duly_risk.book import LATE_DAYS, Book, OpenInvoice, Terms
-from duly_risk.days import weekday_of
-from duly_risk.model import FeatureFrame, Rows
+from duly_risk.curves import HORIZON_DAYS, Floats
+from duly_risk.measures import COLUMN, FOREIGN, N_MEASURES, Measures, currency_of
+from duly_risk.model import CurveDays, FeatureFrame, Hazards, Rows
 
 SCHEMA_VERSION = 1
 SHRINK_WEIGHT = 5
@@ -110,114 +110,97 @@ def schema_sha256() -> str:
     return hashlib.sha256(schema_json().encode()).hexdigest()
 
 
-def shrunk(total: float, n: int, prior: float | None) -> float:
+def features_of(measures: Measures, frame: FeatureFrame) -> Rows:
+    """The frozen features, measured against a frame: (n, N_STATIC) float32 in the order of STATIC.
+
+    measures: (n, >= N_MEASURES), see `measures`. Every operation is elementwise or along one row, so a row alone and
+    the same row among others give equal bytes. Logarithms are libm's, not numpy's: those differ between processors.
+    """
+    of = {name: measures[:, column] for name, column in COLUMN.items()}
+    n, as_of, due = of["n_known"], of["as_of_day"], of["due_day"].astype(np.int64)
+    median = _medians(of["currency"], frame)
+    opened, over, disputed = _in_medians(measures, median, frame)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = {
+            "term": of["due_day"] - of["issue_day"],
+            "amount": _log1p(of["total"] / median),
+            "amt_ratio": np.where(of["billed"] > 0, of["total"] * of["billed_n"] / of["billed"], np.nan),
+            "due_dow": (due + 3) % 7,
+            "due_dom": day_of_month()[due],
+            "due_month_end": day_of_month()[due + MONTH_END_DAYS] <= MONTH_END_DAYS,
+            "n_prior": of["n_prior"],
+            "n_known": n,
+            "days_since_pay": _since(of["last_paid_day"], as_of),
+            "days_since_inv": _since(of["last_other_issue_day"], as_of),
+            "h_mean": shrunk(of["delay_sum"], n, frame.delay_mean),
+            "h_median": of["delay_median"],
+            "h_std": of["delay_std"],
+            "h_max": of["delay_max"],
+            "h_last3": of["delay_last3"],
+            "h_last10": of["delay_last10"],
+            "h_ewm": of["delay_ewm"],
+            "h_dtp_mean": shrunk(of["days_to_pay_sum"], n, frame.days_to_pay_mean),
+            "h_late_rate": shrunk(of["late_n"], n, frame.late_rate),
+            "h_late5": of["late5"],
+            "h_any_late_rate": shrunk(of["any_late_n"], n, frame.any_late_rate),
+            "open_n": of["open_n"],
+            "open_amt": _log1p(opened),
+            "over_n": of["over_n"],
+            "over_amt": _log1p(over),
+            "over_max_days": of["over_max_days"],
+            "unapplied_amt": _log1p(of["unapplied"] / median),
+            "disputed_share": disputed / opened,
+            "tenure": _since(of["first_issue_day"], as_of),
+        }
+    static = np.empty((len(measures), N_STATIC), dtype=np.float32)
+    for index, feature in enumerate(STATIC):
+        static[:, index] = values[feature.name]
+    static[np.isnan(static)] = np.nan  # one bit pattern: the sign of 0 / 0 is the processor's choice
+    return static
+
+
+def shrunk(total: Floats, n: Floats, prior: float | None) -> Floats:
     """(total + 5 prior) / (n + 5); without a prior the plain mean, NaN for n = 0. 1 late of 4, prior 0.07: 0.15."""
     if prior is None:
-        return total / n if n else math.nan
+        return total / n
     return (total + SHRINK_WEIGHT * prior) / (n + SHRINK_WEIGHT)
 
 
-def debtor_features(book: Book, frame: FeatureFrame) -> dict[str, float]:
-    """The static features that all invoices of a debtor share."""
-    history = book.history
-    n = history.settled
-    return {
-        "n_known": float(n),
-        "h_mean": shrunk(history.delay_sum, n, frame.delay_mean),
-        "h_median": history.median(),
-        "h_std": history.std(),
-        "h_max": history.longest(),
-        "h_last3": history.mean_of_last(3),
-        "h_last10": history.mean_of_last(10),
-        "h_ewm": history.decayed_mean(),
-        "h_dtp_mean": shrunk(history.days_to_pay_sum, n, frame.days_to_pay_mean),
-        "h_late_rate": shrunk(history.late(LATE_DAYS), n, frame.late_rate),
-        "h_late5": history.late_share_of_last(5),
-        "h_any_late_rate": shrunk(history.late(1), n, frame.any_late_rate),
-    }
+def _in_medians(measures: Measures, median: Floats, frame: FeatureFrame) -> tuple[Floats, ...]:
+    """Open, overdue and disputed amount of the other open invoices as a number of median invoices.
 
-
-def static_features(
-    book: Book, terms: Terms, as_of_day: int, frame: FeatureFrame, shared: dict[str, float]
-) -> list[float]:
-    """The frozen features of one invoice in the order of STATIC.
-
-    terms: may be of an invoice that the book does not hold yet (issued today). shared: `debtor_features(book, frame)`.
+    Amounts of several currencies may be added so, where money may not. Nothing is 0 also where no median is known.
     """
-    others = [invoice for invoice in book.open if invoice.terms.invoice_id != terms.invoice_id]
-    inside = len(others) != len(book.open)
-    median = _median(terms.currency, frame)
-    values = {
-        **shared,
-        **_own(book, terms, inside, median),
-        **_open_book(others, as_of_day, frame),
-        "n_prior": float(book.invoices - inside),
-        "days_since_pay": _since(book.history.last_paid_day, as_of_day),
-        "days_since_inv": _since(_last_other_issue(book, terms.invoice_id), as_of_day),
-        "unapplied_amt": _log_ratio(book.unapplied.get(terms.currency, 0), median),
-        "tenure": _since(book.first_issue_day, as_of_day),
-    }
-    return [values[feature.name] for feature in STATIC]
+    sums = []
+    for offset, name in enumerate(FOREIGN[1:], 1):
+        own = measures[:, COLUMN[name]]
+        in_own = np.where(own == 0, 0.0, own / median)
+        for row in np.flatnonzero(measures[:, N_MEASURES:].any(axis=1)):
+            blocks = measures[row, N_MEASURES:].reshape(-1, len(FOREIGN))
+            foreign = [b[offset] / _median(b[0], frame) for b in blocks.tolist() if b[offset]]
+            in_own[row] = math.fsum([in_own[row], *foreign])
+        sums.append(in_own)
+    return tuple(sums)
 
 
-def _own(book: Book, terms: Terms, inside: bool, median: float) -> dict[str, float]:
-    billed_minor, billed_n = book.billed.get(terms.currency, (0, 0))
-    if inside:
-        billed_minor, billed_n = billed_minor - terms.total_minor, billed_n - 1
-    return {
-        "term": float(terms.due_day - terms.issue_day),
-        "amount": _log_ratio(terms.total_minor, median),
-        "amt_ratio": terms.total_minor * billed_n / billed_minor if billed_minor > 0 else math.nan,
-        "due_dow": float(weekday_of(terms.due_day)),
-        "due_dom": float(day_of_month()[terms.due_day]),
-        "due_month_end": float(day_of_month()[terms.due_day + MONTH_END_DAYS] <= MONTH_END_DAYS),
-    }
+def _medians(codes: Floats, frame: FeatureFrame) -> Floats:
+    known = {code: _median(code, frame) for code in set(codes.tolist())}
+    return np.array([known[code] for code in codes.tolist()], dtype=np.float64)
 
 
-def _open_book(others: Sequence[OpenInvoice], as_of_day: int, frame: FeatureFrame) -> dict[str, float]:
-    overdue = [invoice for invoice in others if invoice.terms.due_day < as_of_day]
-    open_amounts = _by_currency([(i.terms.currency, i.open_minor) for i in others])
-    over_amounts = _by_currency([(i.terms.currency, i.open_minor) for i in overdue])
-    disputed = _by_currency([(i.terms.currency, i.disputed_minor) for i in others])
-    share = _in_medians(disputed, frame) / _in_medians(open_amounts, frame) if others else math.nan
-    return {
-        "open_n": float(len(others)),
-        "open_amt": math.log1p(_in_medians(open_amounts, frame)),
-        "over_n": float(len(overdue)),
-        "over_amt": math.log1p(_in_medians(over_amounts, frame)),
-        "over_max_days": float(max((as_of_day - i.terms.due_day for i in overdue), default=0)),
-        "disputed_share": share,
-    }
-
-
-def _by_currency(amounts: Sequence[tuple[str, int]]) -> dict[str, int]:
-    totals: dict[str, int] = {}
-    for currency, minor in amounts:
-        totals[currency] = totals.get(currency, 0) + minor
-    return totals
-
-
-def _in_medians(totals: dict[str, int], frame: FeatureFrame) -> float:
-    """Amounts of several currencies as a number of median invoices, which may be added where money may not."""
-    return math.fsum(totals[currency] / _median(currency, frame) for currency in sorted(totals))
-
-
-def _median(currency: str, frame: FeatureFrame) -> float:
-    median = frame.amount_median_minor.get(currency, frame.other_median_minor)
+def _median(code: float, frame: FeatureFrame) -> float:
+    median = frame.amount_median_minor.get(currency_of(code), frame.other_median_minor)
     return math.nan if median is None else median
 
 
-def _log_ratio(amount_minor: int, median_minor: float) -> float:
-    return math.log1p(amount_minor / median_minor)
+def _log1p(ratios: Floats) -> Floats:
+    """log(1 + ratio) of each; a negative amount (a source's mistake) counts as none."""
+    return np.array([math.log1p(ratio) for ratio in np.maximum(ratios, 0.0).tolist()], dtype=np.float64)
 
 
-def _last_other_issue(book: Book, invoice_id: str) -> int:
-    return next((day for day, other in book.last_issues if other != invoice_id), 0)
-
-
-def _since(day: int, as_of_day: int) -> float:
+def _since(day: Floats, as_of_day: Floats) -> Floats:
     """Days from `day` to t0, 0..3650; NaN for no day."""
-    return float(max(0, min(SINCE_MAX_DAYS, as_of_day - day))) if day else math.nan
+    return np.where(day > 0, np.clip(as_of_day - day, 0, SINCE_MAX_DAYS), np.nan)
 
 
 # ---- the day group ----
@@ -250,3 +233,28 @@ def day_features(
     block[:, 4] = (days + 3) % 7
     block[:, 5] = day_of_month()[days]
     return block
+
+
+# 256 matrices of 182 rows are 6.5 MB.
+_CURVES_AT_ONCE = 256
+_LAGS = np.arange(1, HORIZON_DAYS + 1, dtype=np.int64)
+
+
+def curve_matrix(static: Rows, days: CurveDays) -> Rows:
+    """The rows of n curves, day by day: (n * 182, N_FEATURES) float32. static: (n, N_STATIC)."""
+    rows = np.empty((len(static), HORIZON_DAYS, N_FEATURES), dtype=np.float32)
+    rows[:, :, :N_STATIC] = static[:, np.newaxis, :]
+    flat = rows.reshape(-1, N_FEATURES)
+    as_of, issue, due = (np.repeat(day, HORIZON_DAYS) for day in (days.as_of, days.issue, days.due))
+    flat[:, N_STATIC:] = day_features(as_of + np.tile(_LAGS, len(static)), as_of, issue, due)
+    return flat
+
+
+def curves_by_rows(predict: Callable[[Rows], Hazards], static: Rows, days: CurveDays) -> Hazards:
+    """`HazardModel.curves` of a model that answers row by row, in pieces that bound the memory of the matrix."""
+    hazards = np.empty((len(static), HORIZON_DAYS), dtype=np.float32)
+    for at in range(0, len(static), _CURVES_AT_ONCE):
+        piece = slice(at, at + _CURVES_AT_ONCE)
+        part = CurveDays(days.as_of[piece], days.issue[piece], days.due[piece])
+        hazards[piece] = predict(curve_matrix(static[piece], part)).reshape(-1, HORIZON_DAYS)
+    return hazards

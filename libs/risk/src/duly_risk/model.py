@@ -69,15 +69,26 @@ class ModelInfo:
     frame: FeatureFrame
 
 
+@dataclass(frozen=True, slots=True)
+class CurveDays:
+    """Where n curves begin: as_of (t0), issue, due (already moved to a business day), each (n,) int64, days since
+    1970-01-01."""
+
+    as_of: NDArray[np.int64]
+    issue: NDArray[np.int64]
+    due: NDArray[np.int64]
+
+
 class HazardModel(Protocol):
-    """P(paid on day d | open before d), one row per invoice and day."""
+    """P(paid on day d | open before d) of invoices, day by day."""
 
     @property
     def info(self) -> ModelInfo: ...
 
-    def predict(self, rows: Rows) -> Hazards:
-        """rows: (n, len(features.NAMES)) float32, C order, NaN = missing, n >= 1. Returns (n,) float32 in [0, 1].
+    def curves(self, static: Rows, days: CurveDays) -> Hazards:
+        """h of t0 + 1 .. t0 + 182 for n >= 1 invoices: (n, 182) float32 in [0, 1].
 
-        A row alone and the same row in a batch must give equal bytes.
+        static: (n, N_STATIC) float32 from `features.features_of`, C order, NaN = missing. One invoice alone and the
+        same one in a batch must give equal bytes.
         """
         ...

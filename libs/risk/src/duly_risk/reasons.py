@@ -51,9 +51,9 @@ def _late_history(history: DelayHistory) -> list[Reason]:
     if late:
         text = f"{late} of the last {len(last)} invoices {'was' if late == 1 else 'were'} {LATE_DAYS} or more days late"
         return [_raises("h_late5", late / len(last), text)]
-    share = history.late(LATE_DAYS) / history.settled
+    share = history.late / history.settled
     if share >= 0.1:
-        text = f"{history.late(LATE_DAYS)} of {history.settled} settled invoices were {LATE_DAYS} or more days late"
+        text = f"{history.late} of {history.settled} settled invoices were {LATE_DAYS} or more days late"
         return [_raises("h_late_rate", share, text)]
     text = f"none of the last {len(last)} invoices was {LATE_DAYS} or more days late"
     return [_lowers("h_late5", 0.35, text)]
@@ -62,7 +62,7 @@ def _late_history(history: DelayHistory) -> list[Reason]:
 def _trend(history: DelayHistory) -> list[Reason]:
     if history.settled <= _NEW_BELOW:
         return []
-    now = history.mean_of_last(3)
+    now = history.last3
     worse = now - history.delay_sum / history.settled
     if worse < _WORSE_DAYS or now < LATE_DAYS:
         return []

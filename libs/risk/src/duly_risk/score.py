@@ -1,9 +1,10 @@
-"""What scoring says of a debtor: `risk.score_updated` as frozen data. `codec.encode_score` writes the bytes."""
+"""What scoring says of a debtor: `risk.score_updated` as frozen data. `score_codec.encode_score` writes the bytes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from duly_risk.model import Role
 
@@ -35,30 +36,27 @@ class Reason:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class InvoiceScore:
-    """p_unpaid_k = P(delay >= k days). pay_day_*: None = beyond the horizon."""
+class InvoiceScore(NamedTuple):
+    """p_unpaid_k = P(delay >= k days). expected_days: restricted mean days from t0 to payment, within 180 days.
+
+    pay_day_*: days since 1970-01-01, 0 = beyond the horizon. A tuple: made by the thousand from columns.
+    """
 
     invoice_id: str
     p_unpaid_1: float
+    p_unpaid_5: float
     p_unpaid_30: float
     p_unpaid_60: float
     p_unpaid_90: float
-    pay_day_p10: int | None
-    pay_day_p50: int | None
-    pay_day_p90: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class ExpectedCash:
-    week_start_day: int
-    currency: str
-    amount_minor: int
+    expected_days: float
+    pay_day_p10: int
+    pay_day_p50: int
+    pay_day_p90: int
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreUpdated:
-    """amount_at_risk_minor: (currency, minor units) of claimable x p_unpaid_30, by currency."""
+    """amount_at_risk_minor, expected_cash_minor: by currency, see `outlook.Outlook`; t0 is business_day."""
 
     score_id: str
     debtor_id: str
@@ -72,5 +70,5 @@ class ScoreUpdated:
     risk: float
     amount_at_risk_minor: tuple[tuple[str, int], ...]
     invoices: tuple[InvoiceScore, ...]
-    expected_cash: tuple[ExpectedCash, ...]
+    expected_cash_minor: tuple[tuple[str, tuple[int, ...]], ...]
     reasons: tuple[Reason, ...]

@@ -1,21 +1,22 @@
-"""A debtor's score state: open invoices and the newest 64 closed ones in full, everything older as counts.
+"""A debtor's score state: open invoices in full, the newest closed ones packed, everything older as counts.
 
-Nothing in here is a running sum that a reversal would have to undo: delays, rates and balances are derived from the
-kept records (plus the archive's histogram) when they are asked for, so the same set of facts gives the same answers
-in any order. Dicts are never changed in place.
+No fact changes a sum that a reversal would have to undo: what is packed is unpacked first (`packing`), delays, rates
+and balances are derived from the records again, so the same set of facts gives the same answers in any order. Dicts
+are never changed in place. Fields called `encoded` and `memo` are no part of a value: what was once computed from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from operator import attrgetter
+from typing import TypeVar
 
 from duly_risk.facts import Position
 from duly_risk.score import Band
 
-FORMAT_VERSION = 1
-CLOSED_KEPT = 64
+FORMAT_VERSION = 2
 # A dispute over everything that is open.
 WHOLE = 2**63 - 1
 
@@ -85,6 +86,7 @@ class Invoice:
     allocations: tuple[Allocation, ...] = ()
     write_offs: tuple[WriteOff, ...] = ()
     undisturbed: Settlement | None = field(default=None, init=False, repr=False, compare=False)
+    encoded: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,10 @@ class Reversal:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A payment or a credit note. archived_minor: allocated to invoices that have left the blob."""
+    """A payment or a credit note.
+
+    archived_minor: allocated to invoices that have left the blob; settled_minor: to packed closed ones.
+    """
 
     source_id: str
     credit_note: bool = False
@@ -106,6 +111,8 @@ class Source:
     voided: bool = False
     reversals: tuple[Reversal, ...] = ()
     archived_minor: int = 0
+    settled_minor: int = 0
+    encoded: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def reversed_minor(self) -> int:
@@ -133,6 +140,31 @@ class Archive:
     invoice_digests: bytes = b""
     unapplied: Mapping[str, int] = field(default_factory=dict)
     late_facts: int = 0
+    encoded: bytes | None = field(default=None, init=False, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The newest closed invoices, packed, and what features need of them.
+
+    packed: a `ClosedInvoices` message, oldest first; count: how many. last: (closed day, issue day, id) of the last.
+    named: digests of their ids, and of the payments they have allocations from (`packing.names`).
+    delays: of the paid ones, in order, clipped to -60..120 days. The other fields are as in `Archive`.
+    """
+
+    packed: bytes = b""
+    named: bytes = b""
+    count: int = 0
+    last: tuple[int, int, str] = (0, 0, "")
+    delays: tuple[int, ...] = ()
+    invoices: int = 0
+    days_to_pay_sum: int = 0
+    first_issue_day: int = 0
+    last_issue_day: int = 0
+    last_paid_day: int = 0
+    billed: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    encoded: bytes | None = field(default=None, init=False, repr=False, compare=False)
+    memo: object = field(default=None, init=False, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +180,11 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class DebtorState:
-    """See the module. business_day and tick_day are days since 1970-01-01, 0 = none yet."""
+    """See the module. business_day and tick_day are days since 1970-01-01, 0 = none yet.
+
+    invoices: open and pending ones; between `packing.unpacked` and `packing.packed` all of them, as are sources.
+    recent_facts, earlier_facts: digests of fact ids of the week from week_day, and of the one before.
+    """
 
     applied: Position | None = None
     business_day: int = 0
@@ -156,7 +192,34 @@ class DebtorState:
     facts_applied: int = 0
     invoices: Mapping[str, Invoice] = field(default_factory=dict)
     sources: Mapping[str, Source] = field(default_factory=dict)
+    closed: Closed = field(default_factory=Closed)
     archive: Archive = field(default_factory=Archive)
     recent_facts: bytes = b""
+    earlier_facts: bytes = b""
+    week_day: int = 0
     standing: Standing = field(default_factory=Standing)
     degraded_event_ids: tuple[str, ...] = ()
+
+
+T = TypeVar("T")
+
+
+def replaced(value: T, **changes: object) -> T:
+    """`dataclasses.replace` at half its cost, for the values of this module: the fold does little else."""
+    kind = type(value)
+    place, read = _SHAPES.get(kind) or _shape(kind)
+    values = list(read(value))
+    for name, new in changes.items():
+        values[place[name]] = new
+    return kind(*values)
+
+
+_Shape = tuple[dict[str, int], Callable[[object], tuple[object, ...]]]
+_SHAPES: dict[type, _Shape] = {}
+
+
+def _shape(kind: type) -> _Shape:
+    """Fields by place, and what reads them all: worked out once per class."""
+    names = [one.name for one in fields(kind) if one.init]
+    shape: _Shape = ({name: index for index, name in enumerate(names)}, attrgetter(*names))
+    return _SHAPES.setdefault(kind, shape)

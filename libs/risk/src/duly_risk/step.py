@@ -1,41 +1,42 @@
-"""The step of the risk fold: an event into a state, a state into model rows, hazards into a score.
+"""The step of the risk fold: an event into a state, a state into measures, hazards into a score.
 
 Scoring and training run these same functions. For one event::
 
     folded = fold(state, event, position)
     if folded.rescore:
-        rows = plan_rows(folded.state, model.info.frame)
-        hazards = model.predict(rows.matrix)          # only if len(rows.matrix); one call may serve many debtors
-        ids = {"score_id": ..., "debtor_id": ...}
-        state, score = conclude(folded.state, rows, hazards, model.info, **ids, on_tick=event.is_tick)
+        plan = plan_of(folded.state)
+        [outlook] = outlooks_of([plan], hazards_of(model, plan.measures))  # both may serve many debtors at once
+        standing, score = conclude(folded.state.standing, plan, outlook, model.info, ...)
 
 `batch.apply_batch` does this for a whole batch with one model call. `fold` never touches `state.standing`, and
 `conclude` changes nothing else; so a batch may fold ahead and carry the standing over afterwards
-(`replace(later, standing=...)`).
+(`replaced(later, standing=...)`).
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from duly_risk.balances import settle
 from duly_risk.bands import next_standing
-from duly_risk.curves import HORIZON_DAYS, expand, survival
+from duly_risk.curves import HORIZON_DAYS
+from duly_risk.digests import digest, holds
 from duly_risk.facts import Position, RiskEvent, Tick
+from duly_risk.features import features_of
 from duly_risk.ledger import apply_fact
-from duly_risk.model import FeatureFrame, Hazards, ModelInfo
-from duly_risk.outlook import cash_by_week, debtor_risk, invoice_scores
+from duly_risk.measures import Measures, curve_days
+from duly_risk.model import HazardModel, Hazards, ModelInfo
+from duly_risk.outlook import Outlook, outlooks_of
+from duly_risk.plan import Plan, plan_of
 from duly_risk.reasons import explain
-from duly_risk.rows import CurveRows, plan_rows
 from duly_risk.score import Band, ScoreUpdated
-from duly_risk.state import DebtorState
+from duly_risk.state import DebtorState, Standing, replaced
 
-__all__ = ["CurveRows", "FeatureFrame", "Folded", "conclude", "degrade", "fold", "has_open_invoices", "plan_rows"]
+__all__ = ["Folded", "conclude", "degrade", "fold", "has_open_invoices", "hazards_of", "outlooks_of", "plan_of"]
 
 RECENT_FACTS = 1024
+RECENT_DAYS = 7
 DEGRADED_IDS = 32
 _DIGEST_BYTES = 8
 
@@ -67,16 +68,21 @@ def fold(state: DebtorState, event: RiskEvent, position: Position) -> Folded:
     waited, state = bool(state.degraded_event_ids), _not_waiting_for(state, event.event_id)
     restored = waited and not state.degraded_event_ids
     if isinstance(event.body, Tick):
-        return replace(_fold_tick(state, event.body, event.backfill, position), restored=restored)
-    digest = _digest(event.event_id)
-    if _holds(state.recent_facts, digest):
-        return Folded(replace(state, applied=position), changed=False, rescore=False, restored=restored)
-    after = replace(
+        folded = _fold_tick(state, event.body, event.backfill, position)
+        return Folded(folded.state, folded.changed, folded.rescore, restored)
+    this = digest(event.event_id, _DIGEST_BYTES)
+    if holds(state.recent_facts, this) or holds(state.earlier_facts, this):
+        return Folded(replaced(state, applied=position), changed=False, rescore=False, restored=restored)
+    day = max(state.business_day, event.business_day)
+    earlier, recent, week_day = _week_of(state, day)
+    after = replaced(
         apply_fact(state, event.body),
         applied=position,
-        business_day=max(state.business_day, event.business_day),
+        business_day=day,
         facts_applied=state.facts_applied + 1,
-        recent_facts=(state.recent_facts + digest)[-RECENT_FACTS * _DIGEST_BYTES :],
+        recent_facts=(recent + this)[-RECENT_FACTS * _DIGEST_BYTES :],
+        earlier_facts=earlier,
+        week_day=week_day,
     )
     return Folded(after, changed=True, rescore=not event.backfill and after.business_day > 0, restored=restored)
 
@@ -85,14 +91,32 @@ def _not_waiting_for(state: DebtorState, event_id: str) -> DebtorState:
     """Whatever an event changes: once it can be used, nothing waits for it, also if it was applied before."""
     if event_id not in state.degraded_event_ids:
         return state
-    return replace(state, degraded_event_ids=tuple(known for known in state.degraded_event_ids if known != event_id))
+    return replaced(state, degraded_event_ids=tuple(known for known in state.degraded_event_ids if known != event_id))
 
 
 def _fold_tick(state: DebtorState, tick: Tick, backfill: bool, position: Position) -> Folded:
     if tick.day <= state.tick_day:
-        return Folded(replace(state, applied=position), changed=False, rescore=False)
-    after = replace(state, applied=position, tick_day=tick.day, business_day=max(state.business_day, tick.day))
+        return Folded(replaced(state, applied=position), changed=False, rescore=False)
+    day = max(state.business_day, tick.day)
+    earlier, recent, week_day = _week_of(state, day)
+    after = replaced(
+        state,
+        applied=position,
+        tick_day=tick.day,
+        business_day=day,
+        recent_facts=recent,
+        earlier_facts=earlier,
+        week_day=week_day,
+    )
     return Folded(after, changed=False, rescore=not backfill and has_open_invoices(after))
+
+
+def _week_of(state: DebtorState, day: int) -> tuple[bytes, bytes, int]:
+    """Digests of the week before and of this week, and its first day. A fact comes again within days or never."""
+    if day < state.week_day + RECENT_DAYS:
+        return state.earlier_facts, state.recent_facts, state.week_day
+    earlier = state.recent_facts if day < state.week_day + 2 * RECENT_DAYS else b""
+    return earlier, b"", day
 
 
 def degrade(state: DebtorState, event_id: str, position: Position) -> DebtorState:
@@ -100,65 +124,58 @@ def degrade(state: DebtorState, event_id: str, position: Position) -> DebtorStat
     if state.applied is not None and position.offset <= state.applied.offset:
         return state
     kept = tuple(known for known in state.degraded_event_ids if known != event_id)
-    return replace(state, applied=position, degraded_event_ids=(*kept, event_id)[-DEGRADED_IDS:])
+    return replaced(state, applied=position, degraded_event_ids=(*kept, event_id)[-DEGRADED_IDS:])
 
 
 def has_open_invoices(state: DebtorState) -> bool:
     """Whether a tick re-scores this debtor."""
-    return any(settle(invoice, state.sources).is_open for invoice in state.invoices.values())
+    return any(invoice.known for invoice in state.invoices.values())
+
+
+def hazards_of(model: HazardModel, measures: Measures) -> Hazards:
+    """The model's curves for rows of measures: (n, 182); n may be 0. Raises HazardInvalid."""
+    if not len(measures):
+        return np.empty((0, HORIZON_DAYS), dtype=np.float32)
+    info = model.info
+    hazards = model.curves(features_of(measures, info.frame), curve_days(measures))
+    if hazards.shape != (len(measures), HORIZON_DAYS) or not bool(np.all((hazards >= 0.0) & (hazards <= 1.0))):
+        raise HazardInvalid(f"{info.name} {info.version}: {hazards.shape} for {len(measures)} curves, or out of 0..1")
+    return hazards
 
 
 def conclude(
-    state: DebtorState,
-    rows: CurveRows,
-    hazards: Hazards,
+    standing: Standing,
+    plan: Plan,
+    outlook: Outlook,
     info: ModelInfo,
     *,
+    ledger_version: int,
     score_id: str,
     debtor_id: str,
     on_tick: bool,
-) -> tuple[DebtorState, ScoreUpdated]:
-    """The score of a debtor and the state with its new standing.
+) -> tuple[Standing, ScoreUpdated]:
+    """The score of a debtor and its standing after it. standing: before it; outlook: of the plan.
 
-    rows: from `plan_rows(state, info.frame)`; hazards: (len(rows.matrix),) float32, the model's answer to it, in order.
-    on_tick: whether a tick caused the score; only ticks count for the way down of a band. Raises HazardInvalid.
+    ledger_version: offset of the last folded event. on_tick: whether a tick caused the score; only ticks count for the
+    way down of a band.
     """
-    if hazards.shape != (len(rows.matrix),) or not bool(np.all((hazards >= 0.0) & (hazards <= 1.0))):
-        raise HazardInvalid(f"{info.name} {info.version}: {hazards.shape} for {len(rows.matrix)} rows, or out of 0..1")
-    curves = np.ones((len(rows.invoices), HORIZON_DAYS + 1))
-    for index, layout in enumerate(rows.invoices):
-        curves[index] = survival(expand(hazards[layout.start : layout.stop], layout.grid))
-    scores = invoice_scores(rows, curves)
-    risk, at_risk = debtor_risk(rows.invoices, scores)
-    before = state.standing
-    standing = next_standing(before, risk, bool(rows.invoices), on_tick=on_tick, day=rows.as_of_day)
-    standing = replace(standing, last_score_id=score_id, model_version=info.version)
-    explained = standing.band != before.band or standing.band > Band.LOW
+    after = next_standing(standing, outlook.risk, bool(plan.claims), on_tick=on_tick, day=plan.as_of_day)
+    after = Standing(after.band, after.ticks_below, after.stepped_down_day, score_id, info.version)
+    explained = after.band != standing.band or after.band > Band.LOW
     score = ScoreUpdated(
         score_id=score_id,
         debtor_id=debtor_id,
-        business_day=rows.as_of_day,
-        ledger_version=state.applied.offset if state.applied else -1,
+        business_day=plan.as_of_day,
+        ledger_version=ledger_version,
         model_name=info.name,
         model_version=info.version,
         role=info.role,
-        band=standing.band,
-        previous_band=before.band,
-        risk=risk,
-        amount_at_risk_minor=at_risk,
-        invoices=scores,
-        expected_cash=cash_by_week(rows, curves),
-        reasons=explain(rows.book, rows.as_of_day) if explained else (),
+        band=after.band,
+        previous_band=standing.band,
+        risk=outlook.risk,
+        amount_at_risk_minor=outlook.at_risk_minor,
+        invoices=outlook.invoices,
+        expected_cash_minor=outlook.cash_minor,
+        reasons=explain(plan.book, plan.as_of_day) if explained else (),
     )
-    return replace(state, standing=standing), score
-
-
-def _digest(event_id: str) -> bytes:
-    return hashlib.blake2b(event_id.encode(), digest_size=_DIGEST_BYTES).digest()
-
-
-def _holds(digests: bytes, digest: bytes) -> bool:
-    at = digests.find(digest)
-    while at >= 0 and at % _DIGEST_BYTES:
-        at = digests.find(digest, at + 1)
-    return at >= 0
+    return after, score

@@ -34,6 +34,13 @@ QUARANTINE_EVENTS = MetricSpec("counter", "duly_quarantine_events_total", "Facts
 STATE_DEBTORS = MetricSpec("gauge", "duly_state_debtors", "Debtors in the state store")
 STATE_BLOB_BYTES = MetricSpec("histogram", "duly_state_blob_bytes", "Size of a written state blob")
 MODEL_INFO = MetricSpec("gauge", "duly_model_info", "1 for the model that serves", ("version", "role"))
+MODEL_SWAPS = MetricSpec(
+    "counter", "duly_model_swaps_total", "Promotions by outcome: ready, refused, unreachable", ("role", "outcome")
+)
+MODEL_PROMOTED = MetricSpec(
+    "gauge", "duly_model_promoted_timestamp_seconds", "When the newest usable promotion was made", ("role",)
+)
+SHADOW_FAILURES = MetricSpec("counter", "duly_shadow_failures_total", "Scores a challenger could not give")
 TREATMENTS = MetricSpec("counter", "duly_outreach_treatments_total", "Treatments decided", ("action",))
 GATE_DECISIONS = MetricSpec("counter", "duly_gate_decisions_total", "Gate answers", ("phase", "answer"))
 GATEWAY_CONTACTS = MetricSpec("counter", "duly_gateway_contacts_total", "Contacts by final state", ("state",))
@@ -43,6 +50,24 @@ GATEWAY_ATTEMPTS = MetricSpec(
 GATEWAY_UNKNOWN = MetricSpec("gauge", "duly_gateway_unknown_attempts", "Attempts whose outcome is not known")
 RPC_SECONDS = MetricSpec("histogram", "duly_rpc_seconds", "One call answered", ("method", "code"))
 PROJECTED_EVENTS = MetricSpec("counter", "duly_insights_projected_events_total", "Events projected", ("topic",))
+MONITOR_RUN = MetricSpec(
+    "gauge", "duly_monitor_run_timestamp_seconds", "When `duly monitor` last looked", ("tenant", "version")
+)
+MONITOR_LEVEL = MetricSpec("gauge", "duly_monitor_level", "0 fine, 1 warning, 2 alarm", ("tenant", "topic"))
+MONITOR_PAYMENTS = MetricSpec(
+    "gauge", "duly_monitor_payments_ratio", "Observed / expected payments of 28 days", ("tenant", "segment")
+)
+MONITOR_CUSUM = MetricSpec(
+    "gauge", "duly_monitor_payments_cusum", "Cumulative sum, alarm at 5", ("tenant", "segment", "direction")
+)
+MONITOR_DRIFT = MetricSpec("gauge", "duly_monitor_psi", "Population stability index", ("tenant", "quantity"))
+MONITOR_MISSING = MetricSpec("gauge", "duly_monitor_missing_ratio", "Missing values, 0..1", ("tenant", "quantity"))
+MONITOR_ECE = MetricSpec("gauge", "duly_monitor_ece", "Calibration error on ripe labels", ("tenant", "k"))
+MONITOR_SLOPE = MetricSpec("gauge", "duly_monitor_slope", "Calibration slope on ripe labels", ("tenant", "k"))
+MONITOR_RIPE = MetricSpec("gauge", "duly_monitor_ripe_ratio", "Invoices whose label can be known", ("tenant", "k"))
+MONITOR_AGREEMENT = MetricSpec(
+    "gauge", "duly_monitor_rank_agreement", "Rank correlation of champion and challenger", ("tenant",)
+)
 
 CATALOGUE: tuple[MetricSpec, ...] = tuple(value for value in list(globals().values()) if isinstance(value, MetricSpec))
 

@@ -55,7 +55,9 @@ def compose(settings: Settings, clock: Clock, metrics: Metrics, log: EventLog | 
     producer = event_log.producer(NAME)
     simulated = settings.time_mode == "simulated"
     calendars, quarantine = PostgresCalendar(database), PostgresQuarantine(database)
-    calendar = Calendar(calendars.unit, lambda: event_log.partitions("ledger-events"), simulated)
+    calendar = Calendar(
+        calendars.unit, lambda: event_log.partitions("ledger-events"), simulated, settings.debtors_per_slice
+    )
     normaliser = normaliser_loop(event_log, database, PostgresRecordingStore, clock, metrics)
     loops: list[Loop] = [
         normaliser,
@@ -64,7 +66,8 @@ def compose(settings: Settings, clock: Clock, metrics: Metrics, log: EventLog | 
     ]
     if not simulated and settings.tenants:
         zones = {row.tenant: ZoneInfo(row.zone) for row in settings.tenants}
-        loops.append(TickerLoop(calendar, calendars.last_tick, zones, clock, Wake()))
+        pause = settings.slice_pause_seconds
+        loops.append(TickerLoop(calendar, calendars.last_tick, zones, pause, clock, Wake()))
     service = Service(
         NAME,
         loops,
@@ -91,9 +94,11 @@ def _status(database: Database, normaliser: ConsumerLoop) -> Status:
         positions.setdefault(partition.topic, {})[partition.partition] = next_offset
     with database.reading() as connection:
         unsent = unsent_rows(connection)
-        row = connection.execute("select max(instant) as instant from calendar").fetchone()
-    instant = row["instant"] if row else None
-    return Status(NAME, positions, outbox=unsent, work=0, clock=format_instant(instant) if instant else "")
+        row = connection.execute(
+            "select max(instant) as instant, coalesce(sum(records_left), 0)::int as left from calendar"
+        ).fetchone()
+    instant, left = (row["instant"], row["left"]) if row else (None, 0)
+    return Status(NAME, positions, outbox=unsent, work=left, clock=format_instant(instant) if instant else "")
 
 
 def _not_ready(database: Database) -> str:

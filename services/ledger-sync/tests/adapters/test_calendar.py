@@ -11,7 +11,7 @@ from duly_runtime.migrations import migrate
 from duly_testing.clock import FakeClock
 from duly_testing.memory_log import MemoryLog
 from ledger_sync.application.advance_business_date import TicksNotAllowed
-from ledger_sync.bootstrap import MIGRATIONS, compose
+from ledger_sync.bootstrap import MIGRATIONS, LedgerSync, compose
 from ledger_sync.config import Settings
 from ledger_sync.domain.calendar import Tick, TickBackwards
 
@@ -45,7 +45,26 @@ def test_a_later_instant_with_an_earlier_date_is_refused(world: Any) -> None:
         world.tick("2031-03-01", "2031-03-02T11:00:00+00:00")
 
 
-def test_in_real_time_the_ticker_writes_each_hour_once_and_nobody_else_may(pg_dsn: str, world: Any) -> None:
+def many_debtors(database: Any, count: int) -> None:
+    with database.unit_of_work() as uow:
+        uow.connection.execute(
+            "insert into debtor (tenant, debtor_id, known) select 'demo', 'D-' || n, true"
+            " from generate_series(1, %s) n",
+            (count,),
+        )
+
+
+def test_a_tick_has_as_many_slices_as_its_debtors_need_and_from_outside_it_is_written_whole(world: Any) -> None:
+    many_debtors(world.parts.database, 2_500)
+    assert world.tick("2031-03-01", "2031-03-01T00:00:00+00:00")
+    world.settle()
+    emitted = world.emitted()
+    assert [(message.slice, message.slices) for _, message in emitted].count((2, 3)) == 12
+    assert len(emitted) == len({envelope.id for envelope, _ in emitted}) == 3 * 12
+    assert world.parts.service.status().work == 0
+
+
+def in_real_time(pg_dsn: str, clock: FakeClock, log: MemoryLog) -> LedgerSync:
     migrate(pg_dsn, MIGRATIONS)
     settings = Settings.model_validate(
         {
@@ -55,8 +74,33 @@ def test_in_real_time_the_ticker_writes_each_hour_once_and_nobody_else_may(pg_ds
             "tenants": '[{"tenant": "demo", "zone": "Europe/Berlin"}]',
         }
     )
+    return compose(settings, clock, Metrics(), log)
+
+
+def run_out(parts: LedgerSync) -> None:
+    while any([loop.step(0) for loop in parts.service.loops]):  # noqa: C419  # every loop must get its step
+        pass
+
+
+def test_in_real_time_slices_come_one_by_one_and_the_next_tick_after_the_last_of_them(pg_dsn: str) -> None:
+    log, clock = MemoryLog(), FakeClock(datetime(2031, 3, 1, 23, 30, tzinfo=UTC))  # half an hour into 2 March
+    parts = in_real_time(pg_dsn, clock, log)
+    many_debtors(parts.database, 1_300)
+    run_out(parts)
+    assert parts.service.status().work == 22
+    written = []
+    for _ in range(24):
+        written.append(sum(log.end_offsets(["ledger-events"]).values()))
+        clock.advance(0.1)
+        run_out(parts)
+    for close in parts.service.closers:
+        close()
+    assert written == [*range(2, 25), 24]  # the first step begins the tick and goes on with it at once
+
+
+def test_in_real_time_the_ticker_writes_each_hour_once_and_nobody_else_may(pg_dsn: str, world: Any) -> None:
     log, clock = MemoryLog(), FakeClock(datetime(2031, 3, 1, 9, 30, tzinfo=UTC))
-    parts = compose(settings, clock, Metrics(), log)
+    parts = in_real_time(pg_dsn, clock, log)
     with pytest.raises(TicksNotAllowed):
         parts.calendar.tick(world.principal, "demo", Tick(clock.now().date(), clock.now()))
     for seconds in (0, 60, 3600, 86_400):

@@ -20,7 +20,7 @@ from duly_testing.clock import FakeClock
 from google.protobuf.message import Message
 from ledger_sync.application.advance_business_date import Calendar
 from ledger_sync.application.cloudevents import BODY_BYTES_MAX
-from ledger_sync.application.ports import RawUnavailable
+from ledger_sync.application.ports import RawUnavailable, TickLeft
 from ledger_sync.application.receive_delivery import Ingress
 from ledger_sync.domain.calendar import Tick
 from ledger_sync.entrypoints.http import http_app
@@ -53,8 +53,14 @@ class FakeCalendar:
     def last_tick(self, tenant: str) -> Tick | None:
         return self.tick
 
-    def save_tick(self, tenant: str, tick: Tick) -> None:
+    def left(self, tenant: str) -> TickLeft:
+        return TickLeft()
+
+    def save_tick(self, tenant: str, tick: Tick, left: TickLeft) -> None:
         self.tick = tick
+
+    def debtors(self, tenant: str) -> int:
+        return 0
 
     def doubt_waiting(self, tenant: str, limit: int) -> list[Any]:
         return []
@@ -104,7 +110,7 @@ class Edge:
         clock = FakeClock()
         app = http_app(
             Ingress(self.raw, clock),
-            Calendar(self.calendar.unit, lambda: 12, simulated),
+            Calendar(self.calendar.unit, lambda: 12, simulated, 100),
             NoQuarantine(),
             TokenVerifier({"keys": [jwk]}),
             clock,

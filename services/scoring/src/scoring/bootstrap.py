@@ -11,7 +11,6 @@ from typing import Any
 
 import faust
 import uvloop
-from duly_risk.model import HazardModel
 from duly_runtime.admin import STALL_LIMIT_SECONDS, AdminServer, Probes, Status
 from duly_runtime.clock import Clock, SystemClock
 from duly_runtime.log import EventLog
@@ -19,9 +18,11 @@ from duly_runtime.logging import configure_logging, get_logger
 from duly_runtime.metrics import Metrics
 from duly_runtime.settings import SettingsInvalid, load_settings
 from duly_runtime.tracing import configure_tracing
+from kafka.errors import KafkaError
 
 from scoring.adapters.batch_shell import BatchShell
 from scoring.adapters.faust_app import (
+    TABLE,
     AckedTable,
     ScoringApp,
     app_id,
@@ -38,10 +39,14 @@ from scoring.adapters.guards import (
     end_after,
 )
 from scoring.adapters.kafka_preflight import LEDGER, GroupOffsets, NotReadyToStart, Preflight
-from scoring.adapters.mlflow_registry import MlflowRegistry, RegisteredModels
-from scoring.adapters.model_control import Promotion, newest_champion
+from scoring.adapters.local_state import discard_unusable, state_folder
+from scoring.adapters.mlflow_registry import MlflowRegistry
+from scoring.adapters.model_control import ControlReader
+from scoring.adapters.model_store import ModelStore
+from scoring.adapters.serving_models import ServingModels
 from scoring.adapters.shell import Shell
 from scoring.adapters.take_shell import TakeShell
+from scoring.application.ports import Models
 from scoring.application.score_batch import Scorer
 from scoring.config import Settings
 from scoring.entrypoints.memory_stream import MemoryStream
@@ -67,9 +72,9 @@ class Worker(faust.Worker):  # type: ignore[misc]  # Faust is untyped here
         super()._schedule_shutdown(signal)
 
 
-def build_memory(log: EventLog, model: HazardModel) -> MemoryStream:
+def build_memory(log: EventLog, models: Models) -> MemoryStream:
     """For scenario tests: the same step over any log, state in memory."""
-    return MemoryStream(log, model)
+    return MemoryStream(log, models)
 
 
 def not_ready(app: ScoringApp) -> Callable[[], str]:
@@ -83,15 +88,24 @@ def not_ready(app: ScoringApp) -> Callable[[], str]:
     return reason
 
 
-def status(positions: Positions, models: RegisteredModels) -> Callable[[], Status]:
+def status(positions: Positions, models: ServingModels) -> Callable[[], Status]:
     """Positions are what is acknowledged, outputs and state; scoring has no outbox."""
 
     def now() -> Status:
         next_offsets, in_work = positions.snapshot()
-        extra = {"facts": positions.facts, "scores": positions.scores, "model": models.serving}
+        extra = {"facts": positions.facts, "scores": positions.scores, **models.status()}
         return Status(SERVICE, {LEDGER: next_offsets}, outbox=0, work=in_work, extra=extra)
 
     return now
+
+
+def followed_models(settings: Settings, clock: Clock, metrics: Metrics) -> ServingModels:
+    """The models of a worker that knows every promotion there is by now. Raises KafkaError."""
+    registry = MlflowRegistry(settings.mlflow_tracking_uri) if settings.mlflow_tracking_uri else None
+    store = ModelStore(registry, settings.data_dir / "models", settings.models_kept)
+    models = ServingModels(ControlReader(settings.kafka_bootstrap_servers), store, clock, metrics)
+    models.read_to_end()
+    return models
 
 
 def make_shell(settings: Settings, app: ScoringApp, table: AckedTable) -> Shell:
@@ -101,11 +115,9 @@ def make_shell(settings: Settings, app: ScoringApp, table: AckedTable) -> Shell:
     return TakeShell(app, table, settings.batch_records, settings.batch_wait_seconds)
 
 
-def run_worker(
-    settings: Settings, partitions: int, promotion: Promotion | None, clock: Clock, metrics: Metrics
-) -> None:
+def run_worker(settings: Settings, partitions: int, models: ServingModels, clock: Clock, metrics: Metrics) -> None:
     """Wire everything and run until a signal. Raises SystemExit with the worker's exit code."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    state_folder(settings.data_dir, app_id(settings.app_version)).mkdir(parents=True, exist_ok=True)
     app = make_app(
         bootstrap_servers=settings.kafka_bootstrap_servers,
         source=LEDGER,
@@ -117,10 +129,8 @@ def run_worker(
         recovery_delay_seconds=settings.recovery_delay_seconds,
         replication_factor=settings.replication_factor,
     )
-    registry = MlflowRegistry(settings.mlflow_tracking_uri) if settings.mlflow_tracking_uri else None
-    models = RegisteredModels(registry, promotion, settings.data_dir / "model", metrics)
     step_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="step")
-    step_thread.submit(models.current)  # its import and load overlap with Faust's start
+    step_thread.submit(models.prepare)  # its import and load overlap with Faust's start
     table = debtors_table(app)
     shell, positions, guard = make_shell(settings, app, table), Positions(), ZombieGuard(clock)
     step = ScoringStep(Scorer(shell.states, partitions), models)
@@ -135,10 +145,12 @@ def run_worker(
     admin = AdminServer(settings.admin_host, settings.admin_port, probes, metrics)
     admin.start()
     watchdog.start()
+    models.start()
     _log.info("scoring.worker_started", admin_port=admin.port, partitions=partitions)
     try:
         Worker(app, asyncio.new_event_loop()).execute_from_commandline()
     finally:
+        models.stop()
         watchdog.stop()
         admin.close()
         _log.info("scoring.worker_stopped")
@@ -157,16 +169,22 @@ def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None
         return EXIT_CONFIG
     configure_logging(SERVICE, settings.log_level)
     configure_tracing(SERVICE, settings.otlp_endpoint)
+    clock, metrics = SystemClock(), Metrics()
     try:
         preflight = Preflight(settings.kafka_bootstrap_servers)
         partitions = preflight.check_topics(changelog_topic(settings.app_version))
-        promotion = newest_champion(preflight)
+        discard_unusable(
+            state_folder(settings.data_dir, app_id(settings.app_version)),
+            TABLE,
+            preflight.ends(changelog_topic(settings.app_version)),
+        )
         preflight.close()
-    except NotReadyToStart as error:
+        models = followed_models(settings, clock, metrics)
+    except (NotReadyToStart, KafkaError) as error:
         print(f"{SERVICE} cannot start: {error}", file=sys.stderr)
         return EXIT_CONFIG
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    run_worker(settings, partitions, promotion, SystemClock(), Metrics())
+    run_worker(settings, partitions, models, clock, metrics)
     return 0
 
 

@@ -19,6 +19,9 @@ class Settings(BaseModel):
         "scoring-0", description="stable name of this worker; a restart under it causes no rebalance"
     )
     mlflow_tracking_uri: str = Field("", description="model registry; empty = the rules score serves")
+    models_kept: int = Field(
+        16, ge=2, le=1000, description="models held in memory; at least three for each tenant with models of its own"
+    )
     shell: Literal["batch", "take"] = Field(
         "batch", description="how records go through: whole batches, or Faust's stock agent (docs/adr/0014)"
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from duly_risk.fallback import RulesModel
+from scoring.application.ports import OneModel
 from scoring_chaos.broker import Broker
 from scoring_chaos.campaign import PARTITIONS
 from scoring_chaos.checker import check
@@ -56,6 +57,6 @@ def nothing_lost(broker: Broker) -> Callable[[Ledger], None]:
     """Asserts that all the worker wrote is what the pure fold of the log gives."""
 
     def holds(book: Ledger) -> None:
-        assert check(broker, book, RulesModel()).wrong == ()
+        assert check(broker, book, OneModel(RulesModel())).wrong == ()
 
     return holds

@@ -14,6 +14,7 @@ from duly_localstack.ports import free_port
 from duly_risk.fallback import RulesModel
 from duly_testing import servers
 from duly_testing.eventually import eventually
+from scoring.application.ports import OneModel
 from scoring_chaos.broker import CHANGELOG, SCORES, Broker
 from scoring_chaos.campaign import PARTITIONS
 from scoring_chaos.checker import check
@@ -73,5 +74,5 @@ def test_f6_without_its_broker_the_worker_ends_and_after_the_return_nothing_is_l
     worker.start()
     worker.until_applied(book.ends)
     assert worker.stop() == 0
-    assert check(broker, book, RulesModel()).wrong == ()
+    assert check(broker, book, OneModel(RulesModel())).wrong == ()
     broker.close()

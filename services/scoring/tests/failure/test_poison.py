@@ -9,6 +9,7 @@ import pytest
 from duly_contracts.keys import debtor_key
 from duly_risk.codec import decode_state
 from duly_risk.fallback import RulesModel
+from scoring.application.ports import OneModel
 from scoring.application.pure_fold import pure_fold
 from scoring.application.score_batch import BLOB_BYTES_MAX
 from scoring_chaos.broker import CHANGELOG, DLQ, SCORES
@@ -57,7 +58,7 @@ def test_f1_an_event_that_the_fold_cannot_bear_is_put_aside_kept_over_a_restart_
     assert types(broker, key)[3:] == ["duly.risk.debtor_restored.v1", "duly.risk.score_updated.v1"]
     assert states(broker)[key].degraded_event_ids == ()
     assert states(broker)[key].invoices.keys() == {"X-0", "X-1", "X-2"}
-    expected = pure_fold(book.records, RulesModel(), book.partitions).states
+    expected = pure_fold(book.records, OneModel(RulesModel()), book.partitions).states
     found = states(broker)
     assert {name: found[name] for name in expected if name != key} == {
         name: state for name, state in expected.items() if name != key

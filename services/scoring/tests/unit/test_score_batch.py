@@ -8,17 +8,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from duly_contracts.keys import debtor_key
+from duly_contracts.keys import debtor_key, slice_of
 from duly_risk.codec import decode_state
 from duly_risk.fallback import RulesModel
 from duly_risk.step import HazardInvalid
 from duly_runtime.log import Record
 from duly_runtime.poison_meter import TooMuchPoison
+from hypothesis import given
+from hypothesis import strategies as st
 from scoring.application import score_batch
 from scoring.application.outputs import Output
-from scoring.application.ports import MemoryStates
+from scoring.application.ports import MemoryStates, OneModel
 from scoring.application.pure_fold import pure_fold
 from scoring.application.score_batch import Scorer
+from scoring.domain.open_debtors import OpenDebtors
 
 from duly.risk.v1 import events_pb2 as risk
 
@@ -29,14 +32,14 @@ KEY = debtor_key("acme", "D-1")
 class Bench:
     """A scorer with its store, fed batch by batch as the stream does."""
 
-    def __init__(self, model: Any = None, partitions: int = 12) -> None:
+    def __init__(self, models: Any = None, partitions: int = 12) -> None:
         self.store = MemoryStates()
         self.scorer = Scorer(self.store, partitions)
-        self.model = model or RulesModel()
+        self.models = models or OneModel(RulesModel())
         self.outputs: list[Output] = []
 
     def feed(self, records: list[Record]) -> list[Output]:
-        outcome = self.scorer.score(records, self.model)
+        outcome = self.scorer.score(records, self.models)
         for (partition, key), blob in outcome.blobs.items():
             self.store.put(partition, key, blob)
         self.outputs += outcome.outputs
@@ -44,7 +47,7 @@ class Bench:
 
     def restarted(self) -> Bench:
         """Another process on the same store."""
-        other = Bench(self.model)
+        other = Bench(self.models)
         other.store = self.store
         other.scorer = Scorer(self.store, 12)
         other.scorer.rebuild(self.store.places())
@@ -59,7 +62,7 @@ def types(outputs: list[Output]) -> list[str]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_batch_cuts_do_not_change_a_byte(seed: int, play_ledger: Any, rules: RulesModel) -> None:
+def test_batch_cuts_do_not_change_a_byte(seed: int, play_ledger: Any, rules: OneModel) -> None:
     book = play_ledger(seed=seed, debtors=12, days=30, live_days=15)
     expected = pure_fold(book.records, rules, book.partitions)
     rng = random.Random(seed)
@@ -73,7 +76,7 @@ def test_batch_cuts_do_not_change_a_byte(seed: int, play_ledger: Any, rules: Rul
     assert len(bench.outputs) == len(expected.outputs)
 
 
-def test_partitions_may_arrive_in_any_order_to_each_other(play_ledger: Any, rules: RulesModel) -> None:
+def test_partitions_may_arrive_in_any_order_to_each_other(play_ledger: Any, rules: OneModel) -> None:
     book = play_ledger(seed=9, debtors=12, days=20, live_days=10)
     expected = pure_fold(book.records, rules, book.partitions)
     bench = Bench()
@@ -90,7 +93,7 @@ def test_a_replay_sends_nothing_and_writes_the_same_blob_again(book: Any) -> Non
     bench.feed(book.records)
     before = bench.blobs()
 
-    outcome = bench.restarted().scorer.score(book.records, bench.model)
+    outcome = bench.restarted().scorer.score(book.records, bench.models)
     assert outcome.outputs == []
     assert {key: blob for (_, key), blob in outcome.blobs.items()} == before
 
@@ -114,10 +117,10 @@ def test_a_replayed_tick_writes_the_blobs_it_had_written_and_a_further_tick_of_t
     before = bench.blobs()
 
     again = bench.restarted()
-    replayed = again.scorer.score([tick], bench.model)
+    replayed = again.scorer.score([tick], bench.models)
     assert (replayed.outputs, {key: blob for (_, key), blob in replayed.blobs.items()}) == ([], before)
     further = next(one for one in book.tick(DAY, hour=10) if one.partition == invoice.partition)
-    outcome = again.scorer.score([further], bench.model)
+    outcome = again.scorer.score([further], bench.models)
     assert (outcome.outputs, outcome.blobs) == ([], {})
 
 
@@ -238,11 +241,11 @@ def test_what_is_too_large_degrades_its_debtor_alone(
 
 def test_a_model_that_answers_nonsense_is_not_the_events_fault(book: Any) -> None:
     class Broken(RulesModel):
-        def predict(self, rows: Any) -> Any:
-            return np.full(len(rows), np.nan, dtype=np.float32)
+        def curves(self, static: Any, days: Any) -> Any:
+            return np.full((len(static), 182), np.nan, dtype=np.float32)
 
     book.invoice("D-1", "INV-1", DAY)
-    bench = Bench(Broken())
+    bench = Bench(OneModel(Broken()))
     with pytest.raises(HazardInvalid):
         bench.feed(book.records)
     assert bench.blobs() == {}
@@ -253,3 +256,50 @@ def test_a_long_run_of_poison_ends_the_process(book: Any) -> None:
         book.append(KEY, b"", [])
     with pytest.raises(TooMuchPoison):
         Bench().feed(book.records)
+
+
+def test_a_tick_over_many_debtors_comes_in_portions_that_add_up_to_the_whole(
+    play_ledger: Any, rules: RulesModel
+) -> None:
+    book = play_ledger(seed=4, debtors=120, days=20, live_days=1, disturbed=False)
+    ticks = book.tick(DAY + timedelta(days=30))
+    whole, cut = Bench(rules), Bench(rules)
+    for bench in (whole, cut):
+        bench.feed(book.records[: -len(ticks)])
+        bench.outputs.clear()
+    whole.feed(ticks)
+
+    blobs_of_portions = []
+    for portion in cut.scorer.portions(ticks, cut.models, debtors_max=1):
+        cut.outputs += portion.outputs
+        blobs_of_portions.append(len(portion.blobs))
+        cut.store.blobs.update(portion.blobs)
+    assert cut.outputs == whole.outputs
+    assert cut.blobs() == whole.blobs()
+    assert max(blobs_of_portions) <= score_batch.ITEMS_PER_CALL
+
+
+def test_after_a_recovery_a_tick_visits_the_open_debtors_and_forgets_the_others(play_ledger: Any) -> None:
+    book = play_ledger(seed=4, debtors=60, days=20, live_days=1, disturbed=False)
+    bench = Bench()
+    bench.feed(book.records)
+    known = len(bench.scorer.open_debtors)
+    other = bench.restarted()
+    assert len(other.scorer.open_debtors) == len(bench.store.blobs) > known
+    ticks = book.tick(DAY + timedelta(days=30))
+    expected = pure_fold(book.records, OneModel(RulesModel()), 12).outputs[-known:]
+    assert {output.id for output in other.feed(ticks)} == {output.id for output in expected}
+    assert len(other.scorer.open_debtors) == known
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=80), st.integers(1, 7))
+def test_the_slices_of_a_tick_hold_each_open_debtor_once(notes: list[tuple[int, bool]], parts: int) -> None:
+    index = OpenDebtors()
+    expected: dict[bytes, bool] = {}
+    for number, is_open in notes:
+        key = debtor_key("acme", f"D-{number}")
+        index.note(3, key, is_open)
+        expected[key] = is_open
+        slices = [index.walk(3, "acme", 12, part, parts) for part in range(parts)]
+        assert sorted(key for found in slices for key in found) == sorted(k for k, v in expected.items() if v)
+        assert all(slice_of(key, 12, parts) == part for part, found in enumerate(slices) for key in found)

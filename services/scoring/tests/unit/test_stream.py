@@ -291,7 +291,8 @@ def test_a_caller_that_is_cancelled_leaves_the_chunk_to_be_finished(line: BatchB
     async def work() -> None:
         line.line.start(line.finished)
         caller = asyncio.ensure_future(line.take([book.invoice("D-1", "INV-1", DAY)]))
-        await asyncio.sleep(0)
+        while not line.happened:
+            await asyncio.sleep(0)
         caller.cancel()
         await asyncio.wait_for(line.line.empty(), 10)
         assert caller.cancelled()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from duly_runtime.clock import SystemClock
@@ -21,6 +22,9 @@ from duly_cli.ledgers import SEED_DEFAULT, LedgerChoice
 from duly_cli.ports import BASE_DEFAULT, BASE_VARIABLE, BasePortInvalid, Ports
 from duly_cli.signals import interruptible
 from duly_cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from duly_cli.promotions import Desk
 
 EXIT_NOT_HELD, EXIT_FAULT, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -55,6 +59,7 @@ UntilOption = Annotated[
 ]
 DaysOption = Annotated[int, typer.Option("--days", min=0, max=3660, help="Play only so many days; 0 = all.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Of the simulated company and of the training.")]
+Promoted = Literal["champion", "challenger"]
 _STATE = Path(".duly")
 
 
@@ -163,11 +168,95 @@ def import_(
 def train(
     ledger: LedgerOption = "", until: UntilOption = None, seed: SeedOption = SEED_DEFAULT, state: StateOption = _STATE
 ) -> None:
-    """Train a model on a ledger, register it in the running stack's MLflow and name it champion."""
+    """Train a model on a ledger and register it in the running stack's MLflow; `duly promote` lets it score."""
     from duly_cli.with_running import attached, history_of, train_on_history
 
     stack = attached(StateFolder(state))
     train_on_history(stack, history_of(stack, _choice(ledger, until, 0, seed)), seed, Terminal())
+
+
+TenantOption = Annotated[str, typer.Option("--tenant", help="Whose models.")]
+ByOption = Annotated[str, typer.Option("--by", help="Who does it; recorded [the user of this machine].")]
+
+
+@app.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="Of model risk in the registry.")],
+    as_: Annotated[
+        Promoted, typer.Option("--as", help="A challenger is scored beside, nobody acts on it.")
+    ] = "champion",
+    effective_date: Annotated[
+        datetime | None,
+        typer.Option("--effective-date", formats=["%Y-%m-%d"], help="First business date [the next one]."),
+    ] = None,
+    force_reason: Annotated[
+        str, typer.Option("--force-reason", help="Why it is taken though its gate did not pass; recorded.")
+    ] = "",
+    tenant: TenantOption = "demo",
+    by: ByOption = "",
+    state: StateOption = _STATE,
+) -> None:
+    """Let a model version score, from a business date on. Its gate must have passed. May be repeated."""
+    role = {"champion": "CHAMPION", "challenger": "SHADOW"}[as_]
+    _desk(state, tenant, by).promote(version, role, effective_date.date() if effective_date else None, force_reason)
+
+
+@app.command()
+def rollback(
+    to: Annotated[str, typer.Option("--to", help="A version, or `rules` [the version before].")] = "",
+    challenger: Annotated[bool, typer.Option("--challenger", help="End the challenger's run instead.")] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Recorded.")] = "",
+    tenant: TenantOption = "demo",
+    by: ByOption = "",
+    state: StateOption = _STATE,
+) -> None:
+    """Let the model before score again, at once and on every date. May be repeated."""
+    desk = _desk(state, tenant, by)
+    if challenger:
+        desk.end_shadow(reason)
+    else:
+        desk.rollback(to, reason)
+
+
+@app.command()
+def models(tenant: TenantOption = "demo", state: StateOption = _STATE) -> None:
+    """The registry's versions, what the stream was told, and what scores."""
+    from duly_cli.model_list import print_models
+    from duly_cli.places import place_of
+
+    print_models(_desk(state, tenant, ""), place_of(StateFolder(state)), Terminal())
+
+
+@app.command()
+def monitor(
+    ledger: LedgerOption = "",
+    version: Annotated[str, typer.Option("--version", help="[what scores]")] = "",
+    at: Annotated[
+        datetime | None, typer.Option("--at", formats=["%Y-%m-%d"], help="By what was known before [all].")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="The report as JSON.")] = None,
+    metrics_file: Annotated[
+        Path | None, typer.Option("--metrics-file", help="Gauges for a Prometheus textfile collector.")
+    ] = None,
+    tenant: TenantOption = "demo",
+    state: StateOption = _STATE,
+) -> None:
+    """Does the model still fit? Payments against expectation, calibration, drift. Exit code 1 on an alarm."""
+    from duly_cli.monitoring import Look, look, publish
+    from duly_cli.places import place_of
+
+    what = Look(tenant, version, Path(ledger) if ledger else None, at.date() if at else None)
+    terminal = Terminal()
+    report = look(place_of(StateFolder(state)), what, terminal)
+    if not publish(report, json_file, metrics_file, SystemClock(), terminal):
+        raise typer.Exit(EXIT_NOT_HELD)
+
+
+def _desk(state: Path, tenant: str, by: str) -> Desk:
+    from duly_cli.places import place_of
+    from duly_cli.promotions import desk_of
+
+    return desk_of(place_of(StateFolder(state)), tenant, by or getpass.getuser(), SystemClock(), Terminal().plain)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from duly_cli.ledgers import LedgerChoice, read_given
 from duly_cli.playing import Prepared, make_player, prepare_ledger
 from duly_cli.ports import Ports
 from duly_cli.stack.local import DEMO_TENANT, LocalStack
-from duly_cli.stack.model import promote, trained_model
+from duly_cli.stack.model import trained_model
 from duly_cli.terminal import Terminal
 
 
@@ -35,14 +35,13 @@ def import_history(stack: LocalStack, prepared: Prepared, terminal: Terminal) ->
 
 
 def train_on_history(stack: LocalStack, prepared: Prepared, seed: int, terminal: Terminal) -> None:
-    """Fit, register, name champion; scoring takes it at its next start. Raises CommandFailed."""
+    """Fit and register; what scores stays what it is. Raises CommandFailed."""
     with terminal.steps():
         line = terminal.line(f"Train on {prepared.description}")
         model = trained_model(stack, prepared, seed, line.progress)
-        promote(stack, model)
         line.done(model.description)
     if model.registered is not None:
-        terminal.say("scoring serves it from its next start on.")
+        terminal.say(f"It scores once it is promoted: `duly promote {model.version}`; `duly models` shows its verdict.")
 
 
 def attached(state: StateFolder) -> LocalStack:

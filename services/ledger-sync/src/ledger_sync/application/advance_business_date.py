@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Callable
 
 from duly_contracts.envelope import Envelope, format_instant
@@ -12,7 +14,7 @@ from duly_runtime.auth import Principal
 from google.protobuf.message import Message
 
 from duly.ledger.v1 import events_pb2 as pb
-from ledger_sync.application.ports import CalendarStore, CalendarUnit
+from ledger_sync.application.ports import CalendarStore, CalendarUnit, TickLeft
 from ledger_sync.domain.calendar import Tick, is_new
 
 SCOPE = "ledger:write"
@@ -28,48 +30,96 @@ class TicksNotAllowed(RuntimeError):
 
 
 class Calendar:
-    """Advances business dates. `simulated`: ticks come from outside; else only from the ticker."""
+    """Advances business dates. `simulated`: ticks come from outside; else only from the ticker.
 
-    def __init__(self, unit: CalendarUnit, partitions: Callable[[], int], simulated: bool) -> None:
+    debtors_per_slice: a tick is cut so that one record moves about so many debtors: facts come through in between.
+    """
+
+    def __init__(
+        self, unit: CalendarUnit, partitions: Callable[[], int], simulated: bool, debtors_per_slice: int
+    ) -> None:
         self._unit = unit
         self._partitions = partitions
         self._simulated = simulated
+        self._debtors_per_slice = debtors_per_slice
 
     def tick(self, principal: Principal, tenant: str, tick: Tick, backfill: bool = False) -> bool:
-        """A tick from outside; False when it is not new. Raises PermissionDenied, TicksNotAllowed, TickBackwards."""
+        """A tick from outside, written whole; False when it is not new.
+
+        Raises PermissionDenied, TicksNotAllowed, TickBackwards.
+        """
         principal.require(tenant, SCOPE)
         if not self._simulated:
             raise TicksNotAllowed("time is real here: the ticker moves the business date")
         return self.advance(tenant, tick, backfill)
 
-    def advance(self, tenant: str, tick: Tick, backfill: bool = False) -> bool:
-        """Write a tick, or nothing when it is not new. Raises TickBackwards."""
+    def advance(self, tenant: str, tick: Tick, backfill: bool = False, paced: bool = False) -> bool:
+        """Write a tick, or nothing when it is not new. paced: of several slices the first record only; then `go_on`.
+
+        Raises TickBackwards.
+        """
         partitions = self._partitions()
         with self._unit() as store:
             last = store.last_tick(tenant)
             if not is_new(last, tick):
                 return False
-            store.save_tick(tenant, tick)
-            for partition in range(partitions):
-                _emit_tick(store, tenant, tick, backfill, partition)
+            if last is not None:
+                self._write(store, tenant, last, store.left(tenant), partitions, sys.maxsize)
+            slices = slices_of(store.debtors(tenant), partitions, self._debtors_per_slice)
+            left = TickLeft(slices, slices * partitions)
+            at_once = 1 if paced and slices > 1 else sys.maxsize
+            self._write(store, tenant, tick, left, partitions, at_once, backfill)
             if last is not None and tick.business_date > last.business_date:
                 _doubt_waiting(store, tenant, tick, backfill)
         return True
 
+    def go_on(self, tenant: str) -> bool:
+        """Write the next record of a paced tick; False when nothing is left of it."""
+        with self._unit() as store:
+            tick, left = store.last_tick(tenant), store.left(tenant)
+            if tick is None or not left.records:
+                return False
+            self._write(store, tenant, tick, left, self._partitions(), 1)
+        return True
 
-def _emit_tick(store: CalendarStore, tenant: str, tick: Tick, backfill: bool, partition: int) -> None:
+    @staticmethod
+    def _write(
+        store: CalendarStore,
+        tenant: str,
+        tick: Tick,
+        left: TickLeft,
+        partitions: int,
+        most: int,
+        backfill: bool = False,
+    ) -> None:
+        """Up to `most` records of a tick: the first slice into every partition, then the second."""
+        count = min(left.records, most)
+        begin = left.slices * partitions - left.records
+        for number in range(begin, begin + count):
+            _emit_tick(store, tenant, tick, backfill, number % partitions, number // partitions, left.slices)
+        store.save_tick(tenant, tick, TickLeft(left.slices, left.records - count))
+
+
+def slices_of(debtors: int, partitions: int, debtors_per_slice: int) -> int:
+    """Slices of a tick: as many as bring the debtors that one record moves to `debtors_per_slice` on average."""
+    return max(1, math.ceil(debtors / (partitions * debtors_per_slice)))
+
+
+def _emit_tick(
+    store: CalendarStore, tenant: str, tick: Tick, backfill: bool, partition: int, part: int, parts: int
+) -> None:
     message = pb.CalendarBusinessDateAdvanced(
-        business_date=tick.business_date.isoformat(), calendar_id=CALENDAR_ID, slice=0, slices=1
+        business_date=tick.business_date.isoformat(), calendar_id=CALENDAR_ID, slice=part, slices=parts
     )
     message.instant.FromDatetime(tick.instant)
-    envelope = _envelope(message, tenant, tick, backfill, tick_id(tenant, tick, partition), "")
+    envelope = _envelope(message, tenant, tick, backfill, tick_id(tenant, tick, partition, part), "")
     store.emit(message, debtor_key(tenant, ""), envelope, partition)
 
 
-def tick_id(tenant: str, tick: Tick, partition: int) -> str:
-    """Id of a tick in one partition: each partition has its own, so that no inbox takes them for one event."""
+def tick_id(tenant: str, tick: Tick, partition: int, part: int = 0) -> str:
+    """Id of a tick's record: each partition and slice has its own, so that no inbox takes them for one event."""
     date_text, instant_text = tick.business_date.isoformat(), format_instant(tick.instant)
-    return named_id("tick", tenant, CALENDAR_ID, date_text, instant_text, str(partition), "0")
+    return named_id("tick", tenant, CALENDAR_ID, date_text, instant_text, str(partition), str(part))
 
 
 def _doubt_waiting(store: CalendarStore, tenant: str, tick: Tick, backfill: bool) -> None:

@@ -98,12 +98,26 @@ class WaitingDebtor:
     code: str
 
 
+@dataclass(frozen=True, slots=True)
+class TickLeft:
+    """What is still to be written of the newest tick. slices: it has in each partition; records: in all of them."""
+
+    slices: int = 1
+    records: int = 0
+
+
 class CalendarStore(Protocol):
     """One transaction of the calendar, with the tenant's row locked."""
 
     def last_tick(self, tenant: str) -> Tick | None: ...
 
-    def save_tick(self, tenant: str, tick: Tick) -> None: ...
+    def left(self, tenant: str) -> TickLeft:
+        """Of the last tick."""
+
+    def save_tick(self, tenant: str, tick: Tick, left: TickLeft) -> None: ...
+
+    def debtors(self, tenant: str) -> int:
+        """Number of debtors in the mirror."""
 
     def doubt_waiting(self, tenant: str, limit: int) -> list[WaitingDebtor]:
         """Mark debtors with facts that still wait as degraded, and name them."""

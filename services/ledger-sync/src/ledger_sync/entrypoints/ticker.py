@@ -23,7 +23,8 @@ _HOUSEKEEPING_EVERY_SECONDS = 3600.0
 class TickerLoop:
     """Writes a tick at each tenant's local midnight, hourly in between, and missed days in order.
 
-    Replicas may run it side by side: the calendar's lock lets one through, the others find the tick done.
+    A tick of several slices takes its time: one record, a pause, the next; a later tick waits for its end. Replicas
+    may run it side by side: the calendar's lock lets one through, the others find the tick done.
     """
 
     name = "ticker"
@@ -33,12 +34,14 @@ class TickerLoop:
         calendar: Calendar,
         last_tick: Callable[[str], Tick | None],
         zones: Mapping[str, ZoneInfo],
+        slice_pause_seconds: float,
         clock: Clock,
         wake: Wake,
     ) -> None:
         self._calendar = calendar
         self._last_tick = last_tick
         self._zones = zones
+        self._slice_pause_seconds = slice_pause_seconds
         self._clock = clock
         self._wake = wake
         self._next_at = clock.monotonic()
@@ -47,21 +50,29 @@ class TickerLoop:
         if self._clock.monotonic() < self._next_at:
             self._wake.wait(wait_seconds)
             return False
-        self._next_at = self._clock.monotonic() + _TICKER_EVERY_SECONDS
-        moved = [self._advance(tenant, zone) for tenant, zone in self._zones.items()]
+        now = self._clock.monotonic()
+        under_way = [self._tried(tenant, self._calendar.go_on) for tenant in self._zones]
+        if any(under_way):
+            self._next_at = now + self._slice_pause_seconds
+            return True
+        moved = [self._tried(tenant, self._advance) for tenant in self._zones]
+        self._next_at = now if any(moved) else now + _TICKER_EVERY_SECONDS
         return any(moved)
 
     def close(self) -> None:
         """Holds nothing."""
 
-    def _advance(self, tenant: str, zone: ZoneInfo) -> bool:
-        moved = False
+    def _advance(self, tenant: str) -> bool:
+        """The next tick that is due, or the beginning of it."""
+        due = due_ticks(self._last_tick(tenant), self._clock.now(), self._zones[tenant])
+        return bool(due) and self._calendar.advance(tenant, due[0], paced=True)
+
+    def _tried(self, tenant: str, write: Callable[[str], bool]) -> bool:
         try:
-            for tick in due_ticks(self._last_tick(tenant), self._clock.now(), zone):
-                moved = self._calendar.advance(tenant, tick) or moved
+            return write(tenant)
         except (*TRANSIENT_ERRORS, SendFailed) as error:
             _log.warning("ledger_sync.tick_postponed", tenant=tenant, error=str(error))
-        return moved
+            return False
 
 
 class HousekeepingLoop:

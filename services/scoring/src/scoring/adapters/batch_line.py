@@ -116,7 +116,7 @@ class BatchLine:
         await asyncio.shield(self._stepping)
 
     async def empty(self) -> None:
-        """Wait until nothing is in flight. A tick stops between two portions and comes again."""
+        """Wait until nothing is in flight. A tick of many portions stops between two of them and comes again."""
         self._emptying = True
         try:
             if self._stepping is not None:
@@ -148,13 +148,12 @@ class BatchLine:
         began = self._handler.begin(len(chunk))
         portions = self._handler.portions(chunk)
         outcomes: list[BatchOutcome] = []
-        while not self._emptying:
-            await self._slots.acquire()
+        while not (self._emptying and len(outcomes) > 1):
             outcome = await self._handler.next(portions)
             if outcome is None:
-                self._slots.release()
                 self._sent.put_nowait(_ChunkEnd(ends, outcomes, len(chunk), began))
                 return
+            await self._slots.acquire()
             self._handler.checkpoint()
             for (partition, key), blob in outcome.blobs.items():
                 self._states.put(partition, key, blob)
@@ -174,7 +173,7 @@ class BatchLine:
 
     async def _write_states(self, outcome: BatchOutcome) -> Sequence[Ack]:
         changelog = self._table.changelog_topic_name
-        rows = {
+        rows: dict[tuple[str, int], list[Row]] = {
             (changelog, partition): [(key, blob, []) for key, blob in blobs.items()]
             for partition, blobs in self._states.store(outcome.blobs).items()
         }

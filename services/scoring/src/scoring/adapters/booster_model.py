@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from duly_risk.features import schema_sha256
-from duly_risk.model import FeatureFrame, Hazards, ModelInfo, Role, Rows
+from duly_risk.features import curves_by_rows, schema_sha256
+from duly_risk.model import CurveDays, FeatureFrame, Hazards, ModelInfo, Role, Rows
 
 BOOSTER_FILE = "model.ubj"
 GOLDEN_FILE = "golden.npz"
@@ -39,14 +39,18 @@ class BoosterModel:
         self._booster = booster
         self.info = info
 
+    def curves(self, static: Rows, days: CurveDays) -> Hazards:
+        """Thread-safe."""
+        return curves_by_rows(self.predict, static, days)
+
     def predict(self, rows: Rows) -> Hazards:
         """rows: (n, features) float32. Returns (n,) float32 in [0, 1]. Thread-safe."""
         hazards: Hazards = self._booster.inplace_predict(rows, validate_features=False)
         return hazards
 
 
-def load_model(folder: Path, version: str) -> BoosterModel:
-    """The model in a folder, after all checks. Raises ModelRefused."""
+def load_model(folder: Path, version: str, role: Role = Role.CHAMPION) -> BoosterModel:
+    """The model in a folder, after all checks. role: what its scores will say. Raises ModelRefused."""
     try:
         schema = str(json.loads((folder / SCHEMA_FILE).read_text("utf-8"))["schema_sha256"])
         with np.load(folder / GOLDEN_FILE, allow_pickle=False) as golden:
@@ -60,7 +64,7 @@ def load_model(folder: Path, version: str) -> BoosterModel:
         frame = FeatureFrame.from_json(booster.attr("duly_frame") or "{}")
     except ValueError as error:
         raise ModelRefused(f"version {version}: {error}") from error
-    model = BoosterModel(booster, ModelInfo("risk", version, Role.CHAMPION, schema, frame))
+    model = BoosterModel(booster, ModelInfo("risk", version, role, schema, frame))
     hazards = model.predict(np.ascontiguousarray(rows, dtype=np.float32))
     if hazards.shape != expected.shape or not np.allclose(hazards, expected, rtol=0.0, atol=_GOLDEN_TOLERANCE):
         raise ModelRefused(f"version {version} does not answer its golden rows with its golden hazards")

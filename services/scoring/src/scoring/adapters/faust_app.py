@@ -19,6 +19,7 @@ from faust.sensors.monitor import Monitor
 from scoring.adapters.faust_consumer import SourceConsumer, Transport
 from scoring.adapters.faust_recovery import Tables
 from scoring.adapters.guards import EXIT_UNTRUSTED, end_process
+from scoring.adapters.local_state import state_folder
 from scoring.adapters.table_store import ROCKSDB_OPTIONS, Blobs, blobs_of
 
 KNOWN_FAUST = "0.15.3"
@@ -142,7 +143,7 @@ def make_app(
         app_id(app_version),
         broker=[f"kafka://{server}" for server in bootstrap_servers.split(",")],
         autodiscover=False,
-        datadir=str(data_dir),
+        datadir=str(state_folder(data_dir, app_id(app_version))),
         store=f"{store}://",
         Table=AckedTable,
         TableManager=Tables,

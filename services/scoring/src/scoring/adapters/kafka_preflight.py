@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import kafka
 from duly_contracts.topics import dlq_of
@@ -10,8 +10,6 @@ from kafka.errors import KafkaError
 
 LEDGER = "ledger-events"
 SCORES = "risk-scores"
-MODEL_CONTROL = "model-control"
-_READ_WAIT_MS = 500
 
 
 class NotReadyToStart(RuntimeError):
@@ -46,24 +44,10 @@ class Preflight:
             )
         return counts[LEDGER]
 
-    def read_compacted(self, topic: str) -> Mapping[bytes, tuple[Sequence[tuple[str, bytes]], bytes]]:
-        """Newest (headers, value) per key of a topic, from its beginning to its end. An absent topic is empty."""
+    def ends(self, topic: str) -> Mapping[int, int]:
+        """Next offset of each partition."""
         tps = [kafka.TopicPartition(topic, p) for p in self._reader.partitions_for_topic(topic) or ()]
-        newest: dict[bytes, tuple[Sequence[tuple[str, bytes]], bytes]] = {}
-        if not tps:
-            return newest
-        ends = self._reader.end_offsets(tps)
-        self._reader.assign(tps)
-        self._reader.seek_to_beginning(*tps)
-        while any(self._reader.position(tp) < ends[tp] for tp in tps):
-            for records in self._reader.poll(timeout_ms=_READ_WAIT_MS).values():
-                for record in records:
-                    if record.value is None:
-                        newest.pop(record.key, None)
-                    else:
-                        newest.pop(record.key, None)  # keeps the order of the newest records
-                        newest[record.key] = (record.headers or (), record.value)
-        return newest
+        return {tp.partition: end for tp, end in self._reader.end_offsets(tps).items()}
 
     def close(self) -> None:
         self._reader.close()

@@ -1,32 +1,21 @@
-"""Where the champion comes from: MLflow's registry over its REST API, with a copy in the data folder.
+"""MLflow's registry over its REST API: the files of a version.
 
 The `mlflow` package is not used: its import alone takes three seconds, and four GET requests are all that is needed.
+Aliases are not read: they tell people what serves, `model-control` alone tells the stream.
 """
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from duly_risk.fallback import RulesModel
-from duly_risk.model import HazardModel
-from duly_runtime.logging import get_logger
-from duly_runtime.metrics import MODEL_INFO, Metrics
+from scoring.adapters.booster_model import FILES
 
-from scoring.adapters.booster_model import BOOSTER_FILE, FILES, ModelRefused, load_model
-from scoring.adapters.model_control import Promotion
-
-_log = get_logger(__name__)
-MODEL_NAME = "risk"
-ALIAS = "champion"
 _TIMEOUT_SECONDS = 10.0
 _FILE_BYTES_MAX = 256 * 1024 * 1024
-_LAST = "champion.json"
 
 
 class RegistryUnavailable(RuntimeError):
@@ -40,11 +29,6 @@ class MlflowRegistry:
 
     def __init__(self, tracking_uri: str) -> None:
         self._url = urlsplit(tracking_uri)
-
-    def version_of_alias(self, name: str, alias: str) -> str:
-        """Raises RegistryUnavailable."""
-        query = urlencode({"name": name, "alias": alias})
-        return str(self._json(f"/api/2.0/mlflow/registered-models/alias?{query}")["model_version"]["version"])
 
     def download(self, name: str, version: str, folder: Path) -> None:
         """The model's files into `folder`, wherever they lie below its artifact root. Raises RegistryUnavailable."""
@@ -93,74 +77,3 @@ class MlflowRegistry:
         if response.status != http.HTTPStatus.OK or len(body) > _FILE_BYTES_MAX:
             raise RegistryUnavailable(f"{self._url.netloc} answered {response.status} to {path.split('?')[0]}")
         return body
-
-
-class RegisteredModels:
-    """The model that serves: what `model-control` names, else the alias; else the copy of last time; else the rules."""
-
-    def __init__(
-        self, registry: MlflowRegistry | None, promotion: Promotion | None, cache_dir: Path, metrics: Metrics
-    ) -> None:
-        self._registry = registry
-        self._promotion = promotion
-        self._cache_dir = cache_dir
-        self._metrics = metrics
-        self._current: HazardModel | None = None
-
-    def current(self) -> HazardModel:
-        """Loaded on the first call, the same handle ever after: a batch never sees two models. One thread calls it."""
-        if self._current is None:
-            self._current = self._load()
-            info = self._current.info
-            self._metrics.set(MODEL_INFO, 1, version=info.version, role=info.role.value)
-            _log.info("scoring.model_serving", model=info.name, version=info.version, role=info.role.value)
-        return self._current
-
-    @property
-    def serving(self) -> str:
-        """Name, version and role of the loaded model; empty before."""
-        if self._current is None:
-            return ""
-        info = self._current.info
-        return f"{info.name} {info.version} {info.role.value}"
-
-    def _load(self) -> HazardModel:
-        for find in (self._from_registry, self._from_last_time):
-            try:
-                model = find()
-            except (RegistryUnavailable, ModelRefused, OSError) as error:
-                _log.error("scoring.model_unavailable", source=find.__name__.removeprefix("_from_"), error=str(error))
-            else:
-                if model is not None:
-                    return model
-        return RulesModel()
-
-    def _from_registry(self) -> HazardModel | None:
-        if self._registry is None:
-            return None
-        version = self._promotion.version if self._promotion else self._registry.version_of_alias(MODEL_NAME, ALIAS)
-        folder = self._cache_dir / f"v{version}"
-        if not all((folder / file).is_file() for file in FILES):
-            # Complete or absent: a folder that a kill left half full must not be taken for a model.
-            partial = self._cache_dir / f"v{version}.part"
-            shutil.rmtree(partial, ignore_errors=True)
-            self._registry.download(MODEL_NAME, version, partial)
-            shutil.rmtree(folder, ignore_errors=True)
-            partial.replace(folder)
-        model = self._checked(folder, version)
-        (self._cache_dir / _LAST).write_text(json.dumps({"version": version}), "utf-8")
-        return model
-
-    def _from_last_time(self) -> HazardModel | None:
-        last = self._cache_dir / _LAST
-        if not last.is_file():
-            return None
-        version = str(json.loads(last.read_text("utf-8"))["version"])
-        return self._checked(self._cache_dir / f"v{version}", version)
-
-    def _checked(self, folder: Path, version: str) -> HazardModel:
-        if self._promotion and self._promotion.version == version and self._promotion.artifact_sha256:
-            found = hashlib.sha256((folder / BOOSTER_FILE).read_bytes()).hexdigest()
-            if found != self._promotion.artifact_sha256:
-                raise ModelRefused(f"version {version}: the Booster is not the promoted one")
-        return load_model(folder, version)

@@ -14,6 +14,9 @@ from faust.stores.memory import Store as MemoryStore
 # Of one partition; Faust's defaults are 2 GiB of cache and 3 write buffers of 64 MB each, per partition.
 ROCKSDB_OPTIONS = {"block_cache_size": 32 << 20, "write_buffer_size": 8 << 20, "max_write_buffer_number": 2}
 
+# A file beside the tables: the next start throws them away.
+DAMAGED = "damaged"
+
 
 class StoreDamaged(RuntimeError):
     """The local copy of the state cannot be read or written. It is a cache: the next start makes it anew."""
@@ -78,7 +81,7 @@ class RocksBlobs:
         try:
             blob: bytes | None = self._store._db_for_partition(partition).get(key)
         except Exception as error:  # rocksdict raises nothing narrower
-            raise StoreDamaged(f"partition {partition}: {error}") from error
+            raise self._damaged(partition, error) from error
         return blob
 
     def put(self, partition: int, blobs: Mapping[bytes, bytes], changelog_offset: int | None = None) -> None:
@@ -90,7 +93,11 @@ class RocksBlobs:
         try:
             self._store._db_for_partition(partition).write(batch)
         except Exception as error:  # rocksdict raises nothing narrower
-            raise StoreDamaged(f"partition {partition}: {error}") from error
+            raise self._damaged(partition, error) from error
+
+    def _damaged(self, partition: int, error: Exception) -> StoreDamaged:
+        (self._store.path / DAMAGED).touch()
+        return StoreDamaged(f"local state of partition {partition}: {error}; the next start recovers the changelog")
 
     def persist_offset(self, partition: int, changelog_offset: int) -> None:
         self.put(partition, {}, changelog_offset)

@@ -9,10 +9,11 @@ from duly_contracts.envelope import Envelope
 from duly_contracts.events import encode, event_of
 from duly_contracts.ids import derived_id, named_id
 from duly_contracts.topics import dlq_of
-from duly_risk.codec import encode_score
 from duly_risk.days import date_of
 from duly_risk.facts import RiskEvent
+from duly_risk.model import ModelInfo
 from duly_risk.score import ScoreUpdated
+from duly_risk.score_codec import encode_score
 from duly_risk.state import DebtorState
 from duly_runtime.dlq import dead_letter_headers
 from google.protobuf.message import Message
@@ -46,9 +47,15 @@ def score_id_of(key: bytes, event: RiskEvent) -> str:
     return derived_id(event.event_id, SCORE_UPDATED.type, key)
 
 
+def shadow_id_of(key: bytes, event: RiskEvent, challenger: ModelInfo) -> str:
+    """A challenger's score of the same cause is another event, and another challenger's yet another one."""
+    return derived_id(event.event_id, f"{SCORE_UPDATED.type}/shadow/{challenger.version}", key)
+
+
 def score_output(cause: Usable, key: bytes, score: ScoreUpdated) -> Output:
     """`risk.score_updated`."""
-    envelope = _envelope(cause.envelope, SCORE_UPDATED.type, key, score.debtor_id, date_of(score.business_day))
+    business_date = date_of(score.business_day)
+    envelope = _envelope(cause.envelope, SCORE_UPDATED.type, score.score_id, score.debtor_id, business_date)
     return Output(score.score_id, TOPIC, key, encode_score(score), tuple(envelope.to_headers()))
 
 
@@ -77,13 +84,15 @@ def dead_letter_output(poison: Poison) -> Output:
 
 
 def _event(cause: Envelope, key: bytes, debtor_id: str, state: DebtorState, message: Message) -> Output:
-    envelope = _envelope(cause, event_of(message).type, key, debtor_id, _day_of(state))
+    event_type = event_of(message).type
+    event_id = derived_id(cause.id, event_type, key)
+    envelope = _envelope(cause, event_type, event_id, debtor_id, _day_of(state))
     return Output(envelope.id, TOPIC, key, encode(message), tuple(envelope.to_headers()))
 
 
-def _envelope(cause: Envelope, event_type: str, key: bytes, debtor_id: str, business_date: date) -> Envelope:
+def _envelope(cause: Envelope, event_type: str, event_id: str, debtor_id: str, business_date: date) -> Envelope:
     return Envelope(
-        id=derived_id(cause.id, event_type, key),
+        id=event_id,
         type=event_type,
         source=SERVICE,
         subject=debtor_id,

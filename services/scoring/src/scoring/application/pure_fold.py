@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-import numpy as np
 from duly_contracts.keys import slice_of, split_key
+from duly_risk.batch import Item, outlooks_by
 from duly_risk.codec import encode_state
 from duly_risk.facts import RiskEvent
-from duly_risk.model import HazardModel
-from duly_risk.state import DebtorState
-from duly_risk.step import conclude, degrade, fold, has_open_invoices, plan_rows
+from duly_risk.plan import plan_of
+from duly_risk.state import DebtorState, replaced
+from duly_risk.step import conclude, degrade, fold, has_open_invoices
 from duly_runtime.log import Record
 
 from scoring.application.decode_record import Poison, Usable, decode_record
@@ -26,7 +26,9 @@ from scoring.application.outputs import (
     score_id_of,
     score_output,
 )
+from scoring.application.ports import Models
 from scoring.application.score_batch import is_news
+from scoring.application.shadow import shadow_score
 
 
 @dataclass(slots=True)
@@ -41,7 +43,7 @@ class Folded:
         return {key: encode_state(state) for key, state in self.states.items()}
 
 
-def pure_fold(records: Iterable[Record], model: HazardModel, partitions: int) -> Folded:
+def pure_fold(records: Iterable[Record], models: Models, partitions: int) -> Folded:
     """Fold a whole log. records: offset order within each partition; partitions: number of the topic's partitions."""
     folded = Folded()
     for record in records:
@@ -50,9 +52,9 @@ def pure_fold(records: Iterable[Record], model: HazardModel, partitions: int) ->
             _put_aside(folded, decoded)
         elif decoded.event.is_tick:
             for key in _visited(folded, decoded, partitions):
-                _step(folded, decoded, key, split_key(key)[1], model)
+                _step(folded, decoded, key, split_key(key)[1], models)
         else:
-            _step(folded, decoded, record.key, decoded.debtor_id, model)
+            _step(folded, decoded, record.key, decoded.debtor_id, models)
     return folded
 
 
@@ -70,20 +72,33 @@ def _visited(folded: Folded, tick: Usable, partitions: int) -> list[bytes]:
     return sorted(key for key, state in folded.states.items() if moves(key, state))
 
 
-def _step(folded: Folded, cause: Usable, key: bytes, debtor_id: str, model: HazardModel) -> None:
+def _step(folded: Folded, cause: Usable, key: bytes, debtor_id: str, models: Models) -> None:
     event: RiskEvent = cause.event
     step = fold(folded.states.get(key, DebtorState()), event, cause.position)
     state = step.state
     if step.restored:
         folded.outputs.append(restored_output(cause, key, debtor_id, state))
     if step.rescore:
-        rows = plan_rows(state, model.info.frame)
-        hazards = model.predict(rows.matrix) if len(rows.matrix) else np.empty(0, dtype=np.float32)
+        plan, tenant = plan_of(state), split_key(key)[0]
+        model, challenger = models.serving(tenant, plan.as_of_day), models.shadow(tenant, plan.as_of_day)
+        [outlook] = outlooks_by([plan], [model])
         score_id = score_id_of(key, event)
-        state, score = conclude(
-            state, rows, hazards, model.info, score_id=score_id, debtor_id=debtor_id, on_tick=event.is_tick
+        standing, score = conclude(
+            state.standing,
+            plan,
+            outlook,
+            model.info,
+            ledger_version=cause.position.offset,
+            score_id=score_id,
+            debtor_id=debtor_id,
+            on_tick=event.is_tick,
         )
+        state = replaced(state, standing=standing)
         folded.outputs.append(score_output(cause, key, score))
+        if challenger is not None:
+            item = Item(key, debtor_id, event, cause.position)
+            shadow = shadow_score(item, plan, outlooks_by([plan], [challenger])[0], challenger)
+            folded.outputs.append(score_output(cause, key, shadow))
     folded.states[key] = state
 
 

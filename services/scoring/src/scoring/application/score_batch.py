@@ -1,4 +1,4 @@
-"""The scoring step over a batch of records: fold in offset order, one model call for many debtors, blobs and outputs.
+"""The scoring step over a batch of records: fold in offset order, one call per model, blobs and outputs.
 
 Pure but for reading the store; nothing in it depends on where a batch begins or ends, so a replay gives equal bytes.
 """
@@ -11,11 +11,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
+from duly_contracts.keys import split_key
 from duly_risk.batch import BatchResult, Item, apply_batch
 from duly_risk.codec import decode_state, encode_state
-from duly_risk.model import HazardModel
+from duly_risk.features import features_of
+from duly_risk.plan import plan_of
 from duly_risk.state import DebtorState
-from duly_risk.step import degrade, fold, has_open_invoices, plan_rows
+from duly_risk.step import degrade, fold, has_open_invoices
 from duly_runtime.log import Record
 from duly_runtime.poison_meter import PoisonMeter
 
@@ -28,7 +30,8 @@ from scoring.application.outputs import (
     score_id_of,
     score_output,
 )
-from scoring.application.ports import StateStore
+from scoring.application.ports import Models, StateStore
+from scoring.application.shadow import Shadows, shadow_scores
 from scoring.domain.open_debtors import OpenDebtors
 
 BLOB_BYTES_MAX = 512 * 1024
@@ -45,7 +48,8 @@ FOLD_FAULTS = (ValueError, ArithmeticError, LookupError, TypeError)
 class BatchOutcome:
     """outputs: to be sent first, in order. blobs: then written, each once, by (partition, key); same bytes on a replay.
 
-    facts, scores, replays, poison: how many there were.
+    facts, scores, replays, poison: how many there were. scores: without those of challengers, of which `shadow_faults`
+    says why some are missing.
     """
 
     outputs: list[Output] = field(default_factory=list)
@@ -54,6 +58,7 @@ class BatchOutcome:
     scores: int = 0
     replays: int = 0
     poison: list[Poison] = field(default_factory=list)
+    shadow_faults: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +100,13 @@ class Scorer:
             self.open_debtors.note(partition, key, True)
         return debtors
 
-    def score(self, records: Sequence[Record], model: HazardModel) -> BatchOutcome:
+    def score(self, records: Sequence[Record], models: Models) -> BatchOutcome:
         """Records of any partitions, in offset order within each. Raises what makes the process untrustworthy."""
-        (outcome,) = self.portions(records, model, debtors_max=sys.maxsize)
+        (outcome,) = self.portions(records, models, debtors_max=sys.maxsize)
         return outcome
 
     def portions(
-        self, records: Sequence[Record], model: HazardModel, debtors_max: int = PORTION_DEBTORS
+        self, records: Sequence[Record], models: Models, debtors_max: int = PORTION_DEBTORS
     ) -> Iterator[BatchOutcome]:
         """The same in outcomes of few debtors each, so that a tick over many does not hold everything up.
 
@@ -120,7 +125,7 @@ class Scorer:
                     del queues[partition]
             works = chain.from_iterable(runs)
             while some := list(islice(works, ITEMS_PER_CALL)):
-                self._apply(some, model, outcome)
+                self._apply(some, models, outcome)
                 if len(outcome.blobs) >= debtors_max:
                     self._states.keep(outcome.blobs)
                     yield outcome
@@ -160,43 +165,47 @@ class Scorer:
             elif is_news(state, tick):
                 yield Work(Item(key, key.decode().partition("|")[2], tick.event, tick.position), tick)
 
-    def _apply(self, works: Sequence[Work], model: HazardModel, outcome: BatchOutcome) -> None:
+    def _apply(self, works: Sequence[Work], models: Models, outcome: BatchOutcome) -> None:
         """All together; if a debtor's data do not bear it, one by one, and the culprit is put aside."""
         try:
-            self._accept(works, self._run(works, model), outcome)
+            self._accept(works, self._run(works, models), models, outcome)
         except FOLD_FAULTS:
             for work in works:
-                self._apply_alone(work, model, outcome)
+                self._apply_alone(work, models, outcome)
 
-    def _run(self, works: Sequence[Work], model: HazardModel) -> BatchResult:
+    def _run(self, works: Sequence[Work], models: Models) -> BatchResult:
         states = {work.item.key: self._states.load(work.item.position.partition, work.item.key) for work in works}
-        return apply_batch(states, [work.item for work in works], model, score_id_of)
+        items = [work.item for work in works]
+        return apply_batch(states, items, lambda key, day: models.serving(split_key(key)[0], day), score_id_of)
 
-    def _apply_alone(self, work: Work, model: HazardModel, outcome: BatchOutcome) -> None:
+    def _apply_alone(self, work: Work, models: Models, outcome: BatchOutcome) -> None:
         item, cause = work.item, work.cause
         try:
             step = fold(self._states.load(item.position.partition, item.key), item.event, item.position)
             if step.rescore:
-                plan_rows(step.state, model.info.frame)
+                plan = plan_of(step.state)
+                serving = models.serving(split_key(item.key)[0], plan.as_of_day)
+                features_of(plan.measures, serving.info.frame)
         except FOLD_FAULTS as error:
             reason, detail = getattr(error, "code", "fold_failed"), f"{type(error).__name__}: {error}"
             self._put_aside(poison(cause.record, cause.envelope, reason, detail, item.debtor_id), outcome)
             return
         # The model's own faults are not the event's: they leave this method and end the process.
-        result = self._run([work], model)
+        result = self._run([work], models)
         try:
-            self._accept([work], result, outcome)
+            self._accept([work], result, models, outcome)
         except Oversize as error:
             self._put_aside(poison(cause.record, cause.envelope, error.code, str(error), item.debtor_id), outcome)
 
-    def _accept(self, works: Sequence[Work], result: BatchResult, outcome: BatchOutcome) -> None:
+    def _accept(self, works: Sequence[Work], result: BatchResult, models: Models, outcome: BatchOutcome) -> None:
         """Take over states and outputs. Raises Oversize before anything was taken."""
         blobs = {}
         for work in works:
             partition, key = work.item.position.partition, work.item.key
             if (partition, key) not in blobs:
                 blobs[partition, key] = self._encode(partition, key, result.states[key])
-        outputs = _outputs(works, result)
+        shadows = shadow_scores([work.item for work in works], result, models)
+        outputs = _outputs(works, result, shadows)
         for output in outputs:
             if output.size > RECORD_BYTES_MAX:
                 raise Oversize(f"{output.topic} record of {output.size} bytes")
@@ -204,6 +213,7 @@ class Scorer:
             self._put(partition, key, result.states[key], blob, outcome)
         outcome.outputs += outputs
         outcome.scores += len(result.scores)
+        outcome.shadow_faults += shadows.faults
         outcome.facts += sum(folded.changed for folded in result.folded)
 
     def _encode(self, partition: int, key: bytes, state: DebtorState) -> bytes:
@@ -243,7 +253,7 @@ def is_news(state: DebtorState, tick: Usable) -> bool:
     return replay or waits or state.tick_day < tick.event.body.day  # type: ignore[union-attr]  # a tick's body is a Tick
 
 
-def _outputs(works: Sequence[Work], result: BatchResult) -> list[Output]:
+def _outputs(works: Sequence[Work], result: BatchResult, shadows: Shadows) -> list[Output]:
     scores = dict(result.scores)
     outputs = []
     for index, work in enumerate(works):
@@ -252,6 +262,12 @@ def _outputs(works: Sequence[Work], result: BatchResult) -> list[Output]:
             outputs.append(restored_output(work.cause, key, work.item.debtor_id, result.folded[index].state))
         if index in scores:
             outputs.append(score_output(work.cause, key, scores[index]))
+        if index in shadows.scores:
+            shadow = score_output(work.cause, key, shadows.scores[index])
+            if shadow.size <= RECORD_BYTES_MAX:
+                outputs.append(shadow)
+            else:
+                shadows.faults.append(f"version {shadows.scores[index].model_version}: {shadow.size} bytes")
     return outputs
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from duly_risk.model import HazardModel
 from duly_runtime.log import EventLog, TopicPartition
 
 from scoring.adapters.kafka_preflight import LEDGER
-from scoring.application.ports import MemoryStates
+from scoring.application.ports import MemoryStates, Models
 from scoring.application.score_batch import Scorer
 from scoring.entrypoints.positions import Positions
 
@@ -20,10 +19,10 @@ class MemoryStream:
 
     name = "stream"
 
-    def __init__(self, log: EventLog, model: HazardModel, batch_records: int = 128) -> None:
+    def __init__(self, log: EventLog, models: Models, batch_records: int = 128) -> None:
         self._producer = log.producer("scoring")
         self._consumer = log.consumer("scoring", [LEDGER], lambda _: None)
-        self._model = model
+        self._models = models
         self._batch_records = batch_records
         self.states = MemoryStates()
         self.positions = Positions()
@@ -35,7 +34,7 @@ class MemoryStream:
         records = [record for batch in batches.values() for record in batch]
         if not records:
             return False
-        outcome = self._scorer.score(records, self._model)
+        outcome = self._scorer.score(records, self._models)
         pending = [self._producer.send(o.topic, o.key, o.value, o.headers) for o in outcome.outputs]
         for sent in pending:
             sent.result(_SEND_TIMEOUT_SECONDS)

@@ -1,21 +1,22 @@
-"""The step of the real worker: the scorer with the model that serves."""
+"""The step of the real worker: the scorer with the models that serve."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from duly_risk.model import HazardModel
 from duly_runtime.log import Record
 
-from scoring.application.ports import StateStore
+from scoring.application.ports import Models, StateStore
 from scoring.application.score_batch import BatchOutcome, Scorer
 
 
 class ModelSource(Protocol):
-    """Where the serving model comes from. The first call may take seconds and runs on the step thread."""
+    """Where the models come from."""
 
-    def current(self) -> HazardModel: ...
+    def current(self) -> Models:
+        """The choice of models for one batch, asked for once per batch: a swap happens between two."""
+        ...
 
 
 class ScoringStep:
@@ -29,6 +30,4 @@ class ScoringStep:
         yield from self._scorer.portions(records, self._models.current())
 
     def recovered(self, states: StateStore) -> int:
-        debtors = self._scorer.rebuild(states.places())
-        self._models.current()
-        return debtors
+        return self._scorer.rebuild(states.places())

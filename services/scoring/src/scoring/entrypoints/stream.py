@@ -15,6 +15,7 @@ from duly_runtime.log import Record
 from duly_runtime.logging import get_logger
 from duly_runtime.metrics import (
     DLQ_RECORDS,
+    SHADOW_FAILURES,
     STATE_BLOB_BYTES,
     STATE_DEBTORS,
     STREAM_BATCH,
@@ -102,6 +103,10 @@ class Stream:
         self._metrics.count(STREAM_EVENTS, records - len(poison), topic=topic, outcome="handled")
         for outcome in outcomes:
             self._metrics.observe(STATE_BLOB_BYTES, max(map(len, outcome.blobs.values()), default=0))
+            if outcome.shadow_faults:
+                faults = outcome.shadow_faults
+                self._metrics.count(SHADOW_FAILURES, len(faults))
+                _log.warning("scoring.shadow_failed", scores=len(faults), first=faults[0])
         for record in poison:
             at = record.position
             self._metrics.count(DLQ_RECORDS, topic=topic, reason=record.reason)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from duly_risk.fallback import RulesModel
 from duly_testing.eventually import eventually
+from scoring.application.ports import OneModel
 
 from scoring_chaos.broker import Broker
 from scoring_chaos.checker import Verdict, check
@@ -49,7 +50,7 @@ def run_seed(seed: int, broker: Broker, folder: Path, kind: Kind) -> Run:
     finally:
         if not worker.ended():
             worker.kill()
-    run.verdict = check(broker, book, RulesModel())
+    run.verdict = check(broker, book, OneModel(RulesModel()))
     return run
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from duly_contracts.keys import partition_of
-from duly_risk.model import HazardModel
 from duly_runtime.log import Record
 from scoring.application.outputs import Output
+from scoring.application.ports import Models
 from scoring.application.pure_fold import Folded, pure_fold
 
 from duly.risk.v1 import state_pb2
@@ -27,14 +27,12 @@ class Verdict:
     repeated: int
 
 
-def check(broker: Broker, book: Ledger, model: HazardModel) -> Verdict:
+def check(broker: Broker, book: Ledger, model: Models) -> Verdict:
     """Compare all that the worker wrote with the pure fold of the whole log."""
     return compare(book, model, broker.read, broker.committed(book.partitions))
 
 
-def compare(
-    book: Ledger, model: HazardModel, read: Callable[[str], list[Record]], committed: Mapping[int, int]
-) -> Verdict:
+def compare(book: Ledger, model: Models, read: Callable[[str], list[Record]], committed: Mapping[int, int]) -> Verdict:
     """read: everything in a topic, partition by partition."""
     expected = pure_fold(book.records, model, book.partitions)
     scores, letters = read(SCORES), read(DLQ)

@@ -17,7 +17,6 @@ from typing import Any
 
 import faust.streams
 from duly_contracts.keys import partition_of
-from duly_risk.model import HazardModel
 from duly_runtime.log import Record
 from duly_runtime.metrics import Metrics
 from duly_testing.clock import FakeClock
@@ -27,6 +26,7 @@ from scoring.adapters.batch_shell import chunks_of
 from scoring.adapters.faust_app import AckedTable, applied_offset
 from scoring.adapters.guards import ZombieGuard
 from scoring.adapters.table_store import MemoryBlobs
+from scoring.application.ports import Models
 from scoring.application.score_batch import Scorer
 from scoring.entrypoints import stream as stream_module
 from scoring.entrypoints.positions import Positions
@@ -45,8 +45,12 @@ class Died(BaseException):
 
 @dataclass(slots=True)
 class Disk:
-    """What outlives the process. records: by topic and partition, in the order the broker took them."""
+    """What outlives the process. records: by topic and partition, in the order the broker took them.
 
+    local: the store of a worker that keeps one, which may be ahead of the changelog; None = it begins empty.
+    """
+
+    local: SimpleNamespace | None = None
     records: dict[tuple[str, int], list[Record]] = field(default_factory=lambda: defaultdict(list))
     committed: dict[int, int] = field(default_factory=dict)
 
@@ -172,7 +176,7 @@ class SimTable:
     def __init__(self, producer: SimProducer, disk: Disk) -> None:
         self._producer = producer
         self._unacked: list[Any] = []
-        self.blobs = MemoryBlobs(SimpleNamespace(data={}, _key_partition={}))
+        self.blobs = MemoryBlobs(disk.local or _empty_store())
         for (topic, partition), records in disk.records.items():
             if topic == CHANGELOG:
                 AckedTable.apply_records(self, partition, records)  # type: ignore[arg-type]
@@ -192,6 +196,10 @@ class SimTable:
         await (await self._producer.send_rows([(key, blob, [])], CHANGELOG, partition))
 
 
+def _empty_store() -> SimpleNamespace:
+    return SimpleNamespace(data={}, _key_partition={})
+
+
 class Inline(Executor):
     """The step thread, without a thread: a run is the same for the same seed."""
 
@@ -207,7 +215,7 @@ class Inline(Executor):
 class Life:
     """One process over the disk, from the committed offsets on, until all is applied or it dies."""
 
-    def __init__(self, shell: str, book: Ledger, disk: Disk, fate: Fate, model: HazardModel) -> None:
+    def __init__(self, shell: str, book: Ledger, disk: Disk, fate: Fate, model: Models) -> None:
         self._shell = shell
         self._book = book
         self._disk = disk
@@ -341,7 +349,7 @@ class _Portioned:
         self._rng = rng
         self.rebuild = scorer.rebuild
 
-    def portions(self, records: Sequence[Record], model: HazardModel) -> Iterator[Any]:
+    def portions(self, records: Sequence[Record], model: Models) -> Iterator[Any]:
         return self._scorer.portions(records, model, self._rng.choice((1, 2, 512)))
 
 
@@ -366,9 +374,10 @@ class Simulated:
     awaits: int
 
 
-def simulate(seed: int, shell: str, book: Ledger, model: HazardModel, dies_at: Sequence[int]) -> Simulated:
+def simulate(seed: int, shell: str, book: Ledger, model: Models, dies_at: Sequence[int]) -> Simulated:
     """Lives that die at the given awaits, with a refused send now and then, and one that comes to the end."""
-    rng, disk = random.Random(seed), Disk()
+    rng = random.Random(seed)
+    disk = Disk(local=rng.choice((None, _empty_store())))
     real, lives = stream_module.end_process, 0
     try:
         for at in (*dies_at, 0):

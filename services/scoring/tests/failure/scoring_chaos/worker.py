@@ -106,6 +106,11 @@ class Worker:
         assert self._process is not None
         return self._process.wait(seconds)
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def ended(self) -> bool:
         return self._process is None or self._process.poll() is not None
 

@@ -65,7 +65,7 @@ class Startup:
         return (
             Step("ledger", "Prepare the ledger", self._ledger, ("check",)),
             Step("model", "Train the model, or take the one trained before", self._model, ("ledger", "mlflow")),
-            Step("promote", "Name the champion", self._promote, ("model", "topics")),
+            Step("promote", "Promote the model", self._promote, ("model", "topics")),
         )
 
     def _check(self, line: Line) -> str:
@@ -127,8 +127,7 @@ class Startup:
 
     def _promote(self, line: Line) -> str:
         assert self.model is not None  # made by the step before
-        promote(self.stack, self.model)
-        return f"version {self.model.version}"
+        return promote(self.stack, self.model)
 
     def _service(self, name: str) -> Callable[[Line], str]:
         service = next(service for service in SERVICES if service.name == name)

@@ -93,6 +93,8 @@ class InvoiceScore(_message.Message):
     PAY_DATE_P10_FIELD_NUMBER: _builtins.int
     PAY_DATE_P50_FIELD_NUMBER: _builtins.int
     PAY_DATE_P90_FIELD_NUMBER: _builtins.int
+    P_UNPAID_5_FIELD_NUMBER: _builtins.int
+    EXPECTED_DAYS_FIELD_NUMBER: _builtins.int
     invoice_id: _builtins.str
     p_unpaid_1: _builtins.float
     """P(delay >= k days), 0..1."""
@@ -103,6 +105,9 @@ class InvoiceScore(_message.Message):
     """First date by which the invoice is paid with probability 0.1 / 0.5 / 0.9; empty = beyond the horizon."""
     pay_date_p50: _builtins.str
     pay_date_p90: _builtins.str
+    p_unpaid_5: _builtins.float
+    expected_days: _builtins.float
+    """Restricted mean: expected days from the business date to payment, counted within 180 days."""
     def __init__(
         self,
         *,
@@ -114,10 +119,12 @@ class InvoiceScore(_message.Message):
         pay_date_p10: _builtins.str = ...,
         pay_date_p50: _builtins.str = ...,
         pay_date_p90: _builtins.str = ...,
+        p_unpaid_5: _builtins.float = ...,
+        expected_days: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["invoice_id", b"invoice_id", "p_unpaid_1", b"p_unpaid_1", "p_unpaid_30", b"p_unpaid_30", "p_unpaid_60", b"p_unpaid_60", "p_unpaid_90", b"p_unpaid_90", "pay_date_p10", b"pay_date_p10", "pay_date_p50", b"pay_date_p50", "pay_date_p90", b"pay_date_p90"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_days", b"expected_days", "invoice_id", b"invoice_id", "p_unpaid_1", b"p_unpaid_1", "p_unpaid_30", b"p_unpaid_30", "p_unpaid_5", b"p_unpaid_5", "p_unpaid_60", b"p_unpaid_60", "p_unpaid_90", b"p_unpaid_90", "pay_date_p10", b"pay_date_p10", "pay_date_p50", b"pay_date_p50", "pay_date_p90", b"pay_date_p90"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -218,6 +218,7 @@ class SourceState(_message.Message):
     VOIDED_FIELD_NUMBER: _builtins.int
     REVERSALS_FIELD_NUMBER: _builtins.int
     ARCHIVED_MINOR_FIELD_NUMBER: _builtins.int
+    SETTLED_MINOR_FIELD_NUMBER: _builtins.int
     source_id: _builtins.str
     credit_note: _builtins.bool
     known: _builtins.bool
@@ -227,6 +228,8 @@ class SourceState(_message.Message):
     voided: _builtins.bool
     archived_minor: _builtins.int
     """Allocated to invoices that have left the blob."""
+    settled_minor: _builtins.int
+    """Allocated to packed closed invoices."""
     @_builtins.property
     def reversals(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReversalState]: ...
     def __init__(
@@ -241,10 +244,11 @@ class SourceState(_message.Message):
         voided: _builtins.bool = ...,
         reversals: _abc.Iterable[Global___ReversalState] | None = ...,
         archived_minor: _builtins.int = ...,
+        settled_minor: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "archived_minor", b"archived_minor", "credit_note", b"credit_note", "currency", b"currency", "day", b"day", "known", b"known", "reversals", b"reversals", "source_id", b"source_id", "voided", b"voided"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "archived_minor", b"archived_minor", "credit_note", b"credit_note", "currency", b"currency", "day", b"day", "known", b"known", "reversals", b"reversals", "settled_minor", b"settled_minor", "source_id", b"source_id", "voided", b"voided"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -340,6 +344,120 @@ class ArchiveState(_message.Message):
 Global___ArchiveState: _TypeAlias = ArchiveState  # noqa: Y015
 
 @_typing.final
+class ClosedInvoice(_message.Message):
+    """A closed invoice with the payments and credit notes that it and other closed invoices have used up. A payment lies
+    beside the last of them.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INVOICE_FIELD_NUMBER: _builtins.int
+    CLOSED_DAY_FIELD_NUMBER: _builtins.int
+    SOURCES_FIELD_NUMBER: _builtins.int
+    closed_day: _builtins.int
+    @_builtins.property
+    def invoice(self) -> Global___InvoiceState: ...
+    @_builtins.property
+    def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___SourceState]: ...
+    def __init__(
+        self,
+        *,
+        invoice: Global___InvoiceState | None = ...,
+        closed_day: _builtins.int = ...,
+        sources: _abc.Iterable[Global___SourceState] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["invoice", b"invoice"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed_day", b"closed_day", "invoice", b"invoice", "sources", b"sources"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClosedInvoice: _TypeAlias = ClosedInvoice  # noqa: Y015
+
+@_typing.final
+class ClosedInvoices(_message.Message):
+    """By (closed day, issue day, invoice id), oldest first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INVOICES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def invoices(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClosedInvoice]: ...
+    def __init__(
+        self,
+        *,
+        invoices: _abc.Iterable[Global___ClosedInvoice] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["invoices", b"invoices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClosedInvoices: _TypeAlias = ClosedInvoices  # noqa: Y015
+
+@_typing.final
+class ClosedState(_message.Message):
+    """What features need of the packed closed invoices, so that these are read only when a fact names one of them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    LAST_CLOSED_DAY_FIELD_NUMBER: _builtins.int
+    LAST_ISSUE_DAY_FIELD_NUMBER: _builtins.int
+    LAST_INVOICE_ID_FIELD_NUMBER: _builtins.int
+    DELAYS_FIELD_NUMBER: _builtins.int
+    INVOICES_FIELD_NUMBER: _builtins.int
+    DAYS_TO_PAY_SUM_FIELD_NUMBER: _builtins.int
+    FIRST_ISSUED_DAY_FIELD_NUMBER: _builtins.int
+    LAST_ISSUED_DAY_FIELD_NUMBER: _builtins.int
+    LAST_PAID_DAY_FIELD_NUMBER: _builtins.int
+    BILLED_FIELD_NUMBER: _builtins.int
+    NAMED_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    last_closed_day: _builtins.int
+    """Key of the last one."""
+    last_issue_day: _builtins.int
+    last_invoice_id: _builtins.str
+    invoices: _builtins.int
+    """The others are those of ArchiveState."""
+    days_to_pay_sum: _builtins.int
+    first_issued_day: _builtins.int
+    last_issued_day: _builtins.int
+    last_paid_day: _builtins.int
+    named: _builtins.bytes
+    """4-byte digests of their ids and of the payments and credit notes that they have allocations from."""
+    @_builtins.property
+    def delays(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Paid ones, in order: paid - due in days, clipped to -60..120."""
+
+    @_builtins.property
+    def billed(self) -> _containers.RepeatedCompositeFieldContainer[Global___CurrencyTotal]: ...
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+        last_closed_day: _builtins.int = ...,
+        last_issue_day: _builtins.int = ...,
+        last_invoice_id: _builtins.str = ...,
+        delays: _abc.Iterable[_builtins.int] | None = ...,
+        invoices: _builtins.int = ...,
+        days_to_pay_sum: _builtins.int = ...,
+        first_issued_day: _builtins.int = ...,
+        last_issued_day: _builtins.int = ...,
+        last_paid_day: _builtins.int = ...,
+        billed: _abc.Iterable[Global___CurrencyTotal] | None = ...,
+        named: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["billed", b"billed", "count", b"count", "days_to_pay_sum", b"days_to_pay_sum", "delays", b"delays", "first_issued_day", b"first_issued_day", "invoices", b"invoices", "last_closed_day", b"last_closed_day", "last_invoice_id", b"last_invoice_id", "last_issue_day", b"last_issue_day", "last_issued_day", b"last_issued_day", "last_paid_day", b"last_paid_day", "named", b"named"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClosedState: _TypeAlias = ClosedState  # noqa: Y015
+
+@_typing.final
 class StandingState(_message.Message):
     """What scoring said last and needs to remember for hysteresis. No feature reads it."""
 
@@ -391,6 +509,10 @@ class DebtorState(_message.Message):
     RECENT_FACTS_FIELD_NUMBER: _builtins.int
     STANDING_FIELD_NUMBER: _builtins.int
     DEGRADED_EVENT_IDS_FIELD_NUMBER: _builtins.int
+    CLOSED_FIELD_NUMBER: _builtins.int
+    EARLIER_FACTS_FIELD_NUMBER: _builtins.int
+    WEEK_DAY_FIELD_NUMBER: _builtins.int
+    PACKED_FIELD_NUMBER: _builtins.int
     format_version: _builtins.int
     business_day: _builtins.int
     """Moved by ticks and by the business date of facts; never back."""
@@ -399,21 +521,36 @@ class DebtorState(_message.Message):
     facts_applied: _builtins.int
     """Number of facts (not ticks) that were folded."""
     recent_facts: _builtins.bytes
-    """8-byte digests of the newest 1024 fact ids, so that the same fact at a later offset is a no-op."""
+    """8-byte digests of fact ids, so that the same fact at a later offset is a no-op: at most the newest 1024, of the
+    week that began on `week_day`.
+    """
+    earlier_facts: _builtins.bytes
+    """The digests of the week before."""
+    week_day: _builtins.int
     @_builtins.property
     def applied(self) -> Global___AppliedPosition: ...
     @_builtins.property
     def invoices(self) -> _containers.RepeatedCompositeFieldContainer[Global___InvoiceState]:
-        """Open invoices and the newest 64 closed ones."""
+        """Open invoices, and those of which only allocations, disputes or write-offs have come. Format 1: closed ones too."""
 
     @_builtins.property
-    def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___SourceState]: ...
+    def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___SourceState]:
+        """Payments and credit notes that are not used up by closed invoices."""
+
     @_builtins.property
     def archive(self) -> Global___ArchiveState: ...
     @_builtins.property
     def standing(self) -> Global___StandingState: ...
     @_builtins.property
     def degraded_event_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def closed(self) -> Global___ClosedState:
+        """Format 2."""
+
+    @_builtins.property
+    def packed(self) -> Global___ClosedInvoices:
+        """The newest closed ones."""
+
     def __init__(
         self,
         *,
@@ -428,11 +565,83 @@ class DebtorState(_message.Message):
         recent_facts: _builtins.bytes = ...,
         standing: Global___StandingState | None = ...,
         degraded_event_ids: _abc.Iterable[_builtins.str] | None = ...,
+        closed: Global___ClosedState | None = ...,
+        earlier_facts: _builtins.bytes = ...,
+        week_day: _builtins.int = ...,
+        packed: Global___ClosedInvoices | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "archive", b"archive", "standing", b"standing"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "archive", b"archive", "closed", b"closed", "packed", b"packed", "standing", b"standing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "archive", b"archive", "business_day", b"business_day", "degraded_event_ids", b"degraded_event_ids", "facts_applied", b"facts_applied", "format_version", b"format_version", "invoices", b"invoices", "recent_facts", b"recent_facts", "sources", b"sources", "standing", b"standing", "tick_day", b"tick_day"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "archive", b"archive", "business_day", b"business_day", "closed", b"closed", "degraded_event_ids", b"degraded_event_ids", "earlier_facts", b"earlier_facts", "facts_applied", b"facts_applied", "format_version", b"format_version", "invoices", b"invoices", "packed", b"packed", "recent_facts", b"recent_facts", "sources", b"sources", "standing", b"standing", "tick_day", b"tick_day", "week_day", b"week_day"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DebtorState: _TypeAlias = DebtorState  # noqa: Y015
+
+@_typing.final
+class DebtorStateFrame(_message.Message):
+    """DebtorState on the wire, with the parts that an event leaves alone as bytes: they are copied, not coded again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FORMAT_VERSION_FIELD_NUMBER: _builtins.int
+    APPLIED_FIELD_NUMBER: _builtins.int
+    BUSINESS_DAY_FIELD_NUMBER: _builtins.int
+    TICK_DAY_FIELD_NUMBER: _builtins.int
+    FACTS_APPLIED_FIELD_NUMBER: _builtins.int
+    INVOICES_FIELD_NUMBER: _builtins.int
+    SOURCES_FIELD_NUMBER: _builtins.int
+    ARCHIVE_FIELD_NUMBER: _builtins.int
+    RECENT_FACTS_FIELD_NUMBER: _builtins.int
+    STANDING_FIELD_NUMBER: _builtins.int
+    DEGRADED_EVENT_IDS_FIELD_NUMBER: _builtins.int
+    CLOSED_FIELD_NUMBER: _builtins.int
+    EARLIER_FACTS_FIELD_NUMBER: _builtins.int
+    WEEK_DAY_FIELD_NUMBER: _builtins.int
+    PACKED_FIELD_NUMBER: _builtins.int
+    format_version: _builtins.int
+    business_day: _builtins.int
+    tick_day: _builtins.int
+    facts_applied: _builtins.int
+    archive: _builtins.bytes
+    recent_facts: _builtins.bytes
+    closed: _builtins.bytes
+    earlier_facts: _builtins.bytes
+    week_day: _builtins.int
+    packed: _builtins.bytes
+    @_builtins.property
+    def applied(self) -> Global___AppliedPosition: ...
+    @_builtins.property
+    def invoices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    @_builtins.property
+    def sources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    @_builtins.property
+    def standing(self) -> Global___StandingState: ...
+    @_builtins.property
+    def degraded_event_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        format_version: _builtins.int = ...,
+        applied: Global___AppliedPosition | None = ...,
+        business_day: _builtins.int = ...,
+        tick_day: _builtins.int = ...,
+        facts_applied: _builtins.int = ...,
+        invoices: _abc.Iterable[_builtins.bytes] | None = ...,
+        sources: _abc.Iterable[_builtins.bytes] | None = ...,
+        archive: _builtins.bytes = ...,
+        recent_facts: _builtins.bytes = ...,
+        standing: Global___StandingState | None = ...,
+        degraded_event_ids: _abc.Iterable[_builtins.str] | None = ...,
+        closed: _builtins.bytes = ...,
+        earlier_facts: _builtins.bytes = ...,
+        week_day: _builtins.int = ...,
+        packed: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "standing", b"standing"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "archive", b"archive", "business_day", b"business_day", "closed", b"closed", "degraded_event_ids", b"degraded_event_ids", "earlier_facts", b"earlier_facts", "facts_applied", b"facts_applied", "format_version", b"format_version", "invoices", b"invoices", "packed", b"packed", "recent_facts", b"recent_facts", "sources", b"sources", "standing", b"standing", "tick_day", b"tick_day", "week_day", b"week_day"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DebtorStateFrame: _TypeAlias = DebtorStateFrame  # noqa: Y015

@@ -9,7 +9,7 @@ from duly_contracts.envelope import Envelope
 from duly_runtime.database import Database, UnitOfWork
 from google.protobuf.message import Message
 
-from ledger_sync.application.ports import CalendarStore, WaitingDebtor
+from ledger_sync.application.ports import CalendarStore, TickLeft, WaitingDebtor
 from ledger_sync.domain.calendar import Tick
 
 
@@ -48,12 +48,26 @@ class PostgresCalendarStore:
         ).fetchone()
         return None if row is None else Tick(row["business_date"], row["instant"])
 
-    def save_tick(self, tenant: str, tick: Tick) -> None:
+    def left(self, tenant: str) -> TickLeft:
+        row = self._uow.connection.execute(
+            "select slices, records_left from calendar where tenant = %s", (tenant,)
+        ).fetchone()
+        return TickLeft() if row is None else TickLeft(row["slices"], row["records_left"])
+
+    def save_tick(self, tenant: str, tick: Tick, left: TickLeft) -> None:
         self._uow.connection.execute(
-            "insert into calendar (tenant, business_date, instant) values (%s, %s, %s)"
-            " on conflict (tenant) do update set business_date = excluded.business_date, instant = excluded.instant",
-            (tenant, tick.business_date, tick.instant),
+            "insert into calendar (tenant, business_date, instant, slices, records_left) values (%s, %s, %s, %s, %s)"
+            " on conflict (tenant) do update set business_date = excluded.business_date, instant = excluded.instant,"
+            " slices = excluded.slices, records_left = excluded.records_left",
+            (tenant, tick.business_date, tick.instant, left.slices, left.records),
         )
+
+    def debtors(self, tenant: str) -> int:
+        row = self._uow.connection.execute(
+            "select count(*) as debtors from debtor where tenant = %s and known", (tenant,)
+        ).fetchone()
+        assert row is not None
+        return int(row["debtors"])
 
     def doubt_waiting(self, tenant: str, limit: int) -> list[WaitingDebtor]:
         # Debtors first and in key order, as the recorder does: locks taken the other way round would meet each other.

@@ -1,0 +1,20 @@
+"""Ids: those of the standard library's uuid5, told apart part by part."""
+
+from uuid import UUID, uuid5
+
+from duly_contracts.ids import derived_id, fact_id, named_id
+from hypothesis import given
+from hypothesis import strategies as st
+
+NAMESPACE = UUID("6f1d3a52-6f0e-5b3e-9a55-0d9f0c2d7b10")
+
+
+@given(st.text(), st.text(), st.text())
+def test_an_id_is_the_uuid5_of_its_parts(kind, one, other):
+    name = f"{len(kind)}:{kind}{len(one)}:{one}{len(other)}:{other}"
+    assert named_id(kind, one, other) == str(uuid5(NAMESPACE, name))
+
+
+def test_ids_that_were_given_out_stay():
+    assert derived_id("a", "b", b"c") == "c42109f4-f8de-56e9-bdad-ab7645262f97"
+    assert fact_id("a|b", "c", "", "", "", "") != fact_id("a", "b|c", "", "", "", "")

@@ -1,0 +1,177 @@
+"""F10: models are swapped under load and through a kill; one version a score, a bad one never, a replay byte-equal."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import kafka
+import pytest
+from duly_contracts.envelope import Envelope
+from duly_contracts.events import encode, event_of
+from duly_contracts.topics import topics
+from duly_runtime.kafka_log import KafkaLog
+from duly_runtime.log import Record
+from duly_testing.eventually import eventually
+from google.protobuf.message import Message
+from kafka.admin import NewTopic
+
+from duly.risk.v1 import events_pb2 as risk
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+START, DAYS, LIVE = date(2031, 3, 3), 40, 20
+ROOT = "1/models"
+
+
+def live_day(number: int) -> date:
+    return START + timedelta(days=DAYS - LIVE + number)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """(tracking URI, folder): serves `<folder>/v<version>/*` in MLflow's words."""
+    folder = tmp_path / "registry"
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            url = urlsplit(self.path)
+            query = {name: values[0] for name, values in parse_qs(url.query).items()}
+            if url.path.endswith("get-download-uri"):
+                body = json.dumps({"artifact_uri": f"mlflow-artifacts:/{ROOT}/v{query['version']}"}).encode()
+            elif "path" in query:
+                files = sorted(file.name for file in (folder / Path(query["path"]).name).iterdir())
+                body = json.dumps({"files": [{"path": name, "is_dir": False} for name in files]}).encode()
+            else:
+                body = (folder / url.path.split(f"{ROOT}/")[1]).read_bytes()
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", folder
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def control(kafka_bootstrap: str) -> Iterator[Callable[..., None]]:
+    """Writes one record of `model-control`."""
+    producer = KafkaLog(kafka_bootstrap).producer("test")
+
+    def send(version: str, hashes: Mapping[str, str], effective: date | None, role: str = "CHAMPION") -> None:
+        number = risk.ModelRole.Value(f"MODEL_ROLE_{role}")
+        message: Message = risk.RiskModelRolledBack(model_name="risk", model_version=version, role=number, **hashes)
+        if effective is not None:
+            message = risk.RiskModelPromoted(
+                model_name="risk", model_version=version, role=number, effective_date=effective.isoformat(), **hashes
+            )
+        at = datetime(2031, 3, 1, tzinfo=UTC)
+        envelope = Envelope(f"{version}-{effective}-{role}", event_of(message).type, "/test", "risk", at, "acme")
+        producer.send("model-control", f"acme|risk|{role}".encode(), encode(message), envelope.to_headers()).result(30)
+
+    yield send
+    producer.close()
+
+
+def test_models_are_swapped_under_load_and_a_replay_scores_every_date_with_the_same_version_again(
+    worker: Any,
+    send: Callable[..., None],
+    read_topic: Callable[[str], list[Record]],
+    play_ledger: Any,
+    write_model: Callable[..., dict[str, str]],
+    registry: tuple[str, Path],
+    control: Callable[..., None],
+    kafka_bootstrap: str,
+) -> None:
+    uri, folder = registry
+    hashes = {version: write_model(folder / f"v{version}", seed=int(version)) for version in "1234"}
+    env = {"MLFLOW_TRACKING_URI": uri}
+    book = play_ledger(seed=11, debtors=30, days=DAYS, live_days=LIVE)
+    cuts = [_first_of(book.records, live_day(number)) for number in (0, 4, 8, 12)] + [len(book.records)]
+
+    control("1", hashes["1"], live_day(0))
+    worker.start(env)
+    send(book.records[: cuts[1]])
+    control("2", hashes["2"], live_day(6))
+    control("4", hashes["4"], live_day(6), "SHADOW")
+    _until_told(worker, 3)
+    send(book.records[cuts[1] : cuts[2]])
+    control("3", {**hashes["3"], "artifact_sha256": hashlib.sha256(b"another").hexdigest()}, live_day(9))
+    _until_told(worker, 4)
+    send(book.records[cuts[2] : cuts[3]])
+    worker.kill()
+    worker.start(env)
+    control("3", hashes["3"], live_day(15))
+    _until_told(worker, 5)
+    send(book.records[cuts[3] :])
+    worker.until_applied(book.ends, within_seconds=120)
+    assert "is not the promoted one" in worker.log.read_text()
+    first = [record for record in read_topic("risk-scores") if _score(record)]
+    used = _assert_versions(first)
+    assert worker.stop() == 0
+    assert used == {("1", "CHAMPION"), ("2", "CHAMPION"), ("3", "CHAMPION"), ("4", "SHADOW")}
+
+    _empty_state(kafka_bootstrap)
+    worker.folder = worker.folder / "replay"
+    worker.folder.mkdir()
+    worker.start({**env, "DULY_SCORING_APP_VERSION": "2"})
+    worker.until_applied(book.ends, within_seconds=120)
+    every = [record for record in read_topic("risk-scores") if _score(record)]
+    bytes_by_id: dict[bytes, set[tuple[bytes, Any]]] = {}
+    for record in every:
+        bytes_by_id.setdefault(dict(record.headers)["ce_id"], set()).add((record.value, record.headers))
+    assert {len(different) for different in bytes_by_id.values()} == {1}
+    again = Counter(dict(record.headers)["ce_id"] for record in every)
+    assert min(again.values()) >= 2  # once in the first run, or twice around the kill, and once in the replay
+
+
+def _until_told(worker: Any, records: int) -> None:
+    """Until the worker has decided about so many records of `model-control`."""
+    eventually(lambda: worker.get("/ready") == 200 and worker.status()["model_control"] >= records, 60)
+
+
+def _first_of(records: list[Record], day: date) -> int:
+    wanted = day.isoformat().encode()
+    return next(i for i, record in enumerate(records) if dict(record.headers).get("ce_businessdate") == wanted)
+
+
+def _score(record: Record) -> risk.RiskScoreUpdated | None:
+    if dict(record.headers)["ce_type"] != b"duly.risk.score_updated.v1":
+        return None
+    return risk.RiskScoreUpdated.FromString(record.value)
+
+
+def _assert_versions(records: list[Record]) -> set[tuple[str, str]]:
+    """Every score has the version of its business date; which versions there were."""
+    champions = [(live_day(15), "3"), (live_day(6), "2"), (live_day(0), "1")]
+    seen = set()
+    for record in records:
+        score = _score(record)
+        assert score is not None
+        day = date.fromisoformat(score.business_date)
+        role = risk.ModelRole.Name(score.role).removeprefix("MODEL_ROLE_")
+        in_force = next(version for start, version in champions if day >= start)
+        assert score.model_version == ("4" if role == "SHADOW" else in_force)
+        seen.add((score.model_version, role))
+    return seen
+
+
+def _empty_state(bootstrap: str) -> None:
+    """The changelog of the second application."""
+    like = topics()["scoring-debtors-changelog"]
+    admin = kafka.KafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        admin.create_topics([NewTopic("scoring-v2-debtors-changelog", like.partitions, 1, topic_configs=like.config())])
+    finally:
+        admin.close()

@@ -1,0 +1,71 @@
+"""`duly models`: the versions in the registry, what the stream was told, and what the local worker makes of it."""
+
+from __future__ import annotations
+
+import httpx
+from duly_training.model_versions import ModelVersion
+from duly_training.promotion import CHAMPION, SHADOW, Controlled
+from rich.table import Table
+
+from duly_cli.places import Place
+from duly_cli.promotions import ALIASES, Desk, registry_told, told
+from duly_cli.terminal import Terminal
+
+
+def print_models(desk: Desk, place: Place, terminal: Terminal) -> None:
+    """Raises CommandFailed."""
+    with told():
+        histories = {role: desk.control.history(desk.tenant, role) for role in (CHAMPION, SHADOW)}
+    with registry_told():
+        versions = desk.versions().all()
+    terminal.say(_table(versions, desk.tenant))
+    for role, history in histories.items():
+        if history:
+            terminal.plain(_told_stream(role, history[-1]))
+            terminal.plain(_alias_gap(role, history[-1], versions))
+        elif role == CHAMPION:
+            terminal.plain(f"The stream of {desk.tenant} was told of no model: the rules score.")
+    for line in _worker(place):
+        terminal.plain(line)
+
+
+def _table(versions: list[ModelVersion], tenant: str) -> Table:
+    table = Table(title=f"Model risk, as {tenant} may use it", title_justify="left")
+    for column in ("version", "made", "gate", "aliases"):
+        table.add_column(column)
+    for one in versions:
+        verdict = one.verdict
+        words = "no verdict" if verdict is None else "passed" if verdict.promote else f"refused ({len(verdict.failed)})"
+        table.add_row(one.model.version, f"{one.made:%Y-%m-%d %H:%M}", words, ", ".join(one.aliases))
+    return table
+
+
+def _told_stream(role: str, newest: Controlled) -> str:
+    since = f"from business date {newest.effective}" if newest.effective else "on every date"
+    what = f"version {newest.model.version}" if newest.model.version else "no model"
+    how = "rolled back to" if newest.is_rollback else "promoted"
+    by = f"{how} by {newest.by}, {newest.at:%Y-%m-%d %H:%M}: {newest.reason or 'no reason told'}"
+    return f"{ALIASES[role]} of the stream: {what}, {since} ({by})"
+
+
+def _alias_gap(role: str, newest: Controlled, versions: list[ModelVersion]) -> str:
+    """A command that died between alias and stream is seen here."""
+    holder = next((one.model.version for one in versions if ALIASES[role] in one.aliases), "")
+    if holder == newest.model.version:
+        return ""
+    mend = "`duly rollback`" if newest.is_rollback else f"`duly promote {holder or newest.model.version}`"
+    return f"  The alias {ALIASES[role]} is at {holder or 'no version'}: the stream decides; repeat {mend} to mend it."
+
+
+def _worker(place: Place) -> list[str]:
+    if not place.scoring:
+        return []
+    try:
+        status = httpx.get(f"{place.scoring}/status", timeout=2.0, trust_env=False).json()
+    except (httpx.HTTPError, ValueError):
+        return ["The local scoring worker does not answer."]
+    faults = [one for one in status.get("promotions", []) if one["fault"]]
+    return [
+        f"The local worker scores with {status.get('model') or 'nothing yet'}.",
+        *(f"  {one['role']} version {one['version']} is {one['state']}: {one['fault']}" for one in faults),
+    ]

@@ -1,0 +1,107 @@
+"""`duly monitor`: one look at the model that scores, for a person, a file and Prometheus. It changes nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+from duly_risk.days import date_of
+from duly_runtime.clock import Clock
+from duly_training.control_topic import ControlTopic
+from duly_training.folding import timeline_of
+from duly_training.history import FactSource, read_history
+from duly_training.model_versions import ModelVersions
+from duly_training.monitor.recorded import ScoreFlow, score_flow
+from duly_training.monitor.reference import ReferenceUnreadable
+from duly_training.monitor.report import PAYMENT_DAYS, Level, MonitorReport, monitor
+from duly_training.monitor.topics import ledger_of, recorded_scores
+from duly_training.monitor.words import lines_of, prometheus_text
+from duly_training.promotion import CHAMPION
+from duly_training.registry import Registry
+
+from duly_cli.errors import CommandFailed
+from duly_cli.ledgers import read_given
+from duly_cli.places import Place
+from duly_cli.promotions import registry_told, told
+from duly_cli.terminal import Terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What to look at. version '': the stream's champion. ledger None: what is in `ledger-events`. at: exclusive."""
+
+    tenant: str
+    version: str = ""
+    ledger: Path | None = None
+    at: date | None = None
+
+
+def look(place: Place, what: Look, terminal: Terminal) -> MonitorReport:
+    """Raises CommandFailed."""
+    version = what.version or _champion(place, what.tenant)
+    versions = ModelVersions(Registry(place.tracking_uri))
+    try:
+        with told(), registry_told():
+            model, reference = versions.load(version)
+    except ReferenceUnreadable as error:
+        raise CommandFailed(f"Version {version} cannot be compared with its fit ({error}): train it anew.") from error
+    with terminal.steps():
+        line = terminal.line("Fold the ledger's facts")
+        facts, at = _facts(place, what)
+        timeline = timeline_of(read_history(facts, at), lambda done, total: line.progress(done, total, "debtors"))
+        line.done(f"{len(timeline.invoice_ids):,} invoices known before {date_of(timeline.cut_day)}")
+    return monitor(timeline, model, reference, what.tenant, _flow(place, what, at))
+
+
+def publish(
+    report: MonitorReport, json_file: Path | None, metrics_file: Path | None, clock: Clock, terminal: Terminal
+) -> bool:
+    """Tell it everywhere. Whether there is no alarm."""
+    for line in lines_of(report):
+        terminal.plain(line)
+    if json_file is not None:
+        _write(json_file, json.dumps(report.to_json(), indent=1) + "\n")
+    if metrics_file is not None:
+        _write(metrics_file, prometheus_text(report, clock.now().timestamp()))
+    return report.level < Level.ALARM
+
+
+def _champion(place: Place, tenant: str) -> str:
+    with told():
+        history = ControlTopic(place.kafka).history(tenant, CHAMPION)
+    if not history or not history[-1].model.version:
+        raise CommandFailed(f"No model scores {tenant}, so there is nothing to look at: name one with --version.")
+    return history[-1].model.version
+
+
+def _facts(place: Place, what: Look) -> tuple[FactSource, date]:
+    if what.ledger is not None:
+        ledger = read_given(what.ledger, what.tenant)
+        return ledger, what.at or ledger.until + timedelta(days=1)
+    with told():
+        recorded = ledger_of(place.kafka, what.tenant)
+    if recorded.newest is None:
+        raise CommandFailed(
+            f"ledger-events holds no fact of {what.tenant}: import a ledger, or name one with --ledger."
+        )
+    return recorded, what.at or recorded.newest + timedelta(days=1)
+
+
+def _flow(place: Place, what: Look, at: date) -> ScoreFlow | None:
+    """Of a running system only: a ledger has no recorded scores."""
+    if what.ledger is not None:
+        return None
+    with told():
+        return score_flow(recorded_scores(place.kafka, what.tenant, at - timedelta(days=PAYMENT_DAYS)))
+
+
+def _write(file: Path, text: str) -> None:
+    """Whole or not at all: a collector may read at any moment."""
+    part = file.with_name(f"{file.name}.part")
+    try:
+        part.write_text(text, "utf-8")
+        part.replace(file)
+    except OSError as error:
+        raise CommandFailed(f"{file} cannot be written: {error.strerror or error}.") from error

@@ -1,0 +1,38 @@
+"""Where a command finds Kafka and MLflow: as the environment says, else those of the stack that runs here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from duly_cli.errors import CommandFailed
+from duly_cli.folders import StateFolder, running_stack
+from duly_cli.ports import Ports
+from duly_cli.stack.local import LocalStack
+
+KAFKA, MLFLOW = "KAFKA_BOOTSTRAP_SERVERS", "MLFLOW_TRACKING_URI"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """kafka, tracking_uri: addresses. scoring: URL of the local worker's admin server, '' where none is known."""
+
+    kafka: str
+    tracking_uri: str
+    scoring: str = ""
+
+
+def place_of(state: StateFolder, env: Mapping[str, str] | None = None) -> Place:
+    """Both from the environment, or both of the running stack: nobody mixes two systems. Raises CommandFailed."""
+    given = {name: (os.environ if env is None else env).get(name, "") for name in (KAFKA, MLFLOW)}
+    if all(given.values()):
+        return Place(given[KAFKA], given[MLFLOW])
+    if any(given.values()):
+        missing = next(name for name, value in given.items() if not value)
+        raise CommandFailed(f"{missing} is not set: name both servers, or neither for the stack that runs here.")
+    running = running_stack(state)
+    if running is None:
+        raise CommandFailed(f"Nothing runs here: `duly up` first, or set {KAFKA} and {MLFLOW}.")
+    stack = LocalStack(state, running.run, Ports(running.base_port))
+    return Place(stack.kafka.bootstrap_servers, stack.mlflow.tracking_uri, stack.url("scoring", "admin"))

@@ -1,0 +1,228 @@
+"""`duly promote` and `duly rollback`: the verdict of the gate, the alias for people, the event that moves the stream.
+
+Both may be repeated after any crash. What is there already is not written again, and the order is the safe one: a
+promotion moves the alias first and the stream last, a roll-back the stream first, also while the registry is away.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+
+from duly_contracts.envelope import Envelope
+from duly_risk.features import schema_sha256
+from duly_runtime.clock import Clock
+from duly_runtime.log import SendFailed
+from duly_training.control_topic import ControlTopic
+from duly_training.model_versions import ModelVersion, ModelVersions, VersionUnknown
+from duly_training.origin import Kind
+from duly_training.promotion import (
+    CHAMPION,
+    SHADOW,
+    Controlled,
+    DateHasBegun,
+    NothingToRollBackTo,
+    effective_date,
+    is_promoted,
+    promotion_of,
+    rollback_of,
+    version_before,
+)
+from duly_training.registry import MODEL_NAME, RegisteredModel, Registry
+from kafka.errors import KafkaError
+
+from duly_cli.errors import CommandFailed
+from duly_cli.places import Place
+
+RULES = "rules"
+ALIASES = {CHAMPION: "champion", SHADOW: "challenger"}
+Say = Callable[[str], None]
+
+
+class GateRefused(CommandFailed):
+    """The gate did not let a version pass, or was never asked. summary: in half a sentence."""
+
+    code = "gate_refused"
+
+    def __init__(self, summary: str, text: str) -> None:
+        super().__init__(text)
+        self.summary = summary
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """One tenant's models. versions: made when needed, as MLflow takes seconds to import. by: who does it."""
+
+    control: ControlTopic
+    versions: Callable[[], ModelVersions]
+    tenant: str
+    by: str
+    clock: Clock
+    say: Say
+
+    def promote(self, version: str, role: str, wanted: date | None, force_reason: str) -> None:
+        """Make a version what scores (CHAMPION) or what is scored beside (SHADOW). Raises CommandFailed."""
+        with told():
+            found = self._promotable(version)
+            reason = self._verdict(found, role, force_reason)
+            history = self.control.history(self.tenant, role)
+            newest = history[-1] if history else None
+            if is_promoted(newest, found.model, wanted):
+                self._alias(role, found.model)
+                self.say(f"{self._name(found.model)} is {ALIASES[role]} of {self.tenant} already: nothing to do.")
+                return
+            effective = effective_date(wanted, self.control.newest_business_date())
+            self._alias(role, found.model)
+            message = promotion_of(found.model, effective, self.by, reason, role)
+            envelope = self.control.publish(message, self.tenant, newest, self.clock.now())
+        self._tell_promotion(found.model, role, effective, newest, envelope)
+
+    def rollback(self, to: str, reason: str) -> None:
+        """What scored before scores again, at once. to: a version, 'rules', or '' for the one before."""
+        with told():
+            history = self.control.history(self.tenant, CHAMPION)
+            if not history:
+                raise CommandFailed(f"No model was ever promoted for {self.tenant}, so there is nothing to roll back.")
+            newest = history[-1]
+            if not to and newest.is_rollback:
+                target = newest.model if newest.model.version else None
+                self.say(f"Rolled back already, {newest.at:%Y-%m-%d %H:%M} UTC: `--to` goes further back.")
+            else:
+                target = self._target(to, history)
+            if not (newest.is_rollback and newest.model.version == (target.version if target else "")):
+                message = rollback_of(target, self.by, reason)
+                envelope = self.control.publish(message, self.tenant, newest, self.clock.now())
+                self.say(f"Published risk.model_rolled_back ({envelope.id}).")
+                self.say(f"{self._name(target)} scores from each worker's next batch on, on every business date.")
+        self._alias_after_rollback(target)
+
+    def end_shadow(self, reason: str) -> None:
+        """Nobody is scored beside the champion any more."""
+        with told():
+            history = self.control.history(self.tenant, SHADOW)
+            if not history or not history[-1].model.version:
+                self.say(f"Nobody is scored beside the champion of {self.tenant}.")
+                return
+            message = rollback_of(None, self.by, reason, SHADOW)
+            self.control.publish(message, self.tenant, history[-1], self.clock.now())
+        self.say(f"{self._name(history[-1].model)} is scored no more, from each worker's next batch on.")
+        with registry_told():
+            self.versions().unpoint(ALIASES[SHADOW])
+
+    def _promotable(self, version: str) -> ModelVersion:
+        with registry_told():
+            found = self.versions().version(version)
+        model = found.model
+        if not (model.artifact_sha256 and model.golden_sha256 and model.schema_sha256):
+            raise CommandFailed(f"{self._name(model)} carries no hashes, so no worker would take it: train it anew.")
+        if model.schema_sha256 != schema_sha256():
+            raise CommandFailed(
+                f"{self._name(model)} was fitted on other features than this release computes, so its workers would "
+                "refuse it: train it anew, or promote it with the release it belongs to."
+            )
+        return found
+
+    def _verdict(self, found: ModelVersion, role: str, force_reason: str) -> str:
+        """The reason that the event records. Raises CommandFailed without a passed verdict or a reason of somebody."""
+        if found.kind is Kind.RATE:
+            return "the debtor's rate as a curve, what a refused model is measured against: it needs no gate"
+        verdict = found.verdict
+        if verdict is not None and verdict.promote:
+            return f"gate passed, {len(verdict.lines)} checks"
+        what = (
+            "has no verdict of the gate"
+            if verdict is None
+            else f"was refused by the gate ({len(verdict.failed)} checks)"
+        )
+        if role == SHADOW:
+            return f"shadow only, {what}"
+        lines = [] if verdict is None else verdict.failed
+        if force_reason:
+            failed = "; ".join(f"{line.name}: {line.value}, must be {line.limit}" for line in lines)
+            return f"forced: {force_reason} ({what}{': ' + failed if failed else ''})"
+        rows = "".join(f"\n  {line.name}: {line.value}, must be {line.limit}" for line in lines)
+        raise GateRefused(
+            what,
+            f"{self._name(found.model)} {what}.{rows}\n"
+            "Let it run beside the champion (`--as challenger`), train a better one, or take it all the same with "
+            '`--force-reason "..."`, which is recorded.',
+        )
+
+    def _target(self, to: str, history: list[Controlled]) -> RegisteredModel | None:
+        if to == RULES:
+            return None
+        if not to:
+            before = version_before(history)
+            return before if before.version else None
+        for one in reversed(history):
+            if one.model.version == to:
+                return one.model
+        return self._promotable(to).model
+
+    def _alias(self, role: str, model: RegisteredModel) -> None:
+        with registry_told():
+            self.versions().point(ALIASES[role], model.version)
+
+    def _alias_after_rollback(self, target: RegisteredModel | None) -> None:
+        try:
+            with registry_told():
+                versions = self.versions()
+                if target is None:
+                    versions.unpoint(ALIASES[CHAMPION])
+                else:
+                    versions.point(ALIASES[CHAMPION], target.version)
+        except CommandFailed as error:
+            raise CommandFailed(
+                f"The stream is rolled back, but the alias in the registry is not: {error} It only tells people what "
+                "serves; run the same command again when the registry answers."
+            ) from error
+
+    def _tell_promotion(
+        self, model: RegisteredModel, role: str, effective: date | None, before: Controlled | None, envelope: Envelope
+    ) -> None:
+        when = f"from business date {effective} on" if effective else "from the first record on"
+        self.say(f"Published risk.model_promoted ({envelope.id}); alias {ALIASES[role]} moved.")
+        if role == SHADOW:
+            self.say(f"{self._name(model)} is scored beside the champion {when}, role SHADOW: nobody acts on it.")
+            return
+        self.say(
+            f"{self._name(model)} scores {self.tenant} {when}. Workers load and check it now, and swap by themselves."
+        )
+        old = self._name(before.model if before and before.model.version else None)
+        self.say(f"Until then, and where it fails its checks, {old} scores. Back: `duly rollback`.")
+
+    def _name(self, model: RegisteredModel | None) -> str:
+        return "the rules score" if model is None else f"{MODEL_NAME} version {model.version}"
+
+
+def desk_of(place: Place, tenant: str, by: str, clock: Clock, say: Say) -> Desk:
+    """Over real servers."""
+    # MLflow's own defaults wait minutes for a server that is down.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    return Desk(ControlTopic(place.kafka), lambda: ModelVersions(Registry(place.tracking_uri)), tenant, by, clock, say)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """What may go wrong with Kafka and with a request, in one sentence."""
+    try:
+        yield
+    except (VersionUnknown, DateHasBegun, NothingToRollBackTo) as error:
+        raise CommandFailed(f"{str(error)[0].upper()}{str(error)[1:]}.") from error
+    except (KafkaError, SendFailed) as error:
+        raise CommandFailed(f"Kafka does not do its part: {error}.") from error
+
+
+@contextmanager
+def registry_told() -> Iterator[None]:
+    """The same for the registry. Apart, as importing MLflow takes seconds that a roll-back does not have."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        raise CommandFailed(f"The model registry does not answer: {str(error).splitlines()[0][:200]}.") from error

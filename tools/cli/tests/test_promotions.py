@@ -1,0 +1,233 @@
+"""`duly promote` and `duly rollback`: what is refused, what is told, and that a second time changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+from duly_cli.errors import CommandFailed
+from duly_cli.places import Place, place_of
+from duly_cli.promotions import Desk
+from duly_risk.features import schema_sha256
+from duly_testing.clock import FakeClock
+from duly_training.gate import GateLine, Verdict
+from duly_training.model_versions import ModelVersion, VersionUnknown
+from duly_training.origin import Kind
+from duly_training.promotion import Controlled, control_envelope
+from duly_training.registry import RegisteredModel
+from kafka.errors import KafkaError
+
+from duly.risk.v1 import events_pb2 as risk
+
+PASSED = Verdict((GateLine("calibration error (ECE)", True, "0.0100", "at most 0.02"),))
+REFUSED = Verdict((GateLine("calibration error (ECE)", False, "0.0300", "at most 0.02"),))
+
+
+class Control:
+    """`model-control` of one tenant, and the newest date of its ledger."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[Any, Controlled]] = []
+        self.newest: date | None = date(2031, 5, 1)
+        self.up = True
+
+    def history(self, tenant: str, role: str) -> list[Controlled]:
+        return [one for _, one in self.records if (one.tenant, one.role) == (tenant, role)]
+
+    def newest_business_date(self) -> date | None:
+        return self.newest
+
+    def publish(self, message: Any, tenant: str, before: Controlled | None, now: datetime) -> Any:
+        if not self.up:
+            raise KafkaError("no broker")
+        envelope = control_envelope(message, tenant, before, now)
+        effective = getattr(message, "effective_date", "")
+        model = RegisteredModel(
+            "risk", message.model_version, message.artifact_sha256, message.schema_sha256, message.golden_sha256, "run"
+        )
+        role = risk.ModelRole.Name(message.role).removeprefix("MODEL_ROLE_")
+        day = date.fromisoformat(effective) if effective else None
+        back = isinstance(message, risk.RiskModelRolledBack)
+        record = Controlled(envelope.id, tenant, role, model, back, day, now, message.by, message.reason)
+        self.records.append((message, record))
+        return envelope
+
+
+class Versions:
+    """A registry with versions 1 to 3. verdicts: by version."""
+
+    def __init__(self) -> None:
+        self.verdicts: dict[str, Verdict | None] = dict.fromkeys("123", PASSED)
+        self.kinds: dict[str, Kind] = {}
+        self.schema = schema_sha256()
+        self.aliases: dict[str, str] = {}
+        self.up = True
+
+    def version(self, version: str) -> ModelVersion:
+        if version not in self.verdicts:
+            raise VersionUnknown(f"the registry has no version {version}")
+        model = RegisteredModel("risk", version, f"a{version}", self.schema, f"g{version}", "run")
+        return ModelVersion(
+            model, self.kinds.get(version, Kind.HAZARD), (), self.verdicts[version], datetime(2031, 1, 1, tzinfo=UTC)
+        )
+
+    def point(self, alias: str, version: str) -> None:
+        if not self.up:
+            from mlflow.exceptions import MlflowException
+
+            raise MlflowException("down")
+        self.aliases[alias] = version
+
+    def unpoint(self, alias: str) -> None:
+        self.aliases.pop(alias, None)
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.control, self.versions, self.said = Control(), Versions(), list[str]()
+        self.desk = Desk(self.control, lambda: self.versions, "demo", "ann", FakeClock(), self.said.append)  # type: ignore[arg-type, return-value]
+
+    def promote(self, version: str, role: str = "CHAMPION", wanted: date | None = None, reason: str = "") -> None:
+        self.desk.promote(version, role, wanted, reason)
+
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        """(event, version) in order."""
+        return [(type(message).__name__, message.model_version) for message, _ in self.control.records]
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_a_passed_version_scores_from_the_next_business_date_and_the_alias_follows(bench: Bench) -> None:
+    bench.promote("2")
+    (message, record) = bench.control.records[0]
+    assert (message.effective_date, message.by, message.reason) == ("2031-05-02", "ann", "gate passed, 1 checks")
+    assert (message.artifact_sha256, message.schema_sha256, message.golden_sha256) == ("a2", schema_sha256(), "g2")
+    assert bench.versions.aliases == {"champion": "2"}
+    assert any("scores demo from business date 2031-05-02" in line for line in bench.said)
+    assert record.model.version == "2"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "why"), [(REFUSED, "ECE.: 0.0300, must be at most 0.02"), (None, "has no verdict")]
+)
+def test_without_a_passed_verdict_nothing_moves_and_the_failed_checks_are_told(
+    bench: Bench, verdict: Verdict | None, why: str
+) -> None:
+    bench.versions.verdicts["2"] = verdict
+    with pytest.raises(CommandFailed, match=why):
+        bench.promote("2")
+    assert (bench.told, bench.versions.aliases) == ([], {})
+
+
+def test_the_debtors_rate_needs_no_gate(bench: Bench) -> None:
+    bench.versions.verdicts["2"], bench.versions.kinds["2"] = REFUSED, Kind.RATE
+    bench.promote("2")
+    assert "it needs no gate" in bench.control.records[0][0].reason
+
+
+def test_a_forced_promotion_records_who_why_and_what_failed(bench: Bench) -> None:
+    bench.versions.verdicts["2"] = REFUSED
+    bench.promote("2", reason="the old one is worse")
+    message = bench.control.records[0][0]
+    assert message.by == "ann"
+    assert message.reason.startswith("forced: the old one is worse (was refused by the gate")
+    assert "calibration error (ECE): 0.0300" in message.reason
+
+
+def test_a_challenger_needs_no_verdict_and_leaves_the_champion_alone(bench: Bench) -> None:
+    bench.promote("1")
+    bench.versions.verdicts["2"] = REFUSED
+    bench.promote("2", role="SHADOW")
+    assert bench.versions.aliases == {"champion": "1", "challenger": "2"}
+    assert bench.control.records[1][0].role == risk.MODEL_ROLE_SHADOW
+    bench.desk.end_shadow("seen enough")
+    assert bench.told[-1] == ("RiskModelRolledBack", "")
+    assert bench.versions.aliases == {"champion": "1"}
+
+
+def test_repeated_after_a_crash_between_alias_and_stream_it_tells_the_stream_and_then_nothing(bench: Bench) -> None:
+    bench.control.up = False
+    with pytest.raises(CommandFailed, match="Kafka"):
+        bench.promote("2")
+    assert (bench.told, bench.versions.aliases) == ([], {"champion": "2"})
+    bench.control.up = True
+    bench.promote("2")
+    bench.control.newest = date(2031, 5, 9)
+    bench.promote("2")
+    assert bench.told == [("RiskModelPromoted", "2")]
+
+
+def test_a_version_of_other_features_is_refused_before_a_worker_has_to(bench: Bench) -> None:
+    bench.versions.schema = "0" * 64
+    with pytest.raises(CommandFailed, match="other features"):
+        bench.promote("2")
+
+
+@pytest.mark.parametrize(("version", "wanted", "why"), [("9", None, "no version 9"), ("2", date(2031, 5, 1), "begun")])
+def test_what_cannot_be_is_one_sentence(bench: Bench, version: str, wanted: date | None, why: str) -> None:
+    with pytest.raises(CommandFailed, match=why):
+        bench.promote(version, wanted=wanted)
+    assert bench.told == []
+
+
+def test_a_roll_back_goes_to_the_version_before_at_once_and_a_second_one_no_further(bench: Bench) -> None:
+    for version in "123":
+        bench.promote(version)
+    bench.desk.rollback("", "it dunned the wrong ones")
+    bench.desk.rollback("", "")
+    assert bench.told[-1] == ("RiskModelRolledBack", "2")
+    assert len(bench.told) == 4
+    assert bench.versions.aliases == {"champion": "2"}
+    bench.desk.rollback("1", "")
+    assert bench.told[-1] == ("RiskModelRolledBack", "1")
+
+
+def test_with_the_registry_down_the_stream_is_rolled_back_and_the_alias_is_mended_later(bench: Bench) -> None:
+    for version in "12":
+        bench.promote(version)
+    bench.versions.up = False
+    with pytest.raises(CommandFailed, match="The stream is rolled back, but the alias"):
+        bench.desk.rollback("", "")
+    assert bench.told[-1] == ("RiskModelRolledBack", "1")
+    bench.versions.up = True
+    bench.desk.rollback("", "")
+    assert (len(bench.told), bench.versions.aliases) == (3, {"champion": "1"})
+
+
+def test_back_to_the_rules_needs_no_version(bench: Bench) -> None:
+    bench.promote("1")
+    bench.desk.rollback("rules", "")
+    assert (bench.told[-1], bench.versions.aliases) == (("RiskModelRolledBack", ""), {})
+    bench.promote("1")
+    assert bench.told[-1] == ("RiskModelPromoted", "1")
+
+
+def test_there_is_nothing_to_roll_back_to_before_a_second_version(bench: Bench) -> None:
+    with pytest.raises(CommandFailed, match="No model was ever promoted"):
+        bench.desk.rollback("", "")
+    bench.promote("1")
+    with pytest.raises(CommandFailed, match="No other version was in force before"):
+        bench.desk.rollback("", "")
+
+
+def test_other_tenants_are_left_alone(bench: Bench) -> None:
+    bench.promote("1")
+    replace(bench.desk, tenant="other").promote("2", "CHAMPION", None, "")
+    assert [one.model.version for one in bench.control.history("demo", "CHAMPION")] == ["1"]
+
+
+def test_servers_are_named_both_or_none(tmp_path: Any) -> None:
+    from duly_cli.folders import StateFolder
+
+    both = {"KAFKA_BOOTSTRAP_SERVERS": "k:1", "MLFLOW_TRACKING_URI": "http://m"}
+    assert place_of(StateFolder(tmp_path), both) == Place("k:1", "http://m")
+    with pytest.raises(CommandFailed, match="MLFLOW_TRACKING_URI is not set"):
+        place_of(StateFolder(tmp_path), {"KAFKA_BOOTSTRAP_SERVERS": "k:1"})
+    with pytest.raises(CommandFailed, match="Nothing runs here"):
+        place_of(StateFolder(tmp_path), {})

@@ -1,0 +1,117 @@
+"""The versions in the registry, as people who promote see them: alias, verdict of the gate, hashes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from duly_risk.model import HazardModel
+
+from duly_training.gate import GateLine, Verdict
+from duly_training.monitor.reference import REFERENCE_FILE, FitReference, ReferenceUnreadable
+from duly_training.origin import Kind
+from duly_training.registry import MODEL_NAME, RegisteredModel, Registry, registered
+
+REPORT_FOLDER = "report"
+GATE_FILE = "gate.json"
+
+
+class VersionUnknown(ValueError):
+    """The registry has no such version."""
+
+    code = "version_unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """verdict: of the run, None if nobody judged it; a rate stands in for the model that the verdict refused.
+
+    made: aware UTC.
+    """
+
+    model: RegisteredModel
+    kind: Kind
+    aliases: tuple[str, ...]
+    verdict: Verdict | None
+    made: datetime
+
+
+class ModelVersions:
+    """Of one MLflow server. Raises MLflow's own errors where it does not answer."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._client = registry.client
+
+    def all(self) -> list[ModelVersion]:
+        """The newest first."""
+        found = self._client.search_model_versions(f"name='{MODEL_NAME}'")
+        numbers = sorted((int(one.version) for one in found), reverse=True)
+        return [self.version(str(number)) for number in numbers]
+
+    def version(self, version: str) -> ModelVersion:
+        """One version with its verdict. Raises VersionUnknown."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            found = self._client.get_model_version(MODEL_NAME, version)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise VersionUnknown(f"the registry has no version {version} of model {MODEL_NAME!r}") from error
+            raise
+        model = registered(found, found.tags)
+        made = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
+        return ModelVersion(
+            model,
+            Kind(found.tags.get("kind", Kind.HAZARD)),
+            tuple(found.aliases),
+            self._verdict(str(found.run_id)),
+            made,
+        )
+
+    def load(self, version: str) -> tuple[HazardModel, FitReference]:
+        """A version and what it was fitted on. Raises VersionUnknown, ReferenceUnreadable (of an older release)."""
+        model = self.version(version).model
+        text = self._text(model.run_id, REFERENCE_FILE)
+        if text is None:
+            raise ReferenceUnreadable(f"its run has no {REFERENCE_FILE}")
+        return self._registry.load(model), FitReference.from_json(text)
+
+    def point(self, alias: str, version: str) -> None:
+        """Move an alias: what people and notebooks load as `models:/risk@<alias>`. The stream does not read it."""
+        self._client.set_registered_model_alias(MODEL_NAME, alias, version)
+
+    def unpoint(self, alias: str) -> None:
+        """Remove an alias; one that is not there is no error."""
+        if alias in self._client.get_registered_model(MODEL_NAME).aliases:
+            self._client.delete_registered_model_alias(MODEL_NAME, alias)
+
+    def _verdict(self, run_id: str) -> Verdict | None:
+        text = self._text(run_id, GATE_FILE)
+        return None if text is None else verdict_of(json.loads(text))
+
+    def _text(self, run_id: str, file: str) -> str | None:
+        """A file of the run's report; None where it has none of that name."""
+        import mlflow
+
+        path = f"{REPORT_FOLDER}/{file}"
+        if path not in {found.path for found in self._client.list_artifacts(run_id, REPORT_FOLDER)}:
+            return None
+        return str(mlflow.artifacts.load_text(f"runs:/{run_id}/{path}"))
+
+
+def verdict_of(document: Any) -> Verdict:
+    """The verdict in a `gate.json`. A file that is none, or says less than all, is a refusal with a line for it."""
+    try:
+        lines = [
+            GateLine(str(row["name"]), row["passed"] is True, str(row["value"]), str(row["limit"]))
+            for row in document["lines"]
+        ]
+        said = document["promote"] is True
+    except (KeyError, TypeError) as error:
+        return Verdict((GateLine(GATE_FILE, False, f"cannot be read ({type(error).__name__}: {error})", "a verdict"),))
+    if not lines or said != all(line.passed for line in lines):
+        lines.append(GateLine(GATE_FILE, False, "its lines do not say what it says", "one verdict"))
+    return Verdict(tuple(lines))

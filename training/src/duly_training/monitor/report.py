@@ -1,0 +1,228 @@
+"""One look at a model: every measure with what it means, worst first. Nothing here acts; the report says what to do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import IntEnum
+from typing import Any
+
+from duly_risk.days import date_of
+from duly_risk.features import features_of
+from duly_risk.model import HazardModel
+
+from duly_training.judged import LATE_KS, judged_between
+from duly_training.metrics import calibration_error, calibration_line
+from duly_training.monitor.drift import PSI_ALARM, PSI_WARN, Drift, drifts_of
+from duly_training.monitor.payments import LIMIT, RHO, Cusum, cusum, daily_payments, exposure_between
+from duly_training.monitor.recorded import ScoreFlow
+from duly_training.monitor.reference import NEVER_AN_ALARM, FitReference, quantities
+from duly_training.monitor.segments import BEHAVIOURS, behaviours
+from duly_training.predictions import hazard_predictions
+from duly_training.timeline import Timeline
+
+ALL = "ALL"
+DRIFT_DAYS = 28
+PAYMENT_DAYS = 28
+LABEL_DAYS = 180
+# Outside the bounds of the promotion gate: a warning. Twice as far: an alarm.
+ECE_WARN, ECE_ALARM = 0.02, 0.04
+SLOPE_WARN, SLOPE_ALARM = (0.8, 1.25), (0.64, 1.5625)
+RIPE_MIN = 200
+# Late ones, and ones that are not: a slope through a handful says nothing.
+EVENTS_MIN = 50
+AGREEMENT_WARN = 0.8
+MISSING_WARN, MISSING_ALARM = 0.05, 0.2
+# An alarm stays on so long after its day: a person has to have seen it.
+ALARM_DAYS = 14
+
+
+class Level(IntEnum):
+    OK = 0
+    WARN = 1
+    ALARM = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentPayments:
+    """Payments of the last 28 days against those expected, and both cumulative sums. alarms: dates, ISO."""
+
+    segment: str
+    observed: float
+    expected: float
+    ratio: float | None
+    behind: float
+    ahead: float
+    alarms_behind: tuple[str, ...]
+    alarms_ahead: tuple[str, ...]
+    level: Level
+
+
+@dataclass(frozen=True, slots=True)
+class RipeCalibration:
+    """p_late_<k> where the label can be known by now. ripe_share: of the invoices that became known in the window."""
+
+    k: int
+    ripe: int
+    ripe_share: float
+    observed: float | None
+    expected: float | None
+    ece: float | None
+    slope: float | None
+    level: Level
+
+
+@dataclass(frozen=True, slots=True)
+class QuantityDrift:
+    name: str
+    psi: float | None
+    missing_then: float
+    missing_now: float
+    level: Level
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorReport:
+    """at: the last day looked at, exclusive. since: first day of the payments."""
+
+    tenant: str
+    version: str
+    at: str
+    since: str
+    dispersion: float
+    payments: tuple[SegmentPayments, ...]
+    calibration: tuple[RipeCalibration, ...]
+    drift: tuple[QuantityDrift, ...]
+    flow: ScoreFlow | None
+
+    @property
+    def level(self) -> Level:
+        """The worst of all measures."""
+        payments, calibration, drift = (
+            [one.level for one in part] for part in (self.payments, self.calibration, self.drift)
+        )
+        return max([*payments, *calibration, *drift, self.agreement_level])
+
+    @property
+    def agreement_level(self) -> Level:
+        """A challenger that ranks the debtors otherwise is news, in whosever favour."""
+        agreement = self.flow.agreement if self.flow else None
+        return Level.WARN if agreement is not None and agreement < AGREEMENT_WARN else Level.OK
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, levels by name."""
+        document: dict[str, Any] = {"level": self.level.name, **_plain(asdict(self))}
+        return document
+
+
+def monitor(
+    timeline: Timeline,
+    model: HazardModel,
+    reference: FitReference,
+    tenant: str,
+    flow: ScoreFlow | None = None,
+    at_day: int | None = None,
+) -> MonitorReport:
+    """Look at a model by everything known before a day, and nothing later. at_day: default the timeline's cut.
+
+    Payments count from the end of the fit on: what a model was fitted on cannot contradict it.
+    """
+    at = timeline.cut_day if at_day is None else min(at_day, timeline.cut_day)
+    since = reference.fitted_until
+    now = quantities(timeline, model, max(timeline.first_day, at - DRIFT_DAYS), at)
+    return MonitorReport(
+        tenant=tenant,
+        version=model.info.version,
+        at=str(date_of(at)),
+        since=str(date_of(since)),
+        dispersion=reference.dispersion,
+        payments=tuple(_payments(timeline, model, reference, since, at)) if since < at else (),
+        calibration=tuple(_calibration(timeline, model, max(reference.fitted_until, at - LABEL_DAYS), at)),
+        drift=tuple(_drift(name, drift) for name, drift in drifts_of(reference.bins, now).items()),
+        flow=flow,
+    )
+
+
+def _payments(
+    timeline: Timeline, model: HazardModel, reference: FitReference, since: int, at: int
+) -> Sequence[SegmentPayments]:
+    exposure = exposure_between(timeline, model, since, at)
+    segment = behaviours(features_of(timeline.snapshots_before(at).measures, model.info.frame))[exposure.snapshot]
+    parts = [(ALL, exposure)] + [(name, exposure.where(segment == i)) for i, name in enumerate(BEHAVIOURS)]
+    made = []
+    for name, part in parts:
+        daily = daily_payments(part, since, at)
+        observed, expected = daily.last(PAYMENT_DAYS)
+        behind, ahead = (cusum(daily, reference.dispersion, rho) for rho in (RHO, 1 / RHO))
+        made.append(
+            SegmentPayments(
+                segment=name,
+                observed=observed,
+                expected=expected,
+                ratio=observed / expected if expected > 0 else None,
+                behind=behind.value,
+                ahead=ahead.value,
+                alarms_behind=_dates(behind),
+                alarms_ahead=_dates(ahead),
+                level=_payment_level(name, behind, ahead, at),
+            )
+        )
+    return made
+
+
+def _payment_level(segment: str, behind: Cusum, ahead: Cusum, at: int) -> Level:
+    """Payments behind over all debtors are the alarm. Of one segment, or ahead of the model: a warning."""
+    fresh = [any(day >= at - ALARM_DAYS for day in one.alarms) for one in (behind, ahead)]
+    if fresh[0] and segment == ALL:
+        return Level.ALARM
+    return Level.WARN if any(fresh) or max(behind.value, ahead.value) > LIMIT / 2 else Level.OK
+
+
+def _calibration(timeline: Timeline, model: HazardModel, from_day: int, at: int) -> Sequence[RipeCalibration]:
+    judged = judged_between(timeline, from_day, at, at, model.info.frame)
+    predicted = hazard_predictions(model, judged)
+    made = []
+    for k in LATE_KS:
+        ripe = judged.ripe(k)
+        count, share = int(ripe.sum()), float(ripe.mean()) if len(judged) else 0.0
+        if count < RIPE_MIN:
+            made.append(RipeCalibration(k, count, share, None, None, None, None, Level.OK))
+            continue
+        y, p = judged.where(ripe).late(k), predicted.p_late[k][ripe]
+        ece, slope = calibration_error(y, p), math.nan
+        if EVENTS_MIN <= int(y.sum()) <= count - EVENTS_MIN:
+            slope = calibration_line(y, p)[0]
+        level = max(_outside(ece, (0.0, ECE_WARN), (0.0, ECE_ALARM)), _outside(slope, SLOPE_WARN, SLOPE_ALARM))
+        known_slope = None if math.isnan(slope) else slope
+        made.append(RipeCalibration(k, count, share, float(y.mean()), float(p.mean()), ece, known_slope, level))
+    return made
+
+
+def _outside(value: float, warn: tuple[float, float], alarm: tuple[float, float]) -> Level:
+    if math.isnan(value) or warn[0] <= value <= warn[1]:
+        return Level.OK
+    return Level.WARN if alarm[0] <= value <= alarm[1] else Level.ALARM
+
+
+def _drift(name: str, drift: Drift) -> QuantityDrift:
+    moved = Level.OK
+    if drift.psi is not None and name not in NEVER_AN_ALARM:
+        moved = _outside(drift.psi, (0.0, PSI_WARN), (0.0, PSI_ALARM))
+    change = abs(drift.missing_now - drift.missing_then)
+    missing = Level.ALARM if change > MISSING_ALARM else Level.WARN if change > MISSING_WARN else Level.OK
+    return QuantityDrift(name, drift.psi, drift.missing_then, drift.missing_now, max(moved, missing))
+
+
+def _dates(one: Cusum) -> tuple[str, ...]:
+    return tuple(str(date_of(day)) for day in one.alarms)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Level):
+        return value.name
+    if isinstance(value, Mapping):
+        return {" -> ".join(k) if isinstance(k, tuple) else k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value

@@ -1,0 +1,129 @@
+"""A report in words and as Prometheus text, with what to do about it. The runbook has more: docs/runbooks/models.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from duly_runtime.metrics import (
+    MONITOR_AGREEMENT,
+    MONITOR_CUSUM,
+    MONITOR_DRIFT,
+    MONITOR_ECE,
+    MONITOR_LEVEL,
+    MONITOR_MISSING,
+    MONITOR_PAYMENTS,
+    MONITOR_RIPE,
+    MONITOR_RUN,
+    MONITOR_SLOPE,
+    Metrics,
+)
+from prometheus_client import generate_latest
+
+from duly_training.monitor.report import Level, MonitorReport, QuantityDrift, RipeCalibration, SegmentPayments
+
+PAYMENTS, CALIBRATION, DRIFT, AGREEMENT = "payments", "calibration", "drift", "agreement"
+RUNBOOK = "docs/runbooks/models.md"
+_ADVICE = {
+    PAYMENTS: "Payments do not come as the model expects. Promote nothing; let a challenger trained on newer data run "
+    "beside it (`duly promote N --as challenger`); read forecasts with a wider band. One segment behind: look there.",
+    CALIBRATION: "Probabilities are off on invoices whose outcome is known. Train on newer data and compare; until "
+    "then bands are too high or too low by what the table shows.",
+    DRIFT: "The debtors or their data have changed. Look at the feature's source first: an ERP field that is no longer "
+    "filled moves it as well as the market does.",
+    AGREEMENT: "Champion and challenger rank debtors differently. Compare them on the same invoices before promoting.",
+}
+
+
+def lines_of(report: MonitorReport) -> Iterator[str]:
+    """For a terminal."""
+    yield f"Model version {report.version} of {report.tenant}, seen on {report.at}: {report.level.name}"
+    yield ""
+    yield f"Payments since {report.since} against those expected (last 28 days; alarm of the sums at 5):"
+    yield from (_payment_line(one) for one in report.payments)
+    if not report.payments:
+        yield "  nothing yet: the model was fitted on everything up to now"
+    yield "P(unpaid k days after due) where the outcome can be known:"
+    yield from (_calibration_line(one) for one in report.calibration)
+    moved = [one for one in report.drift if one.level > Level.OK]
+    yield f"Features and scores of the last 28 days against the fit: {len(moved)} of {len(report.drift)} have moved."
+    yield from (_drift_line(one) for one in sorted(moved, key=lambda one: -(one.psi or 0.0)))
+    yield from _flow_lines(report)
+    for topic, level in levels_of(report).items():
+        if level > Level.OK:
+            yield ""
+            yield f"{level.name} {topic}: {_ADVICE[topic]} {RUNBOOK}#{topic}"
+
+
+def levels_of(report: MonitorReport) -> dict[str, Level]:
+    """The worst level by topic."""
+    return {
+        PAYMENTS: max((one.level for one in report.payments), default=Level.OK),
+        CALIBRATION: max((one.level for one in report.calibration), default=Level.OK),
+        DRIFT: max((one.level for one in report.drift), default=Level.OK),
+        AGREEMENT: report.agreement_level,
+    }
+
+
+def prometheus_text(report: MonitorReport, run_at: float) -> str:
+    """Gauges in the text format, for a node exporter's textfile collector. run_at: seconds since 1970."""
+    metrics, tenant = Metrics(), report.tenant
+    metrics.set(MONITOR_RUN, run_at, tenant=tenant, version=report.version)
+    for topic, level in levels_of(report).items():
+        metrics.set(MONITOR_LEVEL, level, tenant=tenant, topic=topic)
+    for one in report.payments:
+        if one.ratio is not None:
+            metrics.set(MONITOR_PAYMENTS, one.ratio, tenant=tenant, segment=one.segment)
+        for direction, value in (("behind", one.behind), ("ahead", one.ahead)):
+            metrics.set(MONITOR_CUSUM, value, tenant=tenant, segment=one.segment, direction=direction)
+    for ripe in report.calibration:
+        k = str(ripe.k)
+        metrics.set(MONITOR_RIPE, ripe.ripe_share, tenant=tenant, k=k)
+        if ripe.ece is not None:
+            metrics.set(MONITOR_ECE, ripe.ece, tenant=tenant, k=k)
+        if ripe.slope is not None:
+            metrics.set(MONITOR_SLOPE, ripe.slope, tenant=tenant, k=k)
+    for drift in report.drift:
+        metrics.set(MONITOR_MISSING, drift.missing_now, tenant=tenant, quantity=drift.name)
+        if drift.psi is not None:
+            metrics.set(MONITOR_DRIFT, drift.psi, tenant=tenant, quantity=drift.name)
+    if report.flow is not None and report.flow.agreement is not None:
+        metrics.set(MONITOR_AGREEMENT, report.flow.agreement, tenant=tenant)
+    return generate_latest(metrics.registry).decode()
+
+
+def _payment_line(one: SegmentPayments) -> str:
+    ratio = "-" if one.ratio is None else f"{one.ratio:.2f}"
+    alarms = f"; behind on {', '.join(one.alarms_behind)}" if one.alarms_behind else ""
+    alarms += f"; ahead on {', '.join(one.alarms_ahead)}" if one.alarms_ahead else ""
+    return (
+        f"  {one.segment:<11} {one.observed:7.0f} of {one.expected:9.1f}  {ratio:>5}  behind {one.behind:4.1f}  "
+        f"ahead {one.ahead:4.1f}  {one.level.name}{alarms}"
+    )
+
+
+def _calibration_line(one: RipeCalibration) -> str:
+    if one.ece is None:
+        return f"  k = {one.k:<3} {one.ripe} ripe invoices ({one.ripe_share:.0%}): too few to tell"
+    slope = "-" if one.slope is None else f"{one.slope:.2f}"
+    return (
+        f"  k = {one.k:<3} {one.ripe} ripe ({one.ripe_share:.0%}): {one.observed:.3f} observed, "
+        f"{one.expected:.3f} expected, ECE {one.ece:.3f}, slope {slope}  {one.level.name}"
+    )
+
+
+def _drift_line(one: QuantityDrift) -> str:
+    psi = "-" if one.psi is None else f"{one.psi:.3f}"
+    return f"  {one.name:<16} PSI {psi}, missing {one.missing_then:.1%} -> {one.missing_now:.1%}  {one.level.name}"
+
+
+def _flow_lines(report: MonitorReport) -> Iterator[str]:
+    flow = report.flow
+    if flow is None:
+        yield "Recorded scores were not read: no band flow, no rank agreement with a challenger."
+        return
+    bands = ", ".join(f"{band} {count}" for band, count in sorted(flow.bands.items()))
+    moves = ", ".join(f"{before} -> {after} {count}" for (before, after), count in sorted(flow.moves.items()))
+    yield f"{flow.scores} recorded scores; debtors by band: {bands or 'none'}; moves: {moves or 'none'}"
+    if flow.pairs:
+        agreement = "too few to tell" if flow.agreement is None else f"{flow.agreement:.3f}"
+        yield f"Rank agreement with the challenger over {flow.pairs} scores: {agreement}  {report.agreement_level.name}"

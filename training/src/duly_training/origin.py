@@ -1,0 +1,122 @@
+"""Fit on what was known before a day: the one way a model comes about, for a release, a back-test and an evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import xgboost as xgb
+from duly_risk.features import NAMES
+from duly_risk.model import FeatureFrame, Role
+
+from duly_training.calibration import Calibration, calibrated, fitted_calibration
+from duly_training.dataset import Dataset, RowSource
+from duly_training.fit import BoosterModel, FitSettings, as_model, count_rounds, fit, labelled
+from duly_training.frame import frame_of
+from duly_training.timeline import Outcomes, Timeline
+
+# Below this nothing can be learnt and judged; the rules score serves.
+SETTLED_MIN = 100
+# The same for the debtor's rate alone.
+RATE_SETTLED_MIN = 30
+_VALIDATION_SHARE = 0.15
+_VALIDATION_DAYS_MAX = 92
+
+
+class TooFewSettledInvoices(ValueError):
+    """The history holds too few settled invoices for a model: the rules score has to serve."""
+
+    code = "too_few_settled_invoices"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Everything that was known before `day`. frame: of that day."""
+
+    day: int
+    outcomes: Outcomes
+    frame: FeatureFrame
+
+
+@dataclass(frozen=True, slots=True)
+class FittedModel:
+    """booster: calibrated, with its frame inside. rows, events: person-days and payments it was fitted on."""
+
+    booster: xgb.Booster
+    known: Known
+    validation_from: int
+    rounds: int
+    calibration: Calibration
+    rows: int
+    events: int
+    sample: Dataset
+
+    @property
+    def model(self) -> BoosterModel:
+        return as_model(self.booster, self.known.frame)
+
+    @property
+    def fallback_model(self) -> BoosterModel:
+        """The same, marked as what serves in place of a refused model."""
+        return as_model(self.booster, self.known.frame, "debtor-rate", Role.FALLBACK)
+
+
+def known_before(timeline: Timeline, day: int) -> Known:
+    """Outcomes and frame from the facts known before `day`, and from nothing else."""
+    outcomes = timeline.outcomes_before(day)
+    return Known(day, outcomes, frame_of(timeline, outcomes))
+
+
+class Kind(StrEnum):
+    """RATE: a hazard model that sees the debtor's late rate and the day alone, the baseline in the form of an artefact.
+
+    It serves where the hazard model is refused: same Booster, same schema, nothing else to operate.
+    """
+
+    HAZARD = "hazard"
+    RATE = "debtor_rate"
+
+
+_RATE_COLUMNS = ("h_late_rate", "pre_due", "dpd_day", "dow")
+
+
+def fit_before(timeline: Timeline, day: int, settings: FitSettings, seed: int, kind: Kind = Kind.HAZARD) -> FittedModel:
+    """The model fitted on everything known before `day`, and on nothing else.
+
+    Rounds are counted and the calibration is fitted on the latest days before `day`, by a model of the days before
+    them; then the fit is repeated on all days. Raises TooFewSettledInvoices.
+    """
+    known = known_before(timeline, day)
+    settled_min = SETTLED_MIN if kind is Kind.HAZARD else RATE_SETTLED_MIN
+    first = timeline.first_day
+    validation_from = day - min(_VALIDATION_DAYS_MAX, int((day - first) * _VALIDATION_SHARE))
+    if known.outcomes.settled < settled_min:
+        raise TooFewSettledInvoices(f"{known.outcomes.settled} invoices were settled, {settled_min} are needed")
+    data = rows_before(timeline, known, settings, seed)
+    if kind is Kind.RATE:
+        data.x[:, [index for index, name in enumerate(NAMES) if name not in _RATE_COLUMNS]] = np.nan
+    earlier, later = data.where(data.day < validation_from), data.where(data.day >= validation_from)
+    if not earlier.events or not later.events:
+        raise TooFewSettledInvoices("no invoice was settled in the days that count the rounds, or none before them")
+    counted, rounds = count_rounds(earlier, later, settings, seed)
+    calibration = _calibration(counted, later)
+    booster = labelled(calibrated(fit(data, settings, seed, rounds, known.frame), calibration), known.frame)
+    sample = data.where(np.linspace(0, len(data.y) - 1, min(_SAMPLE_ROWS, len(data.y))).astype(int))
+    return FittedModel(booster, known, validation_from, rounds, calibration, len(data.y), data.events, sample)
+
+
+_SAMPLE_ROWS = 4_096
+
+
+def rows_before(timeline: Timeline, known: Known, settings: FitSettings, seed: int) -> Dataset:
+    """The training rows of what was known before a day."""
+    source = RowSource(timeline.snapshots_before(known.day), known.outcomes, known.frame, known.day, 1.0, seed)
+    if source.count() > settings.thin_above_rows:
+        source = RowSource(source.snapshots, known.outcomes, known.frame, known.day, settings.far_share, seed)
+    return source.all()
+
+
+def _calibration(booster: xgb.Booster, later: Dataset) -> Calibration:
+    margin = np.asarray(booster.inplace_predict(later.x, predict_type="margin"), dtype=np.float64)
+    return fitted_calibration(margin, later.y, later.weight)

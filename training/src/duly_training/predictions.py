@@ -1,0 +1,62 @@
+"""What a model says of invoices, and the hazard model's answers read from its curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from duly_risk.curves import Floats, expected_days, pay_offset, survival, unpaid
+from duly_risk.features import features_of
+from duly_risk.measures import curve_days
+from duly_risk.model import HazardModel
+from numpy.typing import NDArray
+
+from duly_training.judged import DAYS_MAX, LATE_KS, Judged
+
+_CHUNK = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """p_late: k -> (n,) P(late by k days).
+
+    days: (n,) predicted days from issue to payment, whole and 0..120. order: (n,) expected delay, only to rank by.
+    low, high: (n,) days from issue between which 80 % are expected. None = the model says nothing of it.
+    """
+
+    p_late: Mapping[int, Floats]
+    days: Floats | None = None
+    order: Floats | None = None
+    low: Floats | None = None
+    high: Floats | None = None
+
+    def where(self, kept: NDArray[np.bool_]) -> Predictions:
+        return Predictions(
+            {k: p[kept] for k, p in self.p_late.items()},
+            *(None if part is None else part[kept] for part in (self.days, self.order, self.low, self.high)),
+        )
+
+
+def hazard_predictions(model: HazardModel, judged: Judged) -> Predictions:
+    """By the very curves that serving uses."""
+    parts = [_predicted(model, judged, start) for start in range(0, len(judged), _CHUNK)]
+    if not parts:
+        nothing = np.empty(0)
+        return Predictions(dict.fromkeys(LATE_KS, nothing), nothing, nothing, nothing, nothing)
+
+    def joined(name: str) -> Floats:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    p_late = {k: np.concatenate([part.p_late[k] for part in parts]) for k in LATE_KS}
+    return Predictions(p_late, joined("days"), joined("order"), joined("low"), joined("high"))
+
+
+def _predicted(model: HazardModel, judged: Judged, start: int) -> Predictions:
+    rows = slice(start, start + _CHUNK)
+    measures, t0, due, issue = judged.measures[rows], judged.as_of[rows], judged.due[rows], judged.issue[rows]
+    curves = survival(model.curves(features_of(measures, model.info.frame), curve_days(measures)))
+    p_late = {k: unpaid(curves, t0, due, k) for k in LATE_KS}
+    age = (t0 - issue).astype(np.float64)
+    low, median, high = (age + pay_offset(curves, share) for share in (0.1, 0.5, 0.9))
+    return Predictions(p_late, np.clip(median, 0, DAYS_MAX), expected_days(curves) - (due - t0), low, high)

@@ -1,0 +1,12 @@
+"""How long work tells how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+OnStep = Callable[[int, int], None]
+OnProgress = Callable[[str, int, int], None]
+
+
+def silent(done: int, total: int) -> None:
+    """For callers that do not watch."""

@@ -1,0 +1,182 @@
+"""What a person reads to decide: one Markdown report with figures, intervals, slices, verdict; files beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import xgboost as xgb
+from duly_risk.days import date_of
+from duly_risk.features import FEATURES, schema_sha256
+
+from duly_training.baselines import GATE_BASELINES
+from duly_training.fairness import GroupRow
+from duly_training.gate import Verdict
+from duly_training.intervals import Interval
+from duly_training.pipeline import Released
+from duly_training.plots import weekly_money, write_gain, write_reliability, write_weekly_money
+from duly_training.roll_rate import RollRate
+from duly_training.slices import Slice
+from duly_training.window import MODEL, Window
+
+_LATE = ("auc", "ap", "logloss", "brier", "ece", "ece_by_chance", "slope", "intercept", "capture", "capture_amount")
+_DAYS = ("mae_days", "mae_late_days", "p90_error_days", "within_3_days", "coverage_days")
+
+LIMITS = (
+    "It knows only this ledger: another tenant, currency or kind of debtor needs its own fit.",
+    "A sudden change of everybody's habits is in no feature; the intervals speak of debtors, not of such a change.",
+    "Really late invoices are missed by about two weeks (see their error): it ranks them, it does not date them.",
+    "No feature is a protected attribute or a stand-in for one; the allow-list with owners and reasons is schema.json.",
+    "It ranks and times reminders. It must not decide alone on credit, fees or legal steps against a person.",
+)
+
+
+def write_report(
+    folder: Path,
+    released: Released,
+    facts: Mapping[str, str],
+    roll_rates: Sequence[RollRate] = (),
+    groups: Sequence[GroupRow] = (),
+) -> None:
+    """report.md, model_card.md, gate.json, slices.json and the plots."""
+    window = released.window
+    gain = gain_shares(released.final.booster)
+    _write_json(folder / "gate.json", released.verdict.to_json())
+    _write_json(folder / "gain.json", gain)
+    _write_json(
+        folder / "slices.json", [{name: getattr(one, name) for name in Slice.__slots__} for one in window.slices]
+    )
+    (folder / "report.md").write_text("\n".join(_report(released, facts, gain, roll_rates, groups)) + "\n")
+    (folder / "model_card.md").write_text("\n".join(_card(released, facts)) + "\n")
+    write_gain(folder / "gain.png", gain)
+    if len(window.judged):
+        shown = {name: window.by_name[name] for name in (*GATE_BASELINES, MODEL)}
+        write_reliability(folder / "reliability.png", window.judged, shown)
+        write_weekly_money(folder / "forecast.png", weekly_money(window.fitted.model, window.judged))
+
+
+def gain_shares(booster: xgb.Booster) -> dict[str, float]:
+    """Share of the total gain by feature name, largest first; unused features have 0."""
+    gains: dict[str, Any] = dict(booster.get_score(importance_type="total_gain"))
+    total = sum(float(value) for value in gains.values()) or 1.0
+    shares = {feature.name: float(gains.get(feature.name, 0.0)) / total for feature in FEATURES}
+    return dict(sorted(shares.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _report(
+    released: Released,
+    facts: Mapping[str, str],
+    gain: Mapping[str, float],
+    roll_rates: Sequence[RollRate],
+    groups: Sequence[GroupRow],
+) -> Iterator[str]:
+    window = released.window
+    yield "# Risk model: daily payment hazard"
+    yield ""
+    yield from verdict_lines(released.verdict)
+    yield from (f"- **{name}**: {value}" for name, value in facts.items())
+    yield ""
+    yield from window_lines(window)
+    yield from _slice_lines(window.slices)
+    if roll_rates:
+        yield from ("## Roll rates: of invoices open that many days after due, the share that reached 90", "")
+        yield from _table(
+            ("days after due", "invoices", "observed", "forecast"), (_roll_cells(one) for one in roll_rates)
+        )
+    if groups:
+        yield from ("## By group, apart from training", "")
+        header = ("group", "n", "AUC", "ECE", "in the top tenth", "ratio to the largest group")
+        yield from _table(header, (one.cells() for one in groups))
+    yield from ("## What it looks at", "", "![gain](gain.png)", "")
+    yield from _table(
+        ("feature", "share of the gain"), ((name, f"{share:.3f}") for name, share in list(gain.items())[:15])
+    )
+    if len(window.judged):
+        yield from ("## Pictures", "", "![reliability](reliability.png)", "", "![forecast](forecast.png)", "")
+    yield from ("## Limits", "", *(f"- {limit}" for limit in LIMITS))
+
+
+def verdict_lines(verdict: Verdict) -> Iterator[str]:
+    """The verdict as Markdown."""
+    yield "## Verdict: promote" if verdict.promote else "## Verdict: REFUSED"
+    yield ""
+    rows = ((one.name, one.value, one.limit, "yes" if one.passed else "**NO**") for one in verdict.lines)
+    yield from _table(("line", "measured", "must be", "held"), rows)
+
+
+def window_lines(window: Window) -> Iterator[str]:
+    """One judged window as Markdown: all models, late by 5 days and days."""
+    ripe = int(window.judged.ripe().sum())
+    yield f"## Judged on {ripe:,} invoices that became known from {date_of(window.from_day)} on"
+    yield ""
+    yield "Late = 5 or more days. In brackets 95 % of 1,000 draws of debtors. Gain: logloss less than the baseline."
+    yield ""
+    header = ("model", *_LATE, "gain in logloss")
+    yield from _table(header, (_late_cells(window, name) for name, of in window.metrics.items() if "auc_late5" in of))
+    yield from _table(
+        ("model", *_DAYS, "C on delay"),
+        (_day_cells(window, name) for name, of in window.metrics.items() if "mae_days" in of),
+    )
+
+
+def _late_cells(window: Window, name: str) -> tuple[str, ...]:
+    of = window.metrics[name]
+    cells = [_with_interval(of.get(f"{m}_late5"), window.intervals.measured.get(f"{name}_{m}_late5")) for m in _LATE]
+    gain = window.intervals.gains.get(name)
+    return (name, *cells, _with_interval(None if gain is None else gain.value, gain))
+
+
+def _day_cells(window: Window, name: str) -> tuple[str, ...]:
+    of = window.metrics[name]
+    cells = [_with_interval(of.get(m), window.intervals.measured.get(f"{name}_{m}")) for m in (*_DAYS, "concordance")]
+    return (name, *cells)
+
+
+def _slice_lines(slices: Sequence[Slice]) -> Iterator[str]:
+    yield from ("## Slices", "")
+    header = ("slice", "invoices", "late", "AUC", "ECE", "logloss", "best baseline", "worse by", "counts for the gate")
+    yield from _table(header, (_slice_cells(one) for one in slices))
+
+
+def _slice_cells(one: Slice) -> tuple[str, ...]:
+    figures = (f"{value:.4f}" for value in (one.auc, one.ece, one.logloss, one.baseline_logloss))
+    counts = "yes" if one.is_judged else "no, too small"
+    return (one.name, f"{one.invoices:,}", str(one.late), *figures, f"{one.worse_by:+.1%}", counts)
+
+
+def _roll_cells(one: RollRate) -> tuple[str, ...]:
+    return (str(one.days_after_due), f"{one.invoices:,}", f"{one.observed:.3f}", f"{one.forecast:.3f}")
+
+
+def _card(released: Released, facts: Mapping[str, str]) -> Iterator[str]:
+    yield "# Model card: daily payment hazard"
+    yield ""
+    yield "P(an open invoice is paid on day d | it was open before d), for invoices of one tenant. What is shown of an"
+    yield "invoice (probability of being late, expected days, quantiles, expected cash) is arithmetic on it."
+    yield ""
+    yield from (f"- **{name}**: {value}" for name, value in facts.items())
+    yield ""
+    yield from verdict_lines(released.verdict)
+    yield from window_lines(released.window)
+    yield f"Feature schema sha256: {schema_sha256()}"
+    yield from ("", "## Limits", "", *(f"- {limit}" for limit in LIMITS))
+
+
+def _with_interval(value: float | None, interval: Interval | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if interval is None else f"{value:.4f} ({interval.low:.4f} .. {interval.high:.4f})"
+
+
+def _table(header: Sequence[str], rows: Iterator[Sequence[str]]) -> Iterator[str]:
+    yield "| " + " | ".join(header) + " |"
+    yield "|---" * len(header) + "|"
+    for row in rows:
+        yield "| " + " | ".join(row) + " |"
+    yield ""
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=1) + "\n")

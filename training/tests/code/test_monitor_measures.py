@@ -1,0 +1,109 @@
+"""The measures of monitoring, each against numbers worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from duly_risk.features import INDEX, N_STATIC
+from duly_training.monitor.drift import VALUES_MIN, FitBins, psi
+from duly_training.monitor.payments import DailyPayments, cusum
+from duly_training.monitor.recorded import RecordedScore, rank_agreement, score_flow
+from duly_training.monitor.segments import BEHAVIOURS, behaviours
+from hypothesis import given
+from hypothesis import strategies as st
+
+SHARES = st.lists(st.floats(0.01, 1.0), min_size=2, max_size=10).map(lambda parts: [p / sum(parts) for p in parts])
+
+
+def test_psi_of_the_documented_example() -> None:
+    assert psi((0.5, 0.5), (0.6, 0.4)) == pytest.approx(0.0405, abs=5e-5)
+
+
+def test_an_empty_bin_counts_as_the_floor() -> None:
+    assert psi((0.5, 0.5), (1.0, 0.0)) == pytest.approx(0.5 * math.log(2) + (1e-4 - 0.5) * math.log(2e-4))
+
+
+@given(SHARES)
+def test_psi_is_zero_for_equals_and_never_negative(shares: list[float]) -> None:
+    assert psi(shares, shares) == 0.0
+    assert psi(shares, shares[::-1]) >= 0.0
+
+
+def test_bins_hold_equal_mass_and_a_value_that_repeats_is_not_cut() -> None:
+    assert FitBins.of(np.arange(1000.0)).shares == pytest.approx([0.1] * 10)
+    mostly_zero = FitBins.of(np.array([0.0] * 950 + [1.0] * 50))
+    assert (mostly_zero.edges, mostly_zero.shares) == ((0.0,), (0.95, 0.05))
+
+
+def test_missing_values_are_a_share_of_their_own() -> None:
+    half = np.where(np.arange(1000) % 2 == 0, np.nan, np.arange(1000.0))
+    drift = FitBins.of(np.arange(1000.0)).drift_of(half)
+    assert (drift.missing_then, drift.missing_now) == (0.0, 0.5)
+    assert drift.psi == pytest.approx(0.0, abs=1e-3)
+
+
+def test_too_few_values_say_nothing() -> None:
+    bins = FitBins.of(np.arange(1000.0))
+    assert bins.drift_of(np.full(VALUES_MIN - 1, 5.0)).psi is None
+    assert (bins.drift_of(np.full(VALUES_MIN, 5.0)).psi or 0) > 5
+
+
+def test_the_cusum_adds_log_likelihood_ratios_and_begins_anew_after_an_alarm() -> None:
+    """With rho 0.85, 10 expected and none paid, a day adds 0.15 x 10 = 1.5; over a dispersion of 1 the 4th passes 5."""
+    nothing_paid = DailyPayments(100, np.zeros(6), np.full(6, 10.0), np.full(6, 9.0))
+    one = cusum(nothing_paid, dispersion=1.0)
+    assert (one.alarms, one.value) == ((103,), pytest.approx(3.0))
+    assert cusum(nothing_paid, dispersion=3.0).alarms == ()
+    assert cusum(nothing_paid, dispersion=1.0, rho=1 / 0.85).value == 0.0
+
+
+def test_payments_as_expected_leave_the_sum_at_zero() -> None:
+    fine = DailyPayments(0, np.full(200, 10.0), np.full(200, 10.0), np.full(200, 9.0))
+    assert cusum(fine, 1.0) == cusum(fine, 1.0, rho=1 / 0.85)
+    assert cusum(fine, 1.0).value == 0.0
+
+
+def test_dispersion_is_the_residuals_over_the_variance_and_never_below_poisson() -> None:
+    swinging = DailyPayments(0, np.array([4.0, 16.0] * 50), np.full(100, 10.0), np.full(100, 9.0))
+    assert swinging.dispersion == pytest.approx(4.0)
+    still = DailyPayments(0, np.full(100, 10.0), np.full(100, 10.0), np.full(100, 9.0))
+    assert still.dispersion == 1.0
+
+
+@pytest.mark.parametrize(
+    ("values", "behaviour"),
+    [
+        ({"n_known": 2, "h_late_rate": 0.9}, "NEW"),
+        ({"n_known": 5, "h_last3": 15, "h_mean": 5}, "DISTRESSED"),
+        ({"n_known": 5, "over_max_days": 60}, "DISTRESSED"),
+        ({"n_known": 5, "h_late_rate": 0.3}, "LATE_PAYER"),
+        ({"n_known": 5, "h_late_rate": 0.05}, "IRREGULAR"),
+        ({"n_known": 5, "h_late_rate": 0.01}, "PROMPT"),
+    ],
+)
+def test_a_debtor_is_in_the_first_segment_that_fits(values: dict[str, float], behaviour: str) -> None:
+    static = np.full((1, N_STATIC), np.nan, dtype=np.float32)
+    for name, value in values.items():
+        static[0, INDEX[name]] = value
+    assert BEHAVIOURS[behaviours(static)[0]] == behaviour
+
+
+def score(debtor: int, risk: float, band: str = "LOW", before: str = "LOW", *, shadow: bool = False) -> RecordedScore:
+    return RecordedScore(f"D-{debtor}", debtor, 1, shadow, "risk 2", band, before, risk)
+
+
+def test_bands_moves_and_agreement_come_from_recorded_scores_each_counted_once() -> None:
+    champions = [score(i, i / 100) for i in range(40)] + [score(99, 0.5, "HIGH", "LOW")]
+    shadows = [score(i, i / 50, shadow=True) for i in range(40)]
+    flow = score_flow([*champions, *champions, *shadows])
+    assert (flow.scores, flow.bands, flow.moves) == (41, {"LOW": 40, "HIGH": 1}, {("LOW", "HIGH"): 1})
+    assert (flow.pairs, flow.agreement) == (40, pytest.approx(1.0))
+    assert flow.versions == {"risk 2": 41, "risk 2 SHADOW": 40}
+
+
+def test_a_few_pairs_or_all_alike_give_no_agreement() -> None:
+    assert rank_agreement([(0.1, 0.2)] * 29) is None
+    assert rank_agreement([(0.1, 0.2)] * 50) is None
+    assert rank_agreement([(i, -i) for i in range(50)]) == pytest.approx(-1.0)
