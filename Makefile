@@ -6,6 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 MEMBERS := $(wildcard libs/* services/* tools/*) training
 STAMP := .venv/.ready
+PEERS := $(or $(DULY_STATE),.duly)/peers/.ready
 export PYTHONDONTWRITEBYTECODE =
 CHAOS_PATH = services/scoring/tests/failure$(if $(PYTHONPATH),:$(PYTHONPATH))
 
@@ -74,6 +75,8 @@ images: setup ## Build the five images; needs a Docker engine
 ##@ Measure
 bench: setup ## Throughput and latency of the hot paths, as JSON
 	@$(BIN)/python -m bench $(ARGS)
+bench-peers: setup $(PEERS) ## The engine job on our shells, Faust, Quix Streams and aiokafka, each tuned and checked
+	@$(BIN)/python -m bench.peers $(ARGS)
 
 load: setup ## One scoring worker on a ramp, then at a peak with a hot debtor and a tick: figures; SHELL_KIND=batch|take
 	@PYTHONPATH=$(CHAOS_PATH) $(BIN)/python -m scoring_chaos --load $(if $(SHELL_KIND),--shell $(SHELL_KIND)) $(ARGS)
@@ -85,7 +88,8 @@ train: setup ## Train on a ledger export and register the model: LEDGER=DIR
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(STAMP): requirements/dev.txt requirements/bootstrap.txt $(addsuffix /pyproject.toml,$(MEMBERS))
+$(STAMP): requirements/dev.txt requirements/bootstrap.txt requirements/compiler.txt $(addsuffix /pyproject.toml,$(MEMBERS)) \
+  $(wildcard libs/booster/src/duly_booster/setwalk.*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Duly needs Python 3.11 or newer, this is %d.%d. Say which: make PYTHON=python3.12" % sys.version_info[:2])'
 	@echo "environment: 1/3 folder"; test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "environment: 2/3 packages, each checked against its hash"
@@ -93,6 +97,15 @@ $(STAMP): requirements/dev.txt requirements/bootstrap.txt $(addsuffix /pyproject
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements/dev.txt
 	@echo "environment: 3/3 Duly itself"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(addprefix -e ./,$(MEMBERS))
+	@$(BIN)/python -m duly_booster.build --require 2>/dev/null || \
+	  { $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/compiler.txt 2>/dev/null || true; \
+	    $(BIN)/python -m duly_booster.build; }
 	@touch $@
 
-.PHONY: setup up demo demo-once down purge test unit test-chaos chaos test-docker check lint types arch proto-check generated manifests fix generate lock images bench load train help
+$(PEERS): requirements/peers.txt $(STAMP)
+	@echo "environment of the peers: packages, each checked against its hash"
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(@D)
+	@$(BIN)/uv pip sync --quiet --python $(@D)/bin/python --require-hashes --compile-bytecode requirements/peers.txt
+	@touch $@
+
+.PHONY: setup up demo demo-once down purge test unit test-chaos chaos test-docker check lint types arch proto-check generated manifests fix generate lock images bench load train help bench-peers

@@ -21,7 +21,7 @@ from duly_cli.terminal import Terminal
 from duly_runtime.clock import SystemClock
 from rich.console import Console
 
-from bench.cases import gateway, latency, ledger_sync, policy, risk, scoring
+from bench.cases import curves, engine, gateway, latency, ledger_sync, policy, risk, risk_parts, scoring
 from bench.figures import Result
 from bench.machine import load_average, machine, versions
 from bench.report import document, failed
@@ -32,7 +32,10 @@ ROOT = Path(__file__).parent.parent
 CASES: Mapping[str, Callable[[Bench], Result]] = {
     "policy": policy.run,
     "risk": risk.run,
+    "risk_parts": risk_parts.run,
+    "curves": curves.run,
     "ledger_sync": ledger_sync.run,
+    "engine": engine.run,
     "scoring_rules": scoring.run_rules,
     "scoring_model": scoring.run_model,
     "gateway": gateway.run,

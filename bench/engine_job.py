@@ -20,8 +20,7 @@ Sizes: 200 B event, 300 B state, 120 B score; 30 features, 300 trees of depth 6.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -32,16 +31,10 @@ from numpy.typing import NDArray
 from scoring.application.outputs import Output
 from scoring.application.score_batch import BatchOutcome
 
-SEED = 7
-FEATURES = 30
-TREES = 300
-TREE_DEPTH = 6
-EVENT = np.dtype([("id", "<i8"), ("values", "<f8", 24)])  # 200 bytes
-STATE = np.dtype([("applied", "<i8"), ("count", "<i4"), ("moments", "<f8", 36)])  # 300 bytes
-SCORE = np.dtype([("offset", "<i8"), ("margin", "<f8"), ("moments", "<f8", 13)])  # 120 bytes
-_NEW_STATE = np.array((-1, 0, np.zeros(36)), dtype=STATE).tobytes()
-_DECAY = 0.875  # a power-of-two fraction: the same bytes alone and in a batch
+from bench.toy import EVENT, NEW_STATE, SCORE, SEED, STATE, fold, score_one
+
 SCORES_TOPIC = "risk-scores"
+_Folded = tuple[Sequence[Record], NDArray[Any], NDArray[np.float32]]  # records, scores without margins, rows
 
 
 class States(Protocol):
@@ -59,39 +52,33 @@ class Expected:
 
 
 class ToyStep:
-    """The step over batches or single events. Holds nothing but the model: states come from the engine."""
+    """The step over batches or single events. Holds nothing but the model: states come from the engine.
 
-    def __init__(self, states: States, booster: Any) -> None:
+    booster: or whatever else answers its `inplace_predict`. topic: where the scores go.
+    """
+
+    def __init__(self, states: States, booster: Any, topic: str = SCORES_TOPIC) -> None:
         self._states = states
         self._booster = booster
+        self._topic = topic
 
     def score(self, records: Sequence[Record]) -> BatchOutcome:
         """Records of any partitions, in offset order within each. A key that comes twice takes a further round."""
         outcome = BatchOutcome()
-        rest: Sequence[Record] = records
-        while rest:
-            round_, later, seen = [], [], set()
-            for record in rest:
-                place = (record.partition, record.key)
-                if place in seen:
-                    later.append(record)
-                else:
-                    seen.add(place)
-                    round_.append(record)
-            self._round(round_, outcome)
-            rest = later
+        rounds = [folded for round_ in rounds_of(records) if (folded := self._fold(round_, outcome)) is not None]
+        if rounds:
+            scores = np.concatenate([scores for _, scores, _ in rounds])
+            rows = np.concatenate([rows for _, _, rows in rounds])
+            scores["margin"] = self._booster.inplace_predict(rows, predict_type="margin")
+            self._add_outputs([record for fresh, _, _ in rounds for record in fresh], scores.tobytes(), outcome)
         return outcome
 
     def score_one(self, state: bytes | None, offset: int, value: bytes) -> tuple[bytes, bytes | None]:
         """(new state, score) of one event; the state as it was and None for a replay."""
-        states = np.frombuffer(state or _NEW_STATE, dtype=STATE).copy()
-        if offset <= states["applied"][0]:
-            return state or _NEW_STATE, None
-        scores = self._fold(states, np.frombuffer(value, dtype=EVENT), np.array([offset]))
-        return states.tobytes(), scores.tobytes()
+        return score_one(state, offset, value, self._booster)
 
-    def _round(self, records: Sequence[Record], outcome: BatchOutcome) -> None:
-        """Each key at most once."""
+    def _fold(self, records: Sequence[Record], outcome: BatchOutcome) -> _Folded | None:
+        """One round, each key at most once; None if all of it is replayed."""
         blobs = [self._blob(record, outcome) for record in records]
         offsets = np.fromiter((record.offset for record in records), dtype=np.int64, count=len(records))
         states = np.frombuffer(b"".join(blobs), dtype=STATE).copy()
@@ -103,47 +90,40 @@ class ToyStep:
             outcome.replays += len(replayed)
             records, states, offsets = [records[i] for i in kept], states[fresh], offsets[fresh]
             if not records:
-                return
+                return None
         events = np.frombuffer(b"".join([record.value for record in records]), dtype=EVENT)
-        scores = self._fold(states, events, offsets).tobytes()
-        folded = states.tobytes()
-        size, width = SCORE.itemsize, STATE.itemsize
+        scores, rows = fold(states, events, offsets)
+        folded, width = states.tobytes(), STATE.itemsize
+        for i, record in enumerate(records):
+            outcome.blobs[record.partition, record.key] = folded[i * width : (i + 1) * width]
+        return records, scores, rows
+
+    def _add_outputs(self, records: Sequence[Record], scores: bytes, outcome: BatchOutcome) -> None:
+        size = SCORE.itemsize
         for i, record in enumerate(records):
             score = scores[i * size : (i + 1) * size]
-            outcome.outputs.append(Output("", SCORES_TOPIC, record.key, score, ()))
-            outcome.blobs[record.partition, record.key] = folded[i * width : (i + 1) * width]
+            outcome.outputs.append(Output("", self._topic, record.key, score, ()))
         outcome.facts += len(records)
         outcome.scores += len(records)
 
     def _blob(self, record: Record, outcome: BatchOutcome) -> bytes:
         place = (record.partition, record.key)
-        return outcome.blobs.get(place) or self._states.get(*place) or _NEW_STATE
-
-    def _fold(self, states: NDArray[Any], events: NDArray[Any], offsets: NDArray[np.int64]) -> NDArray[Any]:
-        """Fold in place; the scores. states, events: (n,) of STATE and EVENT."""
-        moments = states["moments"]
-        moments[:, :24] = moments[:, :24] * _DECAY + events["values"] * (1 - _DECAY)
-        moments[:, 24:] = np.maximum(moments[:, 24:], events["values"][:, :12])
-        states["applied"], states["count"] = offsets, states["count"] + 1
-        rows = np.ascontiguousarray(moments[:, :FEATURES], dtype=np.float32)
-        scores = np.empty(len(states), dtype=SCORE)
-        scores["offset"], scores["moments"] = offsets, moments[:, :13]
-        scores["margin"] = self._booster.inplace_predict(rows, predict_type="margin")
-        return scores
+        return outcome.blobs.get(place) or self._states.get(*place) or NEW_STATE
 
 
-def toy_booster() -> Any:
-    """A Booster of 300 trees over 30 features, trained on seeded noise in about two seconds; one thread."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    import xgboost
-
-    rng = np.random.default_rng(SEED)
-    rows = rng.random((20_000, FEATURES), dtype=np.float32)
-    labels = (rows[:, 0] + rows[:, 1] * rows[:, 2] + rng.random(len(rows)) > 1.3).astype(np.float32)
-    settings = {"max_depth": TREE_DEPTH, "objective": "binary:logistic", "nthread": 1, "seed": SEED, "eta": 0.05}
-    booster = xgboost.train(settings, xgboost.DMatrix(rows, labels, nthread=1), num_boost_round=TREES)
-    booster.set_param({"nthread": 1})
-    return booster
+def rounds_of(records: Sequence[Record]) -> Iterator[list[Record]]:
+    """The records so that no key comes twice in a round; the order of each key is kept."""
+    rest = records
+    while rest:
+        round_: list[Record] = []
+        later: list[Record] = []
+        seen: set[tuple[int, bytes]] = set()
+        for record in rest:
+            place = (record.partition, record.key)
+            (later if place in seen else round_).append(record)
+            seen.add(place)
+        yield round_
+        rest = later
 
 
 def events(count: int, keys: int, partitions: int, topic: str) -> list[Record]:

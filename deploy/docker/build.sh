@@ -65,7 +65,7 @@ build_kafka() { # jars and JRE come from this machine's environment, so the buil
 
 fill_wheelhouse() { # wheels for the images' Python, whatever Python runs here
   local list
-  for list in deploy/docker/backend.txt "${SERVICES[@]/#/requirements/}"; do
+  for list in deploy/docker/backend.txt requirements/compiler "${SERVICES[@]/#/requirements/}"; do
     "${PYTHON:-.venv/bin/python}" -m pip download --quiet --require-hashes --no-deps --only-binary :all: \
       --python-version 3.11 --dest deploy/docker/wheelhouse -r "${list%.txt}.txt"
   done

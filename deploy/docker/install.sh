@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the build stage of the Dockerfile runs. Arguments: `dependencies`, or `members <service>`.
+# What the build stage of the Dockerfile runs. Arguments: `dependencies <service>` or `members <service>`.
 set -eu
 
 into() { # into <environment> <pip install arguments>; the environments hold no pip of their own
@@ -9,6 +9,7 @@ into() { # into <environment> <pip install arguments>; the environments hold no 
 }
 
 dependencies() {
+  service=$1
   if ls /wheels/*.whl >/dev/null 2>&1; then
     set -- --no-index --find-links /wheels
   else
@@ -17,13 +18,14 @@ dependencies() {
   # --no-deps: the files name every package; what they leave out on purpose (GPU libraries) must not come back.
   into /opt/backend "$@" --require-hashes --no-deps -r /build/backend.txt
   into /opt/venv "$@" --require-hashes --no-deps -r /build/requirements.txt
+  [ "$service" != scoring ] || into /opt/backend "$@" --require-hashes --no-deps -r /build/compiler.txt
   find /opt/venv/lib -type d \( -name tests -o -name test \) -path '*/site-packages/*' -prune -exec rm -rf {} +
 }
 
 members() {
   service=$1
   case "$service" in
-    scoring) libraries="contracts runtime risk" ;;
+    scoring) libraries="contracts runtime risk booster" ;;
     outreach | gateway) libraries="contracts runtime policy" ;;
     ledger-sync | insights) libraries="contracts runtime" ;;
     *) echo "no such service: '$service'" >&2; exit 64 ;;
@@ -33,6 +35,9 @@ members() {
   python -m pip --python /opt/backend/bin/python wheel --quiet \
     --no-deps --no-build-isolation --no-index --wheel-dir /build/wheels "$@" "/build/services/$service"
   into /opt/venv --no-index --no-deps /build/wheels/*.whl
+  if [ "$service" = scoring ]; then # the base image has no C compiler, but pip has one; it stays in this stage
+    CC="/opt/backend/bin/python -m ziglang cc -mcpu=baseline" /opt/venv/bin/python -m duly_booster.build --require
+  fi
   start=/opt/venv/bin/duly-service
   printf '#!/bin/sh\nexec /opt/venv/bin/python -m %s.bootstrap "$@"\n' "$(echo "$service" | tr - _)" >"$start"
   chmod 0755 "$start"

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.docker
 BUDGET_MB = {"ledger-sync": 250, "scoring": 800, "outreach": 250, "gateway": 250, "insights": 250}
 MEMBERS = {
     "ledger-sync": {"duly", "duly_contracts", "duly_runtime", "ledger_sync"},
-    "scoring": {"duly", "duly_contracts", "duly_runtime", "duly_risk", "scoring"},
+    "scoring": {"duly", "duly_contracts", "duly_runtime", "duly_risk", "duly_booster", "scoring"},
     "outreach": {"duly", "duly_contracts", "duly_runtime", "duly_policy", "outreach"},
     "gateway": {"duly", "duly_contracts", "duly_runtime", "duly_policy", "gateway"},
     "insights": {"duly", "duly_contracts", "duly_runtime", "insights"},
@@ -62,6 +62,12 @@ def test_an_image_holds_its_own_members_and_imports_all_of_them(engine, image, s
     assert said["modules"] > 20
     assert said["development"] == []
     assert said["compilers"] == []
+
+
+def test_the_scoring_image_holds_the_compiled_set_walk(engine, image, service):
+    if service == "scoring":
+        program = "from duly_booster import build, native; print(native.load(build.library_file()).widest.name)"
+        assert run(engine, image, "python", "-c", program).strip() in ("ANY", "AVX2", "AVX512")
 
 
 def test_an_image_stays_within_its_budget(image, service):

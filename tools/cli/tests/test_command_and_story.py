@@ -42,7 +42,9 @@ def test_an_unknown_option_shows_the_usage(capsys):
     assert "No such option: --colour" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["up", "demo", "demo-once", "down", "purge", "import", "train", "token", "status"])
+@pytest.mark.parametrize(
+    "command", ["up", "demo", "demo-once", "down", "purge", "import", "train", "evaluate", "token", "status"]
+)
 def test_every_command_explains_itself(command, capsys):
     assert run([command, "--help"]) == 0
     assert "Options:" in capsys.readouterr().out

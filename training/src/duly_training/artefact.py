@@ -10,13 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import xgboost as xgb
+from duly_booster.artefact import BOOSTER_FILE, FRAME_ATTRIBUTE, GOLDEN_FILE, SCHEMA_FILE
+from duly_booster.model import predict
 from duly_risk.features import FEATURES, schema_json, schema_sha256
 from duly_risk.model import Rows
 
-from duly_training.fit import FRAME_ATTRIBUTE, predict
-
 GOLDEN_ROWS = 128
-MODEL_FILE, GOLDEN_FILE, SCHEMA_FILE = "model.ubj", "golden.npz", "schema.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class ArtefactHashes:
 
 def write_artefact(folder: Path, booster: xgb.Booster, rows: Rows) -> ArtefactHashes:
     """Writes model.ubj, golden.npz and schema.json. rows: (n, features), of which 128 spread evenly become golden."""
-    booster.save_model(folder / MODEL_FILE)
+    booster.save_model(folder / BOOSTER_FILE)
     golden = rows[np.linspace(0, len(rows) - 1, min(GOLDEN_ROWS, len(rows))).astype(int)]
     buffer = io.BytesIO()
     np.savez(buffer, rows=golden, hazards=predict(booster, golden))
@@ -42,7 +41,7 @@ def write_artefact(folder: Path, booster: xgb.Booster, rows: Rows) -> ArtefactHa
         "allowed": [{"name": f.name, "owner": f.owner, "reason": f.reason} for f in FEATURES],
     }
     (folder / SCHEMA_FILE).write_text(json.dumps(schema, indent=1, sort_keys=True) + "\n")
-    return ArtefactHashes(_sha256(folder / MODEL_FILE), _sha256(folder / GOLDEN_FILE), schema_sha256())
+    return ArtefactHashes(_sha256(folder / BOOSTER_FILE), _sha256(folder / GOLDEN_FILE), schema_sha256())
 
 
 def _sha256(path: Path) -> str:

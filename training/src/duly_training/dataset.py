@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from duly_risk.curves import HORIZON_DAYS
@@ -12,7 +12,7 @@ from duly_risk.measures import curve_days
 from duly_risk.model import FeatureFrame, Rows
 from numpy.typing import NDArray
 
-from duly_training.timeline import Outcomes, Snapshots
+from duly_training.timeline import NEVER, Outcomes, Snapshots
 
 # Around the due date nearly everything is decided and every row is kept; of the others, most of them days on which
 # nobody pays, a share stands for all. Measured: a tenth costs nothing and fits four times as fast.
@@ -20,7 +20,7 @@ NEAR_BEFORE_DUE, NEAR_AFTER_DUE = 3, 6
 # Knuth's multiplicative hash: spreads row numbers evenly without a random generator.
 _SPREAD = np.uint64(2654435761)
 _SPREAD_RANGE = 2**32
-_BATCH_SNAPSHOTS = 20_000
+BATCH_SNAPSHOTS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ class RowSource:
 
     far_share: of the rows far from due that are no event, this share is kept, with weight 1 / far_share. Which ones
     depends on the row's number and the seed alone, not on how rows are cut into batches.
+    from_day, until_day: only rows with from_day <= d < until_day. blank: columns that stay missing.
     """
 
     snapshots: Snapshots
@@ -54,19 +55,40 @@ class RowSource:
     cut_day: int
     far_share: float = 1.0
     seed: int = 0
+    from_day: int = 0
+    until_day: int = NEVER
+    blank: tuple[int, ...] = ()
 
     def all(self) -> Dataset:
         """Every row in one piece."""
         return self._rows(0, len(self.snapshots))
 
-    def batches(self, snapshots: int = _BATCH_SNAPSHOTS) -> Iterator[Dataset]:
+    def batches(self, snapshots: int = BATCH_SNAPSHOTS) -> Iterator[Dataset]:
         """The same rows, so many snapshots at a time."""
-        for start in range(0, len(self.snapshots), snapshots):
-            yield self._rows(start, min(start + snapshots, len(self.snapshots)))
+        for start in self.starts(snapshots):
+            yield self.part(start, snapshots)
+
+    def starts(self, snapshots: int = BATCH_SNAPSHOTS) -> range:
+        """First snapshot of each batch."""
+        return range(0, len(self.snapshots), snapshots)
+
+    def part(self, start: int, snapshots: int = BATCH_SNAPSHOTS) -> Dataset:
+        """The rows of one batch."""
+        return self._rows(start, min(start + snapshots, len(self.snapshots)))
 
     def count(self) -> int:
-        """Rows before thinning."""
+        """Rows before thinning, of all days."""
         return int(self._spans()[0].sum())
+
+    def events(self) -> int:
+        """Payments in the rows; thinning leaves them all."""
+        paid = self.outcomes.paid[self.snapshots.invoice]
+        inside = (paid >= self.from_day) & (paid < self.until_day)
+        return int((inside & (self._spans()[1] > 0)).sum())
+
+    def every(self, nth: int) -> RowSource:
+        """The rows of every nth snapshot."""
+        return replace(self, snapshots=self.snapshots.where(np.arange(len(self.snapshots)) % nth == 0))
 
     def _spans(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Per snapshot: number of rows, and the row of the payment counted from 1 (0 = none)."""
@@ -89,10 +111,12 @@ class RowSource:
         days = curve_days(measures)
         day = days.as_of[index] + lag
         kept, weight = self._thinned(y, day - days.due[index], first_row)
+        kept &= (day >= self.from_day) & (day < self.until_day)
         index, day, y, weight = index[kept], day[kept], y[kept], weight[kept]
         x = np.empty((len(index), N_FEATURES), dtype=np.float32)
         x[:, :N_STATIC] = features_of(measures, self.frame)[index]
         x[:, N_STATIC:] = day_features(day, days.as_of[index], days.issue[index], days.due[index])
+        x[:, list(self.blank)] = np.nan
         return Dataset(x, y.astype(np.float32), weight, day)
 
     def _thinned(

@@ -6,15 +6,14 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
-import numpy as np
 import xgboost as xgb
-from duly_risk.features import FEATURES, NAMES, curve_matrix, schema_sha256
-from duly_risk.model import CurveDays, FeatureFrame, Hazards, ModelInfo, Role, Rows
+from duly_booster.artefact import SCHEMA_ATTRIBUTE, label
+from duly_booster.model import BoosterHazards
+from duly_risk.features import FEATURES, NAMES
+from duly_risk.model import FeatureFrame, ModelInfo, Role
 
+from duly_training.backends import quantile_matrix
 from duly_training.dataset import Dataset
-
-FRAME_ATTRIBUTE = "duly_frame"
-SCHEMA_ATTRIBUTE = "duly_schema_sha256"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,39 +25,41 @@ class FitSettings:
 
     far_share, thin_above_rows: of a dataset larger than that, this share of the rows far from due stays.
     threads: on busy cores two took 10 times the CPU and 8 times the wall clock of one (OpenMP spins at its barriers).
-    Raise it for millions of rows on a quiet machine.
+    Raise it for millions of rows on a quiet machine. dask: address of a scheduler that grows the trees instead.
     """
 
-    eta: float = 0.1
+    eta: float = 0.13
     max_depth: int = 6
-    subsample: float = 0.7
-    colsample_bytree: float = 0.6
+    subsample: float = 0.5
+    colsample_bytree: float = 0.5
     reg_lambda: float = 5.0
     max_bin: int = 256
     parallel_trees: int = 4
-    rounds_max: int = 80
+    rounds_max: int = 60
     # Fewer leave every hazard near the base rate, also where the validation days were a shock and stopped at once.
     rounds_min: int = 40
-    early_stopping_rounds: int = 15
+    early_stopping_rounds: int = 10
     far_share: float = 0.1
     thin_above_rows: int = 200_000
     threads: int = 1
+    # Above it rows lie in files; four bytes for each of some fifty features and as much again while they are binned.
+    rows_in_memory: int = 8_000_000
+    # Rounds and calibration are found on no more rows than this.
+    tuning_rows: int = 2_000_000
+    dask: str = ""
 
     def sha256(self) -> str:
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
-
-
-def fit(data: Dataset, settings: FitSettings, seed: int, rounds: int, frame: FeatureFrame) -> xgb.Booster:
-    """A Booster of `rounds` rounds that carries its feature frame and schema hash as attributes."""
-    booster = xgb.train(parameters(data.events, settings, seed), quantile_matrix(data, settings), rounds)
-    return labelled(booster, frame)
+        """Of all that decides what comes out: where the trees are grown does not."""
+        values = {name: value for name, value in asdict(self).items() if name not in ("threads", "dask")}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def count_rounds(train: Dataset, later: Dataset, settings: FitSettings, seed: int) -> tuple[xgb.Booster, int]:
     """How many rounds to fit, by early stopping on days that come after the training days; and the Booster up to it."""
+    chosen = parameters(train.events, settings, seed)
     booster = xgb.train(
-        parameters(train.events, settings, seed),
-        quantile_matrix(train, settings),
+        chosen,
+        quantile_matrix(train, chosen),
         num_boost_round=settings.rounds_max,
         evals=[(_plain_matrix(later, settings), "later")],
         early_stopping_rounds=settings.early_stopping_rounds,
@@ -68,33 +69,17 @@ def count_rounds(train: Dataset, later: Dataset, settings: FitSettings, seed: in
     return booster[: min(rounds, booster.num_boosted_rounds())], rounds
 
 
-def predict(booster: xgb.Booster, rows: Rows) -> Hazards:
-    """h of each row, one thread. rows: (n, features) float32. A row alone and in a batch give equal bytes."""
-    return np.asarray(booster.inplace_predict(rows), dtype=np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class BoosterModel:
-    """A freshly fitted Booster as a HazardModel, for evaluation and golden rows."""
-
-    booster: xgb.Booster
-    info: ModelInfo
-
-    def curves(self, static: Rows, days: CurveDays) -> Hazards:
-        return predict(self.booster, curve_matrix(static, days)).reshape(len(static), -1)
-
-
 def as_model(
     booster: xgb.Booster, frame: FeatureFrame, version: str = "unregistered", role: Role = Role.CHAMPION
-) -> BoosterModel:
+) -> BoosterHazards:
     """A Booster as the model that scoring knows."""
     schema = str(booster.attr(SCHEMA_ATTRIBUTE))
-    return BoosterModel(booster, ModelInfo("risk", version, role, schema, frame))
+    return BoosterHazards(booster, ModelInfo("risk", version, role, schema, frame))
 
 
 def labelled(booster: xgb.Booster, frame: FeatureFrame) -> xgb.Booster:
     """The Booster with frame and schema hash as attributes, set to one thread."""
-    booster.set_attr(**{FRAME_ATTRIBUTE: frame.to_json(), SCHEMA_ATTRIBUTE: schema_sha256()})
+    label(booster, frame)
     booster.set_param({"nthread": 1})
     return booster
 
@@ -119,17 +104,6 @@ def parameters(events: int, settings: FitSettings, seed: int) -> dict[str, objec
         "nthread": settings.threads,
         "verbosity": 0,
     }
-
-
-def quantile_matrix(data: Dataset, settings: FitSettings) -> xgb.QuantileDMatrix:
-    return xgb.QuantileDMatrix(
-        data.x,
-        label=data.y,
-        weight=data.weight,
-        feature_names=list(NAMES),
-        max_bin=settings.max_bin,
-        nthread=settings.threads,
-    )
 
 
 def _plain_matrix(data: Dataset, settings: FitSettings) -> xgb.DMatrix:

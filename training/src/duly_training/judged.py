@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from duly_risk.features import INDEX, features_of
-from duly_risk.measures import COLUMN, Measures
+from duly_risk.measures import COLUMN, Measures, stacked
 from duly_risk.model import FeatureFrame
 from numpy.typing import NDArray
 
@@ -37,6 +39,25 @@ class Judged:
     due: Days
     paid: Days
     amount: NDArray[np.float64]
+
+    @staticmethod
+    def joined(parts: Sequence[Judged]) -> Judged:
+        """Several windows of one timeline as one; at least one."""
+
+        def column(name: str) -> NDArray[Any]:
+            return np.concatenate([getattr(part, name) for part in parts])
+
+        return Judged(
+            parts[0].cut_day,
+            column("invoice"),
+            column("debtor"),
+            stacked([part.measures for part in parts]),
+            column("as_of"),
+            column("issue"),
+            column("due"),
+            column("paid"),
+            column("amount"),
+        )
 
     def __len__(self) -> int:
         return len(self.invoice)

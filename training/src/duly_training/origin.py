@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 import xgboost as xgb
+from duly_booster.model import BoosterHazards
 from duly_risk.features import NAMES
 from duly_risk.model import FeatureFrame, Role
 
+from duly_training.backends import backend_for
 from duly_training.calibration import Calibration, calibrated, fitted_calibration
 from duly_training.dataset import Dataset, RowSource
-from duly_training.fit import BoosterModel, FitSettings, as_model, count_rounds, fit, labelled
+from duly_training.fit import FitSettings, as_model, count_rounds, labelled, parameters
 from duly_training.frame import frame_of
 from duly_training.timeline import Outcomes, Timeline
 
@@ -53,11 +55,11 @@ class FittedModel:
     sample: Dataset
 
     @property
-    def model(self) -> BoosterModel:
+    def model(self) -> BoosterHazards:
         return as_model(self.booster, self.known.frame)
 
     @property
-    def fallback_model(self) -> BoosterModel:
+    def fallback_model(self) -> BoosterHazards:
         """The same, marked as what serves in place of a refused model."""
         return as_model(self.booster, self.known.frame, "debtor-rate", Role.FALLBACK)
 
@@ -78,6 +80,7 @@ class Kind(StrEnum):
     RATE = "debtor_rate"
 
 
+_SAMPLE_ROWS = 4_096
 _RATE_COLUMNS = ("h_late_rate", "pre_due", "dpd_day", "dow")
 
 
@@ -93,28 +96,34 @@ def fit_before(timeline: Timeline, day: int, settings: FitSettings, seed: int, k
     validation_from = day - min(_VALIDATION_DAYS_MAX, int((day - first) * _VALIDATION_SHARE))
     if known.outcomes.settled < settled_min:
         raise TooFewSettledInvoices(f"{known.outcomes.settled} invoices were settled, {settled_min} are needed")
-    data = rows_before(timeline, known, settings, seed)
-    if kind is Kind.RATE:
-        data.x[:, [index for index, name in enumerate(NAMES) if name not in _RATE_COLUMNS]] = np.nan
-    earlier, later = data.where(data.day < validation_from), data.where(data.day >= validation_from)
-    if not earlier.events or not later.events:
+    source = source_before(timeline, known, settings, seed, kind)
+    tuning = source.every(-(-source.count() // settings.tuning_rows))
+    earlier, later = replace(tuning, until_day=validation_from), replace(tuning, from_day=validation_from)
+    if not earlier.events() or not later.events():
         raise TooFewSettledInvoices("no invoice was settled in the days that count the rounds, or none before them")
-    counted, rounds = count_rounds(earlier, later, settings, seed)
-    calibration = _calibration(counted, later)
-    booster = labelled(calibrated(fit(data, settings, seed, rounds, known.frame), calibration), known.frame)
-    sample = data.where(np.linspace(0, len(data.y) - 1, min(_SAMPLE_ROWS, len(data.y))).astype(int))
-    return FittedModel(booster, known, validation_from, rounds, calibration, len(data.y), data.events, sample)
+    later_rows = later.all()
+    counted, rounds = count_rounds(earlier.all(), later_rows, settings, seed)
+    calibration = _calibration(counted, later_rows)
+    events, rows = source.events(), source.count()
+    backend = backend_for(rows, settings.rows_in_memory, settings.dask)
+    grown = backend.train(source, parameters(events, settings, seed), rounds)
+    booster = labelled(calibrated(grown, calibration), known.frame)
+    return FittedModel(booster, known, validation_from, rounds, calibration, rows, events, _sample(source))
 
 
-_SAMPLE_ROWS = 4_096
+def _sample(source: RowSource) -> Dataset:
+    some = source.every(-(-len(source.snapshots) // _SAMPLE_ROWS)).all()
+    return some.where(np.linspace(0, len(some.y) - 1, min(_SAMPLE_ROWS, len(some.y))).astype(int))
 
 
-def rows_before(timeline: Timeline, known: Known, settings: FitSettings, seed: int) -> Dataset:
+def source_before(
+    timeline: Timeline, known: Known, settings: FitSettings, seed: int, kind: Kind = Kind.HAZARD
+) -> RowSource:
     """The training rows of what was known before a day."""
-    source = RowSource(timeline.snapshots_before(known.day), known.outcomes, known.frame, known.day, 1.0, seed)
-    if source.count() > settings.thin_above_rows:
-        source = RowSource(source.snapshots, known.outcomes, known.frame, known.day, settings.far_share, seed)
-    return source.all()
+    blank = tuple(i for i, name in enumerate(NAMES) if kind is Kind.RATE and name not in _RATE_COLUMNS)
+    snapshots = timeline.snapshots_before(known.day)
+    source = RowSource(snapshots, known.outcomes, known.frame, known.day, 1.0, seed, blank=blank)
+    return replace(source, far_share=settings.far_share) if source.count() > settings.thin_above_rows else source
 
 
 def _calibration(booster: xgb.Booster, later: Dataset) -> Calibration:

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from duly_booster.model import predict
 from duly_risk.fallback import RulesModel
 from duly_risk.features import FEATURES, INDEX
 from duly_risk.model import HazardModel
 
-from duly_training.fit import FitSettings, predict
+from duly_training.fit import FitSettings
 from duly_training.gate import AgainstChampion, Verdict, verdict_of
 from duly_training.metrics import log_losses
 from duly_training.origin import FittedModel, Kind, TooFewSettledInvoices, fit_before

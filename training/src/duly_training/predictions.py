@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,11 +31,25 @@ class Predictions:
     low: Floats | None = None
     high: Floats | None = None
 
+    @staticmethod
+    def joined(parts: Sequence[Predictions]) -> Predictions:
+        """Of several windows as one; at least one, all of one model."""
+        p_late = {k: np.concatenate([part.p_late[k] for part in parts]) for k in parts[0].p_late}
+        return Predictions(p_late, *(_joined([getattr(part, name) for part in parts]) for name in _OPTIONAL))
+
     def where(self, kept: NDArray[np.bool_]) -> Predictions:
         return Predictions(
             {k: p[kept] for k, p in self.p_late.items()},
             *(None if part is None else part[kept] for part in (self.days, self.order, self.low, self.high)),
         )
+
+
+_OPTIONAL = ("days", "order", "low", "high")
+
+
+def _joined(parts: Sequence[Floats | None]) -> Floats | None:
+    present = [part for part in parts if part is not None]
+    return np.concatenate(present) if len(present) == len(parts) else None
 
 
 def hazard_predictions(model: HazardModel, judged: Judged) -> Predictions:
@@ -44,12 +58,7 @@ def hazard_predictions(model: HazardModel, judged: Judged) -> Predictions:
     if not parts:
         nothing = np.empty(0)
         return Predictions(dict.fromkeys(LATE_KS, nothing), nothing, nothing, nothing, nothing)
-
-    def joined(name: str) -> Floats:
-        return np.concatenate([getattr(part, name) for part in parts])
-
-    p_late = {k: np.concatenate([part.p_late[k] for part in parts]) for k in LATE_KS}
-    return Predictions(p_late, joined("days"), joined("order"), joined("low"), joined("high"))
+    return Predictions.joined(parts)
 
 
 def _predicted(model: HazardModel, judged: Judged, start: int) -> Predictions:

@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 import xgboost as xgb
+from duly_booster.artefact import BOOSTER_FILE, GOLDEN_FILE, SCHEMA_FILE, frame_of
 from duly_risk.features import N_FEATURES
-from duly_risk.model import FeatureFrame, HazardModel
+from duly_risk.model import HazardModel
 
-from duly_training.artefact import GOLDEN_FILE, MODEL_FILE, SCHEMA_FILE, ArtefactHashes
-from duly_training.fit import FRAME_ATTRIBUTE, as_model
+from duly_training.artefact import ArtefactHashes
+from duly_training.fit import as_model
 
 MODEL_NAME = "risk"
 CHAMPION = "champion"
@@ -105,9 +106,9 @@ class Registry:
     def load(self, model: RegisteredModel) -> HazardModel:
         """A registered version's Booster as a HazardModel."""
         path = self._mlflow.artifacts.download_artifacts(f"models:/{model.name}/{model.version}")
-        booster = xgb.Booster(model_file=Path(path) / MODEL_FILE)
+        booster = xgb.Booster(model_file=Path(path) / BOOSTER_FILE)
         booster.set_param({"nthread": 1})
-        return as_model(booster, FeatureFrame.from_json(str(booster.attr(FRAME_ATTRIBUTE))), model.version)
+        return as_model(booster, frame_of(booster), model.version)
 
     def register(
         self, booster: xgb.Booster, folder: Path, hashes: ArtefactHashes, record: RunRecord

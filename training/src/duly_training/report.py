@@ -82,15 +82,15 @@ def _report(
     yield from _slice_lines(window.slices)
     if roll_rates:
         yield from ("## Roll rates: of invoices open that many days after due, the share that reached 90", "")
-        yield from _table(
+        yield from table(
             ("days after due", "invoices", "observed", "forecast"), (_roll_cells(one) for one in roll_rates)
         )
     if groups:
         yield from ("## By group, apart from training", "")
         header = ("group", "n", "AUC", "ECE", "in the top tenth", "ratio to the largest group")
-        yield from _table(header, (one.cells() for one in groups))
+        yield from table(header, (one.cells() for one in groups))
     yield from ("## What it looks at", "", "![gain](gain.png)", "")
-    yield from _table(
+    yield from table(
         ("feature", "share of the gain"), ((name, f"{share:.3f}") for name, share in list(gain.items())[:15])
     )
     if len(window.judged):
@@ -103,7 +103,7 @@ def verdict_lines(verdict: Verdict) -> Iterator[str]:
     yield "## Verdict: promote" if verdict.promote else "## Verdict: REFUSED"
     yield ""
     rows = ((one.name, one.value, one.limit, "yes" if one.passed else "**NO**") for one in verdict.lines)
-    yield from _table(("line", "measured", "must be", "held"), rows)
+    yield from table(("line", "measured", "must be", "held"), rows)
 
 
 def window_lines(window: Window) -> Iterator[str]:
@@ -114,8 +114,8 @@ def window_lines(window: Window) -> Iterator[str]:
     yield "Late = 5 or more days. In brackets 95 % of 1,000 draws of debtors. Gain: logloss less than the baseline."
     yield ""
     header = ("model", *_LATE, "gain in logloss")
-    yield from _table(header, (_late_cells(window, name) for name, of in window.metrics.items() if "auc_late5" in of))
-    yield from _table(
+    yield from table(header, (_late_cells(window, name) for name, of in window.metrics.items() if "auc_late5" in of))
+    yield from table(
         ("model", *_DAYS, "C on delay"),
         (_day_cells(window, name) for name, of in window.metrics.items() if "mae_days" in of),
     )
@@ -123,21 +123,21 @@ def window_lines(window: Window) -> Iterator[str]:
 
 def _late_cells(window: Window, name: str) -> tuple[str, ...]:
     of = window.metrics[name]
-    cells = [_with_interval(of.get(f"{m}_late5"), window.intervals.measured.get(f"{name}_{m}_late5")) for m in _LATE]
+    cells = [with_interval(of.get(f"{m}_late5"), window.intervals.measured.get(f"{name}_{m}_late5")) for m in _LATE]
     gain = window.intervals.gains.get(name)
-    return (name, *cells, _with_interval(None if gain is None else gain.value, gain))
+    return (name, *cells, with_interval(None if gain is None else gain.value, gain))
 
 
 def _day_cells(window: Window, name: str) -> tuple[str, ...]:
     of = window.metrics[name]
-    cells = [_with_interval(of.get(m), window.intervals.measured.get(f"{name}_{m}")) for m in (*_DAYS, "concordance")]
+    cells = [with_interval(of.get(m), window.intervals.measured.get(f"{name}_{m}")) for m in (*_DAYS, "concordance")]
     return (name, *cells)
 
 
 def _slice_lines(slices: Sequence[Slice]) -> Iterator[str]:
     yield from ("## Slices", "")
     header = ("slice", "invoices", "late", "AUC", "ECE", "logloss", "best baseline", "worse by", "counts for the gate")
-    yield from _table(header, (_slice_cells(one) for one in slices))
+    yield from table(header, (_slice_cells(one) for one in slices))
 
 
 def _slice_cells(one: Slice) -> tuple[str, ...]:
@@ -164,13 +164,15 @@ def _card(released: Released, facts: Mapping[str, str]) -> Iterator[str]:
     yield from ("", "## Limits", "", *(f"- {limit}" for limit in LIMITS))
 
 
-def _with_interval(value: float | None, interval: Interval | None) -> str:
+def with_interval(value: float | None, interval: Interval | None) -> str:
+    """A figure with its interval in brackets; "-" for none."""
     if value is None:
         return "-"
     return f"{value:.4f}" if interval is None else f"{value:.4f} ({interval.low:.4f} .. {interval.high:.4f})"
 
 
-def _table(header: Sequence[str], rows: Iterator[Sequence[str]]) -> Iterator[str]:
+def table(header: Sequence[str], rows: Iterator[Sequence[str]]) -> Iterator[str]:
+    """Lines of a Markdown table."""
     yield "| " + " | ".join(header) + " |"
     yield "|---" * len(header) + "|"
     for row in rows:

@@ -11,6 +11,7 @@ from duly_risk.balances import disputed_minor, settle, unapplied_minor
 from duly_risk.state import Archive, Closed, DebtorState
 
 LATE_DAYS = 5
+VERY_LATE_DAYS = 15
 EWM_DECAY = 0.8
 NEWEST_KEPT = 64
 
@@ -41,7 +42,8 @@ class DelayHistory:
     """Delays (paid - due, clipped to -60..120 days) of the debtor's settled invoices. `history_of` computes it.
 
     counts: delay -> invoices, over all. newest: delays of at most 64 last settled ones by (paid day, issue day, id),
-    newest first. late: 5 or more days; late5: share of the last 5. NaN without history; std also below 2 settled.
+    newest first. late: 5 or more days; late5, late20: share of the last 5 and 20; q25, q75, q90: quantiles over all;
+    last1, last2: the last one and the one before. NaN without history; std also below 2 settled.
     """
 
     counts: Mapping[int, int]
@@ -59,6 +61,19 @@ class DelayHistory:
     last10: float
     decayed: float
     late5: float
+    q25: float
+    q75: float
+    q90: float
+    on_due: int
+    early: int
+    late15: int
+    last1: float
+    last2: float
+    on_due10: float
+    any_late10: float
+    longest10: float
+    std10: float
+    late20: float
 
 
 def history_of(
@@ -69,7 +84,7 @@ def history_of(
     n = sum(counts.values())
     total = sum(delay * count for delay, count in ranked)
     squares = sum(delay * delay * count for delay, count in ranked)
-    last5 = newest[:5]
+    last5, last10, last20 = newest[:5], newest[:10], newest[:20]
     weights = _EWM_WEIGHTS[: len(newest)]
     return DelayHistory(
         counts=counts,
@@ -81,14 +96,41 @@ def history_of(
         late=sum(count for delay, count in ranked if delay >= LATE_DAYS),
         any_late=sum(count for delay, count in ranked if delay > 0),
         median=(_ranked(ranked, (n - 1) // 2) + _ranked(ranked, n // 2)) / 2 if n else math.nan,
-        std=math.sqrt(n * squares - total**2) / n if n > 1 else math.nan,
+        std=_std(n, total, squares),
         longest=float(ranked[-1][0]) if n else math.nan,
         last3=_mean(newest[:3]),
-        last10=_mean(newest[:10]),
+        last10=_mean(last10),
         # Weights 0.8^age, age 0 = newest settled.
         decayed=math.fsum(map(operator.mul, weights, newest)) / math.fsum(weights) if newest else math.nan,
-        late5=sum(delay >= LATE_DAYS for delay in last5) / len(last5) if last5 else math.nan,
+        late5=_share([delay >= LATE_DAYS for delay in last5]),
+        q25=_quantile(ranked, n, 0.25),
+        q75=_quantile(ranked, n, 0.75),
+        q90=_quantile(ranked, n, 0.9),
+        on_due=counts.get(0, 0),
+        early=sum(count for delay, count in ranked if delay < 0),
+        late15=sum(count for delay, count in ranked if delay >= VERY_LATE_DAYS),
+        last1=float(newest[0]) if n else math.nan,
+        last2=float(newest[1]) if n > 1 else math.nan,
+        on_due10=_share([delay == 0 for delay in last10]),
+        any_late10=_share([delay > 0 for delay in last10]),
+        longest10=float(max(last10)) if n else math.nan,
+        std10=_std(len(last10), sum(last10), sum(delay * delay for delay in last10)),
+        late20=_share([delay >= LATE_DAYS for delay in last20]),
     )
+
+
+def _std(n: int, total: int, squares: int) -> float:
+    """Population standard deviation from whole-number sums."""
+    return math.sqrt(n * squares - total**2) / n if n > 1 else math.nan
+
+
+def _share(flags: Sequence[bool]) -> float:
+    return sum(flags) / len(flags) if flags else math.nan
+
+
+def _quantile(ranked: Sequence[tuple[int, int]], n: int, share: float) -> float:
+    """The lower one: the delay at rank share x (n - 1), rounded down."""
+    return float(_ranked(ranked, int(share * (n - 1)))) if n else math.nan
 
 
 def _mean(delays: Sequence[int]) -> float:

@@ -20,7 +20,7 @@ from duly_risk.curves import HORIZON_DAYS, Floats
 from duly_risk.measures import COLUMN, FOREIGN, N_MEASURES, Measures, currency_of
 from duly_risk.model import CurveDays, FeatureFrame, Hazards, Rows
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SHRINK_WEIGHT = 5
 MONTH_END_DAYS = 3
 # Longest look-back of a "days since" feature.
@@ -67,6 +67,19 @@ STATIC: tuple[Feature, ...] = (
     Feature("h_late_rate", "late", "share", "shrunk share of K 5 or more days late", _PAID, monotone=-1),
     Feature("h_late5", "late", "share", "share of the last 5 settled 5 or more days late", _PAID, monotone=-1),
     Feature("h_any_late_rate", "late", "share", "shrunk share of K paid after due", _PAID),
+    Feature("h_q25", "delay", "days", "lower quartile of delay over K", _PAID),
+    Feature("h_q75", "delay", "days", "upper quartile of delay over K", _PAID),
+    Feature("h_q90", "delay", "days", "delay that a tenth of K exceeded", _PAID),
+    Feature("h_last1", "delay", "days", "delay of the last settled", _PAID),
+    Feature("h_last2", "delay", "days", "delay of the one before it", _PAID),
+    Feature("h_max10", "delay", "days", "largest delay of the last 10 settled", _PAID),
+    Feature("h_std10", "delay", "days", "standard deviation of delay over the last 10 settled", _PAID),
+    Feature("h_on_due_rate", "late", "share", "share of K paid on the due date itself", _PAID),
+    Feature("h_early_rate", "late", "share", "share of K paid before due", _PAID),
+    Feature("h_late15_rate", "late", "share", "share of K 15 or more days late", _PAID),
+    Feature("h_on_due10", "late", "share", "share of the last 10 settled on the due date itself", _PAID),
+    Feature("h_any_late10", "late", "share", "share of the last 10 settled after due", _PAID),
+    Feature("h_late20", "late", "share", "share of the last 20 settled 5 or more days late", _PAID),
     Feature("open_n", "book", "count", "O: other open invoices", _BOOK),
     Feature("open_amt", "book", "log ratio", "log1p(open amount of O / median invoice)", _BOOK),
     Feature("over_n", "book", "count", "V: overdue ones of O", _BOOK, monotone=-1),
@@ -74,6 +87,10 @@ STATIC: tuple[Feature, ...] = (
     Feature("over_max_days", "book", "days", "most days past due in V, 0 if V is empty", _BOOK, monotone=-1),
     Feature("unapplied_amt", "book", "log ratio", "log1p(unapplied cash / median invoice)", _BOOK),
     Feature("disputed_share", "book", "share", "disputed share of the open amount of O", _BOOK),
+    Feature("before_n", "book", "count", "invoices of O due before this one", _BOOK),
+    Feature("before7_n", "book", "count", "invoices of O due more than 7 days before this one", _BOOK),
+    Feature("same_due_n", "book", "count", "invoices of O due on the same day", _BOOK),
+    Feature("near_due_n", "book", "count", "invoices of O due at most 3 days apart", _BOOK),
     Feature("tenure", "debtor", "days", "t0 - issue of the debtor's first invoice", _PAID),
 )
 DAY: tuple[Feature, ...] = (
@@ -99,7 +116,7 @@ def schema_json() -> str:
         "missing": "NaN",
         "clip": {"delay": [-60, 120], "days_to_pay": [0, 365], "since": SINCE_MAX_DAYS},
         "shrink_weight": SHRINK_WEIGHT,
-        "calibration": "none",
+        "calibration": "intercept + slope x margin, inside the leaves",
         "features": [[f.name, f.group, f.unit, f.meaning, f.monotone] for f in FEATURES],
     }
     return json.dumps(schema, sort_keys=True, separators=(",", ":"))
@@ -143,6 +160,19 @@ def features_of(measures: Measures, frame: FeatureFrame) -> Rows:
             "h_late_rate": shrunk(of["late_n"], n, frame.late_rate),
             "h_late5": of["late5"],
             "h_any_late_rate": shrunk(of["any_late_n"], n, frame.any_late_rate),
+            "h_q25": of["delay_q25"],
+            "h_q75": of["delay_q75"],
+            "h_q90": of["delay_q90"],
+            "h_last1": of["delay_last1"],
+            "h_last2": of["delay_last2"],
+            "h_max10": of["delay_max10"],
+            "h_std10": of["delay_std10"],
+            "h_on_due_rate": of["on_due_n"] / n,
+            "h_early_rate": of["early_n"] / n,
+            "h_late15_rate": of["late15_n"] / n,
+            "h_on_due10": of["on_due10"],
+            "h_any_late10": of["any_late10"],
+            "h_late20": of["late20"],
             "open_n": of["open_n"],
             "open_amt": _log1p(opened),
             "over_n": of["over_n"],
@@ -150,6 +180,10 @@ def features_of(measures: Measures, frame: FeatureFrame) -> Rows:
             "over_max_days": of["over_max_days"],
             "unapplied_amt": _log1p(of["unapplied"] / median),
             "disputed_share": disputed / opened,
+            "before_n": of["before_n"],
+            "before7_n": of["before7_n"],
+            "same_due_n": of["same_due_n"],
+            "near_due_n": of["near_due_n"],
             "tenure": _since(of["first_issue_day"], as_of),
         }
     static = np.empty((len(measures), N_STATIC), dtype=np.float32)

@@ -12,6 +12,7 @@ debtor with one currency, the usual case, has no block at all.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -40,6 +41,19 @@ DEBTOR = (
     "late5",  # late share of the last 5, NaN = none settled
     "last_paid_day",  # days since 1970-01-01, 0 = none; so all that end in _day
     "first_issue_day",
+    "delay_q25",
+    "delay_q75",
+    "delay_q90",
+    "on_due_n",
+    "early_n",
+    "late15_n",
+    "delay_last1",
+    "delay_last2",
+    "on_due10",  # shares of the last 10 and 20 settled
+    "any_late10",
+    "delay_max10",
+    "delay_std10",
+    "late20",
 )
 INVOICE = (
     "as_of_day",
@@ -58,7 +72,12 @@ INVOICE = (
     "open",  # other open invoices in the currency
     "over",
     "disputed",
+    "before_n",  # other open invoices due before this one
+    "before7_n",  # more than 7 days before it
+    "same_due_n",
+    "near_due_n",  # at most 3 days apart
 )
+EARLIER_DAYS, NEAR_DAYS = 7, 3
 FOREIGN = ("currency", "open", "over", "disputed")
 COLUMN = {name: index for index, name in enumerate((*DEBTOR, *INVOICE))}
 N_MEASURES = len(COLUMN)
@@ -84,17 +103,22 @@ def debtor_measures(book: Book) -> list[float]:
     past = book.history
     return [past.settled, past.delay_sum, past.median, past.std, past.longest, past.last3, past.last10, past.decayed,
             past.days_to_pay_sum, past.late, past.any_late, past.late5, past.last_paid_day,
-            book.first_issue_day]  # fmt: skip
+            book.first_issue_day, past.q25, past.q75, past.q90, past.on_due, past.early, past.late15, past.last1,
+            past.last2, past.on_due10, past.any_late10, past.longest10, past.std10, past.late20]  # fmt: skip
 
 
 @dataclass(slots=True)
 class _Totals:
-    """The open book as of a day. by_currency: open, overdue and disputed minor units. worst: two most days overdue."""
+    """The open book as of a day. by_currency: open, overdue and disputed minor units. worst: two most days overdue.
+
+    dues: due days, rising once all have been added.
+    """
 
     by_currency: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     n: int = 0
     over_n: int = 0
     worst: tuple[int, int] = (0, 0)
+    dues: list[int] = field(default_factory=list)
 
     def add(self, invoice: OpenInvoice, days_over: int) -> None:
         currency = invoice.terms.currency
@@ -102,6 +126,7 @@ class _Totals:
         over_minor = invoice.open_minor if days_over > 0 else 0
         self.by_currency[currency] = (minor + invoice.open_minor, over + over_minor, disputed + invoice.disputed_minor)
         self.n += 1
+        self.dues.append(invoice.terms.due_day)
         if days_over > 0:
             self.over_n += 1
             self.worst = max(self.worst[0], days_over), max(self.worst[1], min(self.worst[0], days_over))
@@ -130,6 +155,7 @@ def _totals(book: Book, as_of_day: int) -> _Totals:
     totals = _Totals()
     for invoice in book.open:
         totals.add(invoice, as_of_day - invoice.terms.due_day)
+    totals.dues.sort()
     return totals
 
 
@@ -149,10 +175,14 @@ def _row(book: Book, terms: Terms, own: OpenInvoice | None, as_of_day: int, tota
     [(last_issue, last_id), *before] = book.last_issues
     if last_id == terms.invoice_id:
         last_issue = before[0][0] if before else 0
+    due, dues = terms.due_day, totals.dues
+    first_due = bisect_left(dues, due)
     row: list[float] = [
         as_of_day, terms.issue_day, terms.due_day, currency_code(currency), terms.total_minor, book.invoices - inside,
         last_issue, billed, billed_n - inside, totals.n - inside, totals.over_n - own_over, over_days,
         book.unapplied.get(currency, 0), minor, over, disputed,
+        first_due, bisect_left(dues, due - EARLIER_DAYS), bisect_right(dues, due) - first_due - inside,
+        bisect_right(dues, due + NEAR_DAYS) - bisect_left(dues, due - NEAR_DAYS) - inside,
     ]  # fmt: skip
     if len(totals.by_currency) > 1:
         for other in sorted(totals.by_currency.keys() - {currency}):

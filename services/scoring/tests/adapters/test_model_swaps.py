@@ -86,8 +86,7 @@ def control(kafka_bootstrap: str) -> Iterator[Callable[..., None]]:
 
 def test_models_are_swapped_under_load_and_a_replay_scores_every_date_with_the_same_version_again(
     worker: Any,
-    send: Callable[..., None],
-    read_topic: Callable[[str], list[Record]],
+    broker: Any,
     play_ledger: Any,
     write_model: Callable[..., dict[str, str]],
     registry: tuple[str, Path],
@@ -101,33 +100,32 @@ def test_models_are_swapped_under_load_and_a_replay_scores_every_date_with_the_s
     cuts = [_first_of(book.records, live_day(number)) for number in (0, 4, 8, 12)] + [len(book.records)]
 
     control("1", hashes["1"], live_day(0))
-    worker.start(env)
-    send(book.records[: cuts[1]])
+    worker.start(env=env)
+    broker.send(book.records[: cuts[1]])
     control("2", hashes["2"], live_day(6))
     control("4", hashes["4"], live_day(6), "SHADOW")
     _until_told(worker, 3)
-    send(book.records[cuts[1] : cuts[2]])
+    broker.send(book.records[cuts[1] : cuts[2]])
     control("3", {**hashes["3"], "artifact_sha256": hashlib.sha256(b"another").hexdigest()}, live_day(9))
     _until_told(worker, 4)
-    send(book.records[cuts[2] : cuts[3]])
+    broker.send(book.records[cuts[2] : cuts[3]])
     worker.kill()
-    worker.start(env)
+    worker.start(env=env)
     control("3", hashes["3"], live_day(15))
     _until_told(worker, 5)
-    send(book.records[cuts[3] :])
+    broker.send(book.records[cuts[3] :])
     worker.until_applied(book.ends, within_seconds=120)
     assert "is not the promoted one" in worker.log.read_text()
-    first = [record for record in read_topic("risk-scores") if _score(record)]
+    first = [record for record in broker.read("risk-scores") if _score(record)]
     used = _assert_versions(first)
     assert worker.stop() == 0
-    assert used == {("1", "CHAMPION"), ("2", "CHAMPION"), ("3", "CHAMPION"), ("4", "SHADOW")}
+    assert used - {("rules-1", "FALLBACK")} == {*((version, "CHAMPION") for version in "123"), ("4", "SHADOW")}
 
     _empty_state(kafka_bootstrap)
-    worker.folder = worker.folder / "replay"
-    worker.folder.mkdir()
-    worker.start({**env, "DULY_SCORING_APP_VERSION": "2"})
+    worker.data = worker.folder / "replay"
+    worker.start(env={**env, "DULY_SCORING_APP_VERSION": "2"})
     worker.until_applied(book.ends, within_seconds=120)
-    every = [record for record in read_topic("risk-scores") if _score(record)]
+    every = [record for record in broker.read("risk-scores") if _score(record)]
     bytes_by_id: dict[bytes, set[tuple[bytes, Any]]] = {}
     for record in every:
         bytes_by_id.setdefault(dict(record.headers)["ce_id"], set()).add((record.value, record.headers))
@@ -154,7 +152,7 @@ def _score(record: Record) -> risk.RiskScoreUpdated | None:
 
 def _assert_versions(records: list[Record]) -> set[tuple[str, str]]:
     """Every score has the version of its business date; which versions there were."""
-    champions = [(live_day(15), "3"), (live_day(6), "2"), (live_day(0), "1")]
+    champions = [(live_day(15), "3"), (live_day(6), "2"), (live_day(0), "1"), (date.min, "rules-1")]
     seen = set()
     for record in records:
         score = _score(record)

@@ -26,7 +26,7 @@ _MARK = ".duly-state"
 
 @dataclass(frozen=True, slots=True)
 class StateFolder:
-    """`.duly/`: jars, MLflow and reference summaries are kept; each run has a folder of its own."""
+    """`.duly/`: jars, MLflow, back-tests' fits and reference summaries are kept; each run has a folder of its own."""
 
     root: Path
 
@@ -41,6 +41,10 @@ class StateFolder:
     @property
     def references(self) -> Path:
         return self.root / "references"
+
+    @property
+    def backtests(self) -> Path:
+        return self.root / "backtests"
 
     @property
     def summary(self) -> Path:

@@ -1,4 +1,4 @@
-"""Commands that use a stack which runs already: import a history, train a model."""
+"""Commands that use a stack which runs already: import a history."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from duly_cli.ledgers import LedgerChoice, read_given
 from duly_cli.playing import Prepared, make_player, prepare_ledger
 from duly_cli.ports import Ports
 from duly_cli.stack.local import DEMO_TENANT, LocalStack
-from duly_cli.stack.model import trained_model
 from duly_cli.terminal import Terminal
 
 
@@ -32,16 +31,6 @@ def import_history(stack: LocalStack, prepared: Prepared, terminal: Terminal) ->
         line.done(f"{report.history_facts:,} facts, {report.rejected:,} rejected")
     for rejection in report.rejections[:10]:
         terminal.plain(f"  rejected {rejection.event} {rejection.event_id}: {rejection.reason}")
-
-
-def train_on_history(stack: LocalStack, prepared: Prepared, seed: int, terminal: Terminal) -> None:
-    """Fit and register; what scores stays what it is. Raises CommandFailed."""
-    with terminal.steps():
-        line = terminal.line(f"Train on {prepared.description}")
-        model = trained_model(stack, prepared, seed, line.progress)
-        line.done(model.description)
-    if model.registered is not None:
-        terminal.say(f"It scores once it is promoted: `duly promote {model.version}`; `duly models` shows its verdict.")
 
 
 def attached(state: StateFolder) -> LocalStack:

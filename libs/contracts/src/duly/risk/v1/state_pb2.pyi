@@ -468,14 +468,21 @@ class StandingState(_message.Message):
     STEPPED_DOWN_DAY_FIELD_NUMBER: _builtins.int
     LAST_SCORE_ID_FIELD_NUMBER: _builtins.int
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    SEGMENT_FIELD_NUMBER: _builtins.int
+    SEGMENT_DAY_FIELD_NUMBER: _builtins.int
     band: _events_pb2.RiskBand.ValueType
     stepped_down_day: _builtins.int
     """Day of the last step down; at most one a day."""
     last_score_id: _builtins.str
     model_version: _builtins.str
+    segment_day: _builtins.int
     @_builtins.property
     def ticks_below(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Ticks in a row on which the risk stood below the way down of MEDIUM, HIGH, CRITICAL; counted up to 3."""
+
+    @_builtins.property
+    def segment(self) -> _events_pb2.Segment:
+        """As last told; told anew at most once a day."""
 
     def __init__(
         self,
@@ -485,10 +492,12 @@ class StandingState(_message.Message):
         stepped_down_day: _builtins.int = ...,
         last_score_id: _builtins.str = ...,
         model_version: _builtins.str = ...,
+        segment: _events_pb2.Segment | None = ...,
+        segment_day: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["segment", b"segment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["band", b"band", "last_score_id", b"last_score_id", "model_version", b"model_version", "stepped_down_day", b"stepped_down_day", "ticks_below", b"ticks_below"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["band", b"band", "last_score_id", b"last_score_id", "model_version", b"model_version", "segment", b"segment", "segment_day", b"segment_day", "stepped_down_day", b"stepped_down_day", "ticks_below", b"ticks_below"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,137 @@
+"""The document of a run, and its tables. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from bench.figures import Measure, latencies, rates
+from bench.peers.engines import Engine
+from bench.peers.latency import Waits
+from bench.peers.run import Round
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """ours must do at least `factor` times what theirs does."""
+
+    ours: str
+    theirs: str
+    factor: float
+
+
+TARGETS = (
+    Target("duly-batch", "faust-naive", 40),
+    Target("duly-batch", "quix-walk", 2),
+    Target("duly-batch-walk", "quix-walk", 2),
+    Target("duly-batch-rocksdb", "quix-walk", 2),
+    Target("duly-batch", "aiokafka", 0.5),
+    Target("duly-batch-walk", "aiokafka-walk", 0.5),
+)
+
+
+@dataclass(slots=True)
+class Found:
+    """What came of one engine. left_out: why it was not measured. faults: what was wrong with lives of it."""
+
+    engine: Engine
+    events: int
+    left_out: str = ""
+    rounds: list[Round] = field(default_factory=list)
+    waits: list[Waits] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> str:
+        """One life that lost, repeated or did not end is enough."""
+        if self.left_out:
+            return f"left out: {self.left_out}"
+        return f"DISQUALIFIED: {self.faults[0].partition('. Log')[0]}" if self.faults else "ok"
+
+    @property
+    def rate(self) -> float:
+        """Median events/s; 0 for none."""
+        return median(round_.events_per_second for round_ in self.rounds) if self.rounds else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        by_rate: dict[int, list[float]] = {}
+        for waits in self.waits:
+            for rate, values in waits.by_rate.items():
+                by_rate.setdefault(rate, []).extend(values)
+        measures = {
+            "events_per_second": rates([round_.events_per_second for round_ in self.rounds]),
+            "worker_cpu_per_event": Measure("us", tuple(round_.cpu_us for round_ in self.rounds)),
+            "broker_busy": Measure("share of its core", tuple(round_.broker_busy for round_ in self.rounds)),
+            **{f"latency_at_{rate}": latencies([wait / 1000 for wait in found]) for rate, found in by_rate.items()},
+        }
+        return {
+            "title": self.engine.title,
+            "predictor": self.engine.predictor,
+            "events": self.events,
+            "verdict": self.verdict,
+            "faults": self.faults,
+            "measures": {name: measure.to_json() for name, measure in measures.items() if measure.values},
+        }
+
+
+def ratios(found: Mapping[str, Found]) -> list[dict[str, Any]]:
+    """Of each target that both engines were measured for: the ratio round by round, and whether its median holds."""
+    entries = []
+    for target in TARGETS:
+        ours, theirs = found.get(target.ours), found.get(target.theirs)
+        if ours is None or theirs is None or not ours.rounds or not theirs.rounds:
+            continue
+        each = [a.events_per_second / b.events_per_second for a, b in zip(ours.rounds, theirs.rounds, strict=False)]
+        entries.append(
+            {
+                "ours": target.ours,
+                "theirs": target.theirs,
+                "at_least": target.factor,
+                "found": Measure("x", tuple(each)).to_json(),
+                "holds": median(each) >= target.factor and not ours.faults,
+            }
+        )
+    return entries
+
+
+def tables(found: Sequence[Found], targets: Sequence[Mapping[str, Any]]) -> str:
+    """For a person."""
+    lines = [f"{'engine':42}{'events/s':>10}{'min..max':>18}{'CPU us':>9}{'broker':>8}{'':3}verdict"]
+    for each in found:
+        line = f"{each.engine.title:42}"
+        if each.rounds:
+            values = [round_.events_per_second for round_ in each.rounds]
+            spread = f"{min(values):,.0f}..{max(values):,.0f}"
+            cpu = median(round_.cpu_us for round_ in each.rounds)
+            busy = median(round_.broker_busy for round_ in each.rounds)
+            line += f"{each.rate:>10,.0f}{spread:>18}{cpu:>9.1f}{busy:>8.0%}"
+        else:
+            line += " " * 45
+        lines.append(f"{line}   {each.verdict}")
+    lines += _latency_lines(found)
+    lines += _target_lines(targets)
+    return "\n".join(lines)
+
+
+def _latency_lines(found: Sequence[Found]) -> list[str]:
+    lines = []
+    for each in found:
+        measures = each.to_json()["measures"]
+        paced = {name: entry for name, entry in measures.items() if name.startswith("latency_at_")}
+        texts = [f"{name[11:]}/s: p50 {entry['p50']:g}, p99 {entry['p99']:g}" for name, entry in paced.items()]
+        if texts:
+            lines.append(f"{each.engine.title:42}{'   '.join(texts)}")
+    return ["", "event to score, ms", *lines] if lines else []
+
+
+def _target_lines(targets: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = [""] if targets else []
+    for entry in targets:
+        spread = entry["found"]
+        verdict = "holds" if entry["holds"] else "MISSED"
+        what = f"{entry['ours']} / {entry['theirs']}"
+        ratio = f"{spread['median']:.2f} x ({spread['min']:.2f}..{spread['max']:.2f})"
+        lines.append(f"{what:42}{ratio:>26}   target {entry['at_least']:g} x: {verdict}")
+    return lines

@@ -1,0 +1,1 @@
+"""The daily hazard model on a native XGBoost Booster; see `model.BoosterHazards`."""

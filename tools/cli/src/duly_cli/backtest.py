@@ -1,0 +1,177 @@
+"""`duly backtest`: train on what was known before a day, replay the rest, write what would have been said."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import xgboost as xgb
+from duly_contracts.events import encode
+from duly_ledger_export import Ledger
+from duly_risk.event_codec import EventUnusable
+from duly_training.backtest.asked import Window, WindowInvalid, window_of
+from duly_training.backtest.fit_cache import FitCache
+from duly_training.backtest.run import BacktestResult, backtest
+from duly_training.backtest.writing import CASH_FILE, write_result
+from duly_training.fit import FitSettings
+from duly_training.history import History, read_history
+
+from duly_cli.errors import CommandFailed
+from duly_cli.fingerprint import LEARNING, code_fingerprint
+from duly_cli.folders import StateFolder
+from duly_cli.ledgers import read_given
+from duly_cli.terminal import Line, Terminal
+
+# Days are looked up in tables from 1970 on; a due date in the year 9999 says "never" and is no date to count with.
+_FIRST, _LAST = date(1970, 1, 1), date(2160, 1, 1)
+_TITLES = {
+    "fit": "Fit on what was known before",
+    "replay": "Replay what followed, debtor by debtor",
+    "cash": "Forecast cash",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestChoice:
+    """What a person asked for; None = not said. See `duly backtest --help`."""
+
+    ledger: Path
+    out: Path
+    known_until: date
+    predict_from: date | None
+    predict_to: date | None
+    snapshots: str
+    seed: int
+
+
+def run_backtest(choice: BacktestChoice, state: StateFolder, terminal: Terminal) -> None:
+    """Raises CommandFailed; then no file was touched."""
+    if choice.out.is_dir() or choice.out.name == CASH_FILE:
+        raise CommandFailed(f"--out {choice.out} must name a file, and not {CASH_FILE}, which is written beside it.")
+    state.make()
+    with terminal.steps():
+        line = terminal.line(f"Read {choice.ledger}")
+        with _told(line):
+            ledger = read_given(choice.ledger, "")
+            _check_dates(ledger)
+            window = _window(choice, ledger)
+            history = read_history(ledger, _end(ledger))
+        line.done(f"{len(ledger.records.invoices):,} invoices, {len(history.by_debtor):,} debtors")
+        result = _replayed(history, window, FitCache(_folder(state, ledger, window)), terminal)
+    try:
+        cash = write_result(result, choice.out)
+    except OSError as error:
+        raise CommandFailed(f"{choice.out} cannot be written: {error.strerror or error}.") from error
+    _tell(result, window, choice.out, cash, terminal)
+
+
+def _window(choice: BacktestChoice, ledger: Ledger) -> Window:
+    issued = [invoice.issue_date for invoice in ledger.records.invoices]
+    first = choice.predict_from or choice.known_until
+    last = choice.predict_to or max([first, *issued])
+    try:
+        return window_of(choice.known_until, first, last, _dates(choice.snapshots), choice.seed)
+    except WindowInvalid as error:
+        raise CommandFailed(f"{error}.") from error
+
+
+def _dates(text: str) -> tuple[date, ...] | None:
+    try:
+        return tuple(date.fromisoformat(part.strip()) for part in text.split(",") if part.strip()) if text else None
+    except ValueError as error:
+        raise CommandFailed(f"--snapshots {text!r} must be dates such as 2026-03-31, with commas: {error}.") from error
+
+
+def _check_dates(ledger: Ledger) -> None:
+    for invoice in ledger.records.invoices:
+        for name, day in (("issue_date", invoice.issue_date), ("due_date", invoice.due_date)):
+            if not _FIRST <= day < _LAST:
+                raise CommandFailed(f"Invoice {invoice.invoice_id}: {name} {day} must lie in {_FIRST} to {_LAST}.")
+
+
+def _end(ledger: Ledger) -> date:
+    """The day behind the last fact."""
+    return max((fact.known_on for fact in ledger.facts()), default=_FIRST) + timedelta(days=1)
+
+
+def _folder(state: StateFolder, ledger: Ledger, window: Window) -> Path:
+    """Where the fit is kept: equal facts before the cut, settings, seed and code share one."""
+    digest = hashlib.sha256()
+    for part in (str(window.known_until), str(window.seed), FitSettings().sha256(), xgb.__version__):
+        digest.update(f"{part}\n".encode())
+    digest.update(code_fingerprint(LEARNING).encode())
+    for fact in ledger.facts(known_until=window.known_until):
+        value = encode(fact.message)
+        digest.update(f"{fact.known_on} {fact.event_id} {len(value)}\n".encode())
+        digest.update(value)
+    return state.backtests / digest.hexdigest()[:32]
+
+
+def _replayed(history: History, window: Window, cache: FitCache, terminal: Terminal) -> BacktestResult:
+    stages = _Stages(terminal, window)
+    with stages.told():
+        return backtest(history, window, FitSettings(), cache, stages.progress)
+
+
+class _Stages:
+    """One line per stage, as they come."""
+
+    def __init__(self, terminal: Terminal, window: Window) -> None:
+        self._terminal, self._window = terminal, window
+        self._stage = ""
+        self._line: Line | None = None
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        if stage != self._stage:
+            self._finish()
+            title = _TITLES[stage] + (f" {self._window.known_until}" if stage == "fit" else "")
+            self._stage, self._line = stage, self._terminal.line(title)
+        assert self._line is not None
+        self._line.progress(done, total)
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            if self._line is not None:
+                self._line.failed()
+            raise
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._line is not None:
+            self._line.done("")
+            self._line = None
+
+
+@contextmanager
+def _told(line: Line) -> Iterator[None]:
+    try:
+        yield
+    except EventUnusable as error:
+        line.failed()
+        raise CommandFailed(f"The ledger cannot be used: {error}.") from error
+    except BaseException:
+        line.failed()
+        raise
+
+
+def _tell(result: BacktestResult, window: Window, out: Path, cash: Path, terminal: Terminal) -> None:
+    terminal.plain(f"{out}: {len(result.predictions):,} invoices by {result.model.version}")
+    terminal.plain(f"{cash}: {len(window.snapshots):,} snapshots, {len(result.cash):,} rows")
+    if result.fallback:
+        _warn(f"the baseline {result.model.version} answers, not a fitted model: {result.fallback}.")
+    if not result.predictions:
+        _warn(f"no invoice was issued from {window.predict_from} to {window.predict_to}.")
+    if not window.snapshots:
+        _warn(f"no Monday lies between {window.predict_from} and {window.predict_to}, so there is no cash forecast.")
+
+
+def _warn(text: str) -> None:
+    print(f"duly: {text}", file=sys.stderr)

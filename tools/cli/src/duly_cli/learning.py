@@ -1,0 +1,103 @@
+"""`duly train` and `duly evaluate` on a ledger, without a running stack: progress, verdict, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+from duly_ledger_export import Ledger, LedgerEmpty
+from duly_training.fit import FitSettings
+from duly_training.folding import timeline_of
+from duly_training.history import read_history
+from duly_training.origin import TooFewSettledInvoices
+from duly_training.rolling import evaluate, evaluation_report
+from duly_training.train import TrainingReport, train_on
+
+from duly_cli.errors import CommandFailed
+from duly_cli.ledgers import LedgerChoice, read_given
+from duly_cli.playing import prepare_ledger
+from duly_cli.terminal import Terminal
+
+_TENANT = "demo"
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """What a person asked for. choice.play_from: only what was known before. threads, dask: where trees are grown."""
+
+    choice: LedgerChoice
+    threads: int
+    report: Path | None
+    dask: str = ""
+
+    @property
+    def settings(self) -> FitSettings:
+        return FitSettings(threads=self.threads, dask=self.dask)
+
+
+def train_ledger(learning: Learning, tracking_uri: str, terminal: Terminal) -> TrainingReport:
+    """Fit, judge, register in that MLflow; nothing scores until it is promoted. Raises CommandFailed."""
+    ledger, until = _ledger(learning.choice, terminal)
+    with terminal.steps():
+        line = terminal.line(f"Train on what was known before {until}")
+        try:
+            report = train_on(
+                ledger, tracking_uri, until, learning.choice.seed, _shown(line.progress), learning.settings
+            )
+        except TooFewSettledInvoices as error:
+            line.failed()
+            raise CommandFailed(f"The ledger is too thin for a model: {error}. The rules score serves.") from error
+        line.done(f"version {report.model.version}, {'fitted before' if report.reused else 'registered'}")
+    if report.verdict is not None:
+        terminal.say("The gate lets it be promoted." if report.promoted else "The gate refuses it:")
+        for failed in report.verdict.failed:
+            terminal.plain(f"  {failed.name}: {failed.value}, must be {failed.limit}")
+        if not report.promoted:
+            terminal.plain(f"What may serve instead: version {report.model.version} ({report.kind}).")
+    _write(learning.report, report.report, terminal)
+    return report
+
+
+def evaluate_ledger(learning: Learning, months: int, terminal: Terminal) -> bool:
+    """Rolling origins, printed; whether the gain over every baseline is sure. Raises CommandFailed."""
+    ledger, until = _ledger(learning.choice, terminal)
+    with terminal.steps():
+        line = terminal.line("Fold the history once")
+        timeline = timeline_of(read_history(ledger, until), lambda done, total: line.progress(done, total, "debtors"))
+        line.done(f"{len(timeline.snapshots):,} snapshots of {len(timeline.invoice_ids):,} invoices")
+        line = terminal.line("Fit and judge at each origin")
+        try:
+            evaluation = evaluate(timeline, months, learning.settings, learning.choice.seed, _shown(line.progress))
+        except TooFewSettledInvoices as error:
+            line.failed()
+            raise CommandFailed(f"The ledger is too thin to be judged at {months} origins: {error}.") from error
+        line.done(f"{len(evaluation.origins)} origins, {evaluation.invoices:,} invoices")
+    text = evaluation_report(evaluation)
+    terminal.plain(text)
+    _write(learning.report, text, terminal)
+    return evaluation.beats_baselines
+
+
+def _ledger(choice: LedgerChoice, terminal: Terminal) -> tuple[Ledger, date]:
+    with terminal.steps():
+        line = terminal.line("Read the ledger")
+        ledger = read_given(choice.path, _TENANT) if choice.path else prepare_ledger(choice, _TENANT).ledger
+        try:
+            until = choice.play_from or ledger.until + timedelta(days=1)
+        except LedgerEmpty as error:
+            line.failed()
+            raise CommandFailed(f"The ledger is empty: {error}.") from error
+        line.done(f"{len(ledger.records.invoices):,} invoices of {len(ledger.debtors()):,} debtors")
+    return ledger, until
+
+
+def _shown(progress: Callable[[int, int, str], None]) -> Callable[[str, int, int], None]:
+    return lambda stage, done, total: progress(done, total, stage)
+
+
+def _write(path: Path | None, text: str, terminal: Terminal) -> None:
+    if path is not None and text:
+        path.write_text(text, encoding="utf-8")
+        terminal.plain(f"Report: {path}")

@@ -1,0 +1,179 @@
+"""`duly backtest` on ledgers nobody prepared: a valid file or one clear error, always."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from duly_cli.main import EXIT_FAULT, run
+
+HEADER = "invoice_id,debtor_id,issue_date,due_date,total,currency,paid_on"
+PREDICTIONS = (
+    "invoice_id,debtor_id,as_of,p_late_1d,p_late_5d,p_late_30d,expected_days,median_date,q10_date,q90_date,"
+    "model_version,role"
+)
+CASH = "snapshot,week_start,currency,expected,q10,q90,open_book_only"
+
+
+def invoices(n: int, paid: bool = True, currencies: tuple[str, ...] = ("EUR",), debtors: int = 3) -> list[str]:
+    lines = [HEADER]
+    for i in range(n):
+        issued = date(2024, 1, 1) + timedelta(days=3 * i)
+        due = issued + timedelta(days=30)
+        paid_on = (due + timedelta(days=i % 7 - 1)).isoformat() if paid and i % 11 else ""
+        lines.append(f"I{i:03},D{i % debtors},{issued},{due},{100 + i},{currencies[i % len(currencies)]},{paid_on}")
+    return lines
+
+
+@pytest.fixture
+def ledger(tmp_path) -> Path:
+    folder = tmp_path / "ledger"
+    folder.mkdir()
+    return folder
+
+
+def write(ledger: Path, lines: list[str], name: str = "invoices.csv") -> None:
+    (ledger / name).write_text("\n".join(lines) + "\n")
+
+
+def backtest(ledger: Path, *more: str, until: str = "2024-05-01") -> tuple[int, Path]:
+    out = ledger.parent / "out" / "predictions.csv"
+    options = ["--ledger", str(ledger), "--state", str(ledger.parent / "state"), "--out", str(out)]
+    return run(["backtest", *options, "--known-until", until, *more]), out
+
+
+def rows(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+class TestLedgersOfAllKinds:
+    @pytest.mark.parametrize(
+        "lines",
+        [
+            invoices(0),
+            invoices(1),
+            invoices(60, paid=False),
+            invoices(60, currencies=("JPY", "KWD", "USD"), debtors=7),
+        ],
+        ids=["no invoice", "one invoice", "no payment", "three currencies"],
+    )
+    def test_both_files_are_there_with_their_columns(self, ledger, lines, capsys):
+        write(ledger, lines)
+        code, out = backtest(ledger, "--predict-to", "2024-06-30")
+        assert code == 0
+        assert out.read_text().splitlines()[0] == PREDICTIONS
+        assert (out.parent / "cash.csv").read_text().splitlines()[0] == CASH
+        assert "debtor-rate-1" in capsys.readouterr().err
+
+    def test_a_zipped_file_reads_as_the_plain_one(self, ledger):
+        write(ledger, invoices(60))
+        _, out = backtest(ledger)
+        plain = out.read_bytes()
+        (ledger / "invoices.csv.gz").write_bytes(gzip.compress((ledger / "invoices.csv").read_bytes()))
+        (ledger / "invoices.csv").unlink()
+        assert backtest(ledger)[0] == 0
+        assert out.read_bytes() == plain
+
+    def test_instalments_disputes_voids_credit_notes_and_losses_are_taken_as_they_come(self, ledger):
+        write(ledger, [*(line.rsplit(",", 1)[0] for line in invoices(60))])
+        write(
+            ledger, ["invoice_id,no,due_date,amount", "I001,1,2024-02-01,50", "I001,2,2024-03-01,51"], "instalments.csv"
+        )
+        write(ledger, ["invoice_id,opened_on,resolved_on", "I002,2024-03-01,2024-05-20"], "disputes.csv")
+        write(
+            ledger,
+            ["credit_note_id,debtor_id,issue_date,amount,currency", "C1,D0,2024-04-01,20,EUR"],
+            "credit_notes.csv",
+        )
+        write(ledger, ["write_off_id,invoice_id,amount,on,reason", "W1,I005,105,2024-05-10,BAD_DEBT"], "write_offs.csv")
+        payments = ["payment_id,debtor_id,booking_date,amount,currency,reversed_on"]
+        parts = ["allocation_id,source_id,invoice_id,amount,on,source_kind", "X,C1,I000,20,2024-04-02,CREDIT_NOTE"]
+        for i in range(40):
+            on = date(2024, 2, 1) + timedelta(days=3 * i)
+            back = on + timedelta(days=4) if i == 7 else ""
+            payments.append(f"P{i},D{i % 3},{on},{50 + i // 2},EUR,{back}")
+            parts.append(f"A{i},P{i},I{i:03},{50 + i // 2},{on},PAYMENT")
+        write(ledger, payments, "payments.csv")
+        write(ledger, parts, "allocations.csv")
+        code, out = backtest(ledger, "--predict-to", "2024-06-30")
+        assert code == 0
+        assert {row["role"] for row in rows(out)} == {"FALLBACK"}
+        assert rows(out.parent / "cash.csv")
+
+
+class TestWhatIsWritten:
+    def test_the_last_day_to_predict_is_inside(self, ledger):
+        write(ledger, invoices(60))
+        _, out = backtest(ledger, "--predict-from", "2024-05-03", "--predict-to", "2024-05-09")
+        assert [row["as_of"] for row in rows(out)] == ["2024-05-03", "2024-05-06", "2024-05-09"]
+
+    def test_a_median_beyond_the_horizon_is_the_horizons_last_date(self, ledger):
+        lines = invoices(60, paid=False)
+        lines.append("LONG,D1,2024-05-02,2025-05-02,10,EUR,")
+        write(ledger, lines)
+        _, out = backtest(ledger)
+        (long,) = [row for row in rows(out) if row["invoice_id"] == "LONG"]
+        assert long["q90_date"] == (date(2024, 5, 2) + timedelta(days=182)).isoformat()
+
+    def test_named_snapshots_and_an_amount_without_decimals(self, ledger):
+        write(ledger, invoices(60, currencies=("JPY",)))
+        _, out = backtest(ledger, "--snapshots", "2024-05-08,2024-05-15")
+        cash = rows(out.parent / "cash.csv")
+        assert sorted({row["snapshot"] for row in cash}) == ["2024-05-08", "2024-05-15"]
+        assert cash[0]["week_start"] == "2024-05-09"
+        assert all(row["expected"].isdigit() for row in cash)
+
+    def test_a_second_run_gives_the_same_bytes(self, ledger):
+        write(ledger, invoices(60))
+        _, out = backtest(ledger)
+        first = out.read_bytes(), (out.parent / "cash.csv").read_bytes()
+        backtest(ledger)
+        assert (out.read_bytes(), (out.parent / "cash.csv").read_bytes()) == first
+        assert not list(out.parent.glob(".*.part"))
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("more", "told"),
+        [
+            (("--predict-from", "2024-04-01"), "--predict-from 2024-04-01 lies before --known-until"),
+            (("--predict-to", "2024-04-01"), "--predict-to 2024-04-01 lies before"),
+            (("--snapshots", "2024-13-01"), "--snapshots '2024-13-01' must be dates"),
+            (("--snapshots", "2024-01-01"), "snapshot 2024-01-01 lies before --known-until"),
+            (("--out", "cash.csv"), "must name a file"),
+        ],
+    )
+    def test_a_question_that_makes_no_sense_is_one_sentence(self, ledger, more, told, capsys):
+        write(ledger, invoices(20))
+        code, out = backtest(ledger, *more)
+        assert code == EXIT_FAULT
+        assert told in capsys.readouterr().err
+        assert not out.exists()
+
+    def test_a_ledger_that_is_not_there_is_told(self, ledger, capsys):
+        code, _ = backtest(ledger / "missing")
+        assert code == EXIT_FAULT
+        assert "does not exist" in capsys.readouterr().err
+
+    def test_a_due_date_that_means_never_is_told_with_its_invoice(self, ledger, capsys):
+        write(ledger, [*invoices(5), "X,D1,2024-01-01,9999-12-31,10,EUR,"])
+        code, _ = backtest(ledger)
+        assert code == EXIT_FAULT
+        assert "Invoice X: due_date 9999-12-31" in capsys.readouterr().err
+
+    def test_no_ledger_is_asked_for(self, ledger, capsys, monkeypatch):
+        monkeypatch.delenv("LEDGER", raising=False)
+        out = str(ledger / "p.csv")
+        assert run(["backtest", "--known-until", "2024-01-01", "--out", out, "--state", str(ledger)]) == EXIT_FAULT
+        assert "--ledger" in capsys.readouterr().err
+
+    def test_a_place_that_cannot_be_written_is_told(self, ledger, capsys):
+        write(ledger, invoices(20))
+        (ledger / "file").touch()
+        code, _ = backtest(ledger, "--out", str(ledger / "file" / "predictions.csv"))
+        assert code == EXIT_FAULT
+        assert "cannot be written" in capsys.readouterr().err

@@ -1,0 +1,47 @@
+"""`duly train` and `duly evaluate` through the command line, on a ledger that is not shipped (fabricated by IBM)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from duly_cli.main import EXIT_FAULT, EXIT_NOT_HELD, run
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+IBM_AR = Path(os.environ.get("DULY_DATA_DIR", REPOSITORY / "../shared/data")) / "ibm-ar"
+
+
+@pytest.fixture
+def ibm_ar() -> str:
+    if not IBM_AR.is_dir():
+        pytest.skip("the sample file is not shipped; DULY_DATA_DIR names the folder that holds ibm-ar/")
+    return str(IBM_AR)
+
+
+def test_on_the_fabricated_ledger_the_gate_refuses_the_fitted_model(ibm_ar, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["train", "--ledger", ibm_ar, "--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db"]
+    assert run([*arguments, "--report", str(tmp_path / "report.md")]) == EXIT_NOT_HELD
+    said = capsys.readouterr().out
+    assert "The gate refuses it:" in said
+    assert "logloss gain over logistic" in said
+    assert "What may serve instead: version 2 (debtor_rate)" in said
+    report = (tmp_path / "report.md").read_text()
+    assert "## Verdict: REFUSED" in report
+    assert "| classifier |" in report
+
+
+def test_training_without_a_stack_asks_for_a_registry(tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert run(["train", "--state", str(tmp_path)]) == EXIT_FAULT
+    assert "Nothing runs" in capsys.readouterr().err
+
+
+def test_a_ledger_too_thin_to_judge_is_refused_in_one_sentence(tmp_path, capsys):
+    (tmp_path / "invoices.csv").write_text(
+        "invoice_id,debtor_id,issue_date,due_date,total,currency,paid_on\n"
+        "I1,D,2026-01-01,2026-02-01,5,USD,2026-02-02\nI2,D,2026-03-01,2026-04-01,5,USD,2026-06-02\n"
+    )
+    assert run(["evaluate", "--ledger", str(tmp_path), "--months", "2"]) == EXIT_FAULT
+    assert "too thin" in capsys.readouterr().err

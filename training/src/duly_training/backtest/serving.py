@@ -1,0 +1,146 @@
+"""Which model answers: the fitted hazard model, or the debtor-rate baseline where data are too thin for it.
+
+Two of each are made: one on everything known before the cut, and one on what was known half a year earlier. The
+earlier one's forecasts of the time in between have come due: they say which of the two kinds is better, and how wide
+the cash band has to be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import xgboost as xgb
+from duly_booster.artefact import frame_of
+from duly_booster.model import BoosterHazards
+from duly_risk.curves import HORIZON_DAYS, Floats
+from duly_risk.days import on_business_days
+from duly_risk.facts import SourceReceived
+from duly_risk.features import features_of, schema_sha256
+from duly_risk.measures import curve_days
+from duly_risk.model import HazardModel, ModelInfo, Role
+
+from duly_training.backtest.closed_days import ClosedDaysModel, closed_days
+from duly_training.backtest.debtor_rate import DebtorRateModel, debtor_rate_model
+from duly_training.backtest.fit_cache import FitCache, StoredFit
+from duly_training.fit import FitSettings
+from duly_training.folding import timeline_of
+from duly_training.history import History
+from duly_training.origin import TooFewSettledInvoices, fit_before, known_before
+from duly_training.timeline import FIRST, NEVER, Days, Timeline
+
+OnProgress = Callable[[str, int, int], None]
+_EARLIER_DAYS_MAX, _EARLIER_SHARE = 182, 0.3
+_LIKELIHOOD_MIN = 1e-6
+_NORMAL_90 = 1.2816
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """model: on everything known before the cut. earlier: on what was known before `earlier_day`.
+
+    fallback: "" for the fitted model, else why the baseline serves. closed_days: as known before the cut.
+    """
+
+    model: HazardModel
+    earlier: HazardModel
+    earlier_day: int
+    fallback: str
+    closed_days: tuple[int, ...]
+
+
+def served(
+    history: History, settings: FitSettings, seed: int, closed_until: int, cache: FitCache, on_progress: OnProgress
+) -> Served:
+    """history: cut off at the day before which everything is known. closed_until: last day of any curve."""
+    on_progress("fit", 0, 3)
+    timeline = timeline_of(history)
+    cut = history.cut_day
+    earlier_day = cut - max(1, min(_EARLIER_DAYS_MAX, int((cut - timeline.first_day) * _EARLIER_SHARE)))
+    stored = cache.load_or(lambda: _fitted(timeline, earlier_day, settings, seed, on_progress))
+    models: tuple[HazardModel, HazardModel]
+    if stored.fallback:
+        models = baseline_of(timeline, cut), baseline_of(timeline, earlier_day)
+    else:
+        final, before = stored.boosters()
+        models = _booster_model(final), _booster_model(before)
+    shut, shut_earlier = (closed_days(_payment_days(history, day), closed_until) for day in (cut, earlier_day))
+    model, earlier = ClosedDaysModel(models[0], shut), ClosedDaysModel(models[1], shut_earlier)
+    return Served(model, earlier, earlier_day, stored.fallback, shut.days)
+
+
+def _fitted(
+    timeline: Timeline, earlier_day: int, settings: FitSettings, seed: int, on_progress: OnProgress
+) -> StoredFit:
+    try:
+        on_progress("fit", 1, 3)
+        earlier = fit_before(timeline, earlier_day, settings, seed).booster
+        on_progress("fit", 2, 3)
+        gain = _gains(timeline, earlier_day, _booster_model(earlier), baseline_of(timeline, earlier_day))
+        if not gain:
+            return StoredFit(None, None, "no better than the debtors' own rates on the last part of the history")
+        final = fit_before(timeline, timeline.cut_day, settings, seed).booster
+    except TooFewSettledInvoices as error:
+        return StoredFit(None, None, str(error))
+    return StoredFit(bytes(final.save_raw("ubj")), bytes(earlier.save_raw("ubj")), "")
+
+
+def _booster_model(booster: xgb.Booster) -> BoosterHazards:
+    """Named by its bytes: equal data, settings and code give an equal name."""
+    version = f"hazard-{hashlib.sha256(booster.save_raw('ubj')).hexdigest()[:12]}"
+    return BoosterHazards(booster, ModelInfo("risk", version, Role.CHAMPION, schema_sha256(), frame_of(booster)))
+
+
+def baseline_of(timeline: Timeline, day: int) -> DebtorRateModel:
+    """The baseline on what was known before `day`."""
+    known = known_before(timeline, day)
+    outcomes = known.outcomes
+    paid = np.flatnonzero(outcomes.known & (outcomes.paid < NEVER))
+    delay = outcomes.paid[paid] - on_business_days(outcomes.due[paid])
+    around = delay.copy()
+    by_debtor = np.argsort(timeline.debtor[paid], kind="stable")
+    for rows in np.split(by_debtor, np.flatnonzero(np.diff(timeline.debtor[paid][by_debtor])) + 1):
+        around[rows] -= int(np.rint(np.median(delay[rows]))) if len(rows) else 0
+    return debtor_rate_model(known.frame, delay, around, (outcomes.paid[paid] + 3) % 7)
+
+
+def _gains(timeline: Timeline, from_day: int, model: HazardModel, baseline: HazardModel) -> bool:
+    """Whether the model tells the day of payment better than the baseline, beyond what chance among debtors explains.
+
+    Log likelihood of each invoice that became known from `from_day` on, as known at the cut; the debtors are the
+    sample, for one debtor's invoices go together.
+    """
+    snapshots = timeline.snapshots_before(timeline.cut_day)
+    snapshots = snapshots.where((snapshots.landmark == FIRST) & (snapshots.as_of >= from_day))
+    if not len(snapshots):
+        return False
+    outcomes = timeline.outcomes_before(timeline.cut_day)
+    paid, censored = outcomes.paid[snapshots.invoice], outcomes.censored[snapshots.invoice]
+    seen = np.minimum(np.minimum(paid, censored - 1), timeline.cut_day - 1) - snapshots.as_of
+    scores = []
+    for one in (model, baseline):
+        static, days = features_of(snapshots.measures, one.info.frame), curve_days(snapshots.measures)
+        hazards = np.clip(one.curves(static, days).astype(np.float64), _LIKELIHOOD_MIN, 1 - _LIKELIHOOD_MIN)
+        scores.append(_log_likelihood(hazards, seen, paid - snapshots.as_of))
+    _, debtor = np.unique(timeline.debtor[snapshots.invoice], return_inverse=True)
+    gained = np.bincount(debtor, scores[0] - scores[1])
+    return bool(gained.sum() > _NORMAL_90 * np.sqrt(np.square(gained - gained.mean()).sum()))
+
+
+def _log_likelihood(hazards: Floats, seen: Days, paid: Days) -> Floats:
+    """Of each invoice: ln h on the day it was paid + ln (1 - h) of all days before it, as far as they were seen."""
+    lag = np.arange(1, HORIZON_DAYS + 1)
+    event = lag == paid[:, np.newaxis]
+    inside = lag <= seen[:, np.newaxis]
+    return np.asarray(np.where(inside, np.where(event, np.log(hazards), np.log1p(-hazards)), 0.0).sum(axis=1))
+
+
+def _payment_days(history: History, before_day: int) -> list[int]:
+    return [
+        event.body.day
+        for events in history.by_debtor.values()
+        for event in events
+        if isinstance(event.body, SourceReceived) and not event.body.credit_note and event.business_day < before_day
+    ]
