@@ -106,7 +106,10 @@ def _simulated(report: Report, shells: Sequence[str], options: argparse.Namespac
 
 def _joining(report: Report, broker: Broker, kind: Kind, options: argparse.Namespace) -> None:
     times, began = max(1, options.seeds // JOINS_EACH), time.monotonic()
-    book = play(options.first, 120, 60 + 10 * times, live_days=50 + 10 * times, partitions=PARTITIONS)
+    days = 20 + 5 * times
+    book = play(
+        options.first, 120, days, live_days=days - 10, partitions=PARTITIONS, poison_every_days=max(5, days // 12)
+    )
     broker.fresh_topics(PARTITIONS)
     name = f"F4 {kind}, {times} joins"
     with tempfile.TemporaryDirectory(prefix="duly-chaos-") as folder, _workers(broker, Path(folder), kind) as make:
