@@ -20,9 +20,11 @@ COVERAGE = HIGH - LOW
 # Where nothing was paid yet: what mid-sized ledgers show.
 EFFECTS_DEFAULT = Effects(debtor=0.5, week=0.05)
 # A moment estimate may be anything in a shock or on few invoices; beyond these the stretch has to do the work.
-_DEBTOR_RANGE, _WEEK_RANGE = (0.3, 2.0), (0.03, 0.3)
+_DEBTOR_RANGE, _WEEK_RANGE = (0.3, 1.0), (0.03, 0.1)
 # Weeks 1-4 hold most of the money and many invoices, later ones a few late payers: they are stretched apart.
 NEAR_WEEKS = 4
+# A miss of four weeks ago counts half as much as one of today: after a shock a band has to narrow again.
+_HALF_LIFE_DAYS = 28
 # This many cells of the week's own group weigh as much as all cells together.
 _GROUP_TRUST = 20
 _STRETCH_RANGE = (0.25, 4.0)
@@ -117,25 +119,27 @@ def gathered(misses: Sequence[Misses]) -> Misses:
 def stretched(band: Band, misses: Misses, from_day: int, until_day: int) -> Band:
     """The band, fitted to the weeks that ended from `from_day` to `until_day`. Without any it stays as it is."""
     counted = (misses.ended >= from_day) & (misses.ended <= until_day)
-    near = misses.week < NEAR_WEEKS
-    of_all = _quantile(misses.multiple[counted])
-    factors = [_factor(misses.multiple[counted & (near == is_near)], of_all) for is_near in (True, False)]
+    multiple, near = misses.multiple[counted], misses.week[counted] < NEAR_WEEKS
+    weight = 0.5 ** ((until_day - misses.ended[counted]) / _HALF_LIFE_DAYS)
+    of_all = _quantile(multiple, weight)
+    factors = [_factor(multiple[group], weight[group], of_all) for group in (near, ~near)]
     factor = np.where(np.arange(CASH_WEEKS) < NEAR_WEEKS, *factors)
     low = np.maximum(0.0, band.expected - factor * (band.expected - band.low))
     return Band(band.expected, low, band.expected + factor * (band.high - band.expected), band.size)
 
 
-def _factor(own: Floats, of_all: float) -> float:
+def _factor(own: Floats, weight: Floats, of_all: float) -> float:
     trust = len(own) / (len(own) + _GROUP_TRUST)
-    return _within(trust * _quantile(own) + (1.0 - trust) * of_all, _STRETCH_RANGE)
+    return _within(trust * _quantile(own, weight) + (1.0 - trust) * of_all, _STRETCH_RANGE)
 
 
-def _quantile(multiples: Floats) -> float:
-    """The conformal quantile: rank ceil((n + 1) x 0.8); 1 where nothing is known."""
-    n = len(multiples)
-    if not n:
+def _quantile(multiples: Floats, weight: Floats) -> float:
+    """The smallest multiple that holds 80 % of the weight; 1 where nothing is known."""
+    if not len(multiples):
         return 1.0
-    return float(np.sort(multiples)[min(n, int(np.ceil((n + 1) * COVERAGE))) - 1])
+    order = np.argsort(multiples, kind="stable")
+    held = np.cumsum(weight[order])
+    return float(multiples[order][min(len(order) - 1, int(np.searchsorted(held, COVERAGE * held[-1])))])
 
 
 def _within(value: float, limits: tuple[float, float]) -> float:

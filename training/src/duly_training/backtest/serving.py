@@ -35,6 +35,8 @@ OnProgress = Callable[[str, int, int], None]
 _EARLIER_DAYS_MAX, _EARLIER_SHARE = 182, 0.3
 _LIKELIHOOD_MIN = 1e-6
 _NORMAL_90 = 1.2816
+# From here on a ledger is not thin, and a fitted model that looks worse for a while has met a shock.
+_SETTLED_ENOUGH = 3_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,9 @@ def _fitted(
         on_progress("fit", 1, 3)
         earlier = fit_before(timeline, earlier_day, settings, seed).booster
         on_progress("fit", 2, 3)
-        gain = _gains(timeline, earlier_day, _booster_model(earlier), baseline_of(timeline, earlier_day))
-        if not gain:
+        settled = known_before(timeline, timeline.cut_day).outcomes.settled
+        rivals = _booster_model(earlier), baseline_of(timeline, earlier_day)
+        if settled < _SETTLED_ENOUGH and not _gains(timeline, earlier_day, *rivals):
             return StoredFit(None, None, "no better than the debtors' own rates on the last part of the history")
         final = fit_before(timeline, timeline.cut_day, settings, seed).booster
     except TooFewSettledInvoices as error:
