@@ -44,8 +44,8 @@ class FitSettings:
     threads: int = 1
     # Above it rows lie in files; four bytes for each of some fifty features and as much again while they are binned.
     rows_in_memory: int = 8_000_000
-    # Rounds and calibration are found on no more rows than this.
-    tuning_rows: int = 2_000_000
+    # Rounds and calibration are found on no more rows than this, counted before thinning.
+    tuning_rows: int = 600_000
     dask: str = ""
 
     def sha256(self) -> str:

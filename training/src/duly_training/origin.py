@@ -9,7 +9,7 @@ import numpy as np
 import xgboost as xgb
 from duly_booster.model import BoosterHazards
 from duly_risk.features import NAMES
-from duly_risk.model import FeatureFrame, Role
+from duly_risk.model import FeatureFrame
 
 from duly_training.backends import backend_for
 from duly_training.calibration import Calibration, calibrated, fitted_calibration
@@ -57,11 +57,6 @@ class FittedModel:
     @property
     def model(self) -> BoosterHazards:
         return as_model(self.booster, self.known.frame)
-
-    @property
-    def fallback_model(self) -> BoosterHazards:
-        """The same, marked as what serves in place of a refused model."""
-        return as_model(self.booster, self.known.frame, "debtor-rate", Role.FALLBACK)
 
 
 def known_before(timeline: Timeline, day: int) -> Known:

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from duly_booster.model import predict
-from duly_risk.fallback import RulesModel
 from duly_risk.features import FEATURES, INDEX
 from duly_risk.model import HazardModel
 
 from duly_training.fit import FitSettings
 from duly_training.gate import AgainstChampion, Verdict, verdict_of
 from duly_training.metrics import log_losses
-from duly_training.origin import FittedModel, Kind, TooFewSettledInvoices, fit_before
+from duly_training.origin import FittedModel, Kind, fit_before
 from duly_training.predictions import hazard_predictions
 from duly_training.progress import OnProgress
 from duly_training.splits import window_from
@@ -75,39 +74,6 @@ def release(
     )
     fallback = None if verdict.promote else fit_before(timeline, timeline.cut_day, settings, seed, Kind.RATE)
     return Released(final, window, verdict, fallback)
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """model: to predict with; its `info.role` is FALLBACK where no fitted model may serve, and reason says why."""
-
-    model: HazardModel
-    reason: str
-
-
-def served_before(timeline: Timeline, day: int, settings: FitSettings, seed: int, on_progress: OnProgress) -> Served:
-    """What would have served on `day`, by everything known before it and by nothing else.
-
-    The hazard model if it passes the gate on its own latest window; else the debtor's rate as a curve; with hardly
-    any settled invoice the rules. For back-tests: unattended, never without an answer.
-    """
-    past = timeline.before(day)
-    try:
-        released = release(past, settings, seed, on_progress)
-    except TooFewSettledInvoices as error:
-        return _served_thin(past, settings, seed, str(error))
-    if released.fallback is None:
-        return Served(released.final.model, "")
-    reason = f"the hazard model was refused ({released.verdict.reason}); the debtor's rate serves"
-    return Served(released.fallback.fallback_model, reason)
-
-
-def _served_thin(timeline: Timeline, settings: FitSettings, seed: int, reason: str) -> Served:
-    try:
-        fitted = fit_before(timeline, timeline.cut_day, settings, seed, Kind.RATE)
-    except TooFewSettledInvoices:
-        return Served(RulesModel(), f"{reason}; the rules serve")
-    return Served(fitted.fallback_model, f"{reason}; the debtor's rate serves")
 
 
 def against_champion(window: Window, champion: Champion | str) -> AgainstChampion:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -13,6 +13,7 @@ from duly_risk.days import date_of, day_of
 from duly_risk.features import schema_sha256
 
 from duly_training.artefact import write_artefact
+from duly_training.fairness import GroupRow, by_group
 from duly_training.fit import FitSettings
 from duly_training.folding import timeline_of
 from duly_training.gate import Verdict
@@ -80,8 +81,12 @@ def train_on(
     seed: int,
     on_progress: OnProgress = _silent,
     settings: FitSettings = DEFAULT_SETTINGS,
+    groups: Mapping[str, str] | None = None,
 ) -> TrainingReport:
-    """`train` for a ledger already read."""
+    """`train` for a ledger already read.
+
+    groups: debtor id -> group of an attribute that the tenant lawfully holds; only the report sees it.
+    """
     history = read_history(ledger, known_until)
     registry = Registry(tracking_uri)
     inputs = {
@@ -101,7 +106,8 @@ def train_on(
     released = release(timeline, settings, seed, on_progress, _serving(registry, champion), sectors)
     on_progress(STAGES[-1], len(STAGES) - 1, len(STAGES))
     with tempfile.TemporaryDirectory(prefix="duly-training-") as name:
-        report = _register(registry, timeline, released, settings, inputs, Path(name))
+        rows = group_rows(timeline, released, groups or {})
+        report = _register(registry, timeline, released, settings, inputs, Path(name), rows)
     on_progress(STAGES[-1], len(STAGES), len(STAGES))
     return report
 
@@ -137,13 +143,14 @@ def _register(
     settings: FitSettings,
     inputs: Mapping[str, str],
     folder: Path,
+    groups: Sequence[GroupRow],
 ) -> TrainingReport:
     artefact, report = folder / "artefact", folder / "report"
     artefact.mkdir()
     report.mkdir()
     hashes = write_artefact(artefact, released.final.booster, released.final.sample.x)
     facts = run_facts(timeline, released, inputs)
-    write_report(report, released, facts, roll_rates(timeline, released.window.from_day))
+    write_report(report, released, facts, roll_rates(timeline, released.window.from_day), groups)
     (report / REFERENCE_FILE).write_text(reference_of(timeline, released.final.model, timeline.cut_day).to_json())
     text = (report / "report.md").read_text()
     tags = {**inputs, "known_until": str(date_of(timeline.cut_day)), "gate": _gate_word(released.verdict)}
@@ -179,6 +186,16 @@ def _fallback(
     tags = {**tags, "kind": Kind.RATE.value}
     record = RunRecord({"kind": Kind.RATE.value, "instead_of": released.verdict.reason[:400]}, {}, tags, report)
     return registry.register(fitted.booster, folder, hashes, record), Kind.RATE
+
+
+def group_rows(timeline: Timeline, released: Released, groups: Mapping[str, str]) -> tuple[GroupRow, ...]:
+    """The judged invoices by group of their debtor; none where nothing was given."""
+    judged = released.window.judged
+    ripe = judged.ripe()
+    if not groups or not ripe.any():
+        return ()
+    of = [groups.get(timeline.debtor_ids[debtor], "") for debtor in judged.debtor[ripe].tolist()]
+    return by_group(judged.late()[ripe], released.window.by_name[MODEL].p_late[5][ripe], of)
 
 
 def _gate_word(verdict: Verdict) -> str:

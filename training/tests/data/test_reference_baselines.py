@@ -44,7 +44,9 @@ def timeline():
     return timeline_of(read_history(read_ledger(FILE), date(2021, 1, 1)))
 
 
+# Reading and folding takes half a minute of one core, and minutes on a busy one.
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("window", REFERENCE, ids=str)
 def test_the_baselines_are_the_published_ones(timeline, window):
     (n, labels, share), constant, rate, days, c = REFERENCE[window]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -25,12 +26,16 @@ _TENANT = "demo"
 
 @dataclass(frozen=True, slots=True)
 class Learning:
-    """What a person asked for. choice.play_from: only what was known before. threads, dask: where trees are grown."""
+    """What a person asked for. choice.play_from: only what was known before. threads, dask: where trees are grown.
+
+    groups: CSV of debtor_id and group, for the report alone.
+    """
 
     choice: LedgerChoice
     threads: int
     report: Path | None
     dask: str = ""
+    groups: Path | None = None
 
     @property
     def settings(self) -> FitSettings:
@@ -43,9 +48,8 @@ def train_ledger(learning: Learning, tracking_uri: str, terminal: Terminal) -> T
     with terminal.steps():
         line = terminal.line(f"Train on what was known before {until}")
         try:
-            report = train_on(
-                ledger, tracking_uri, until, learning.choice.seed, _shown(line.progress), learning.settings
-            )
+            shown, seed = _shown(line.progress), learning.choice.seed
+            report = train_on(ledger, tracking_uri, until, seed, shown, learning.settings, _groups(learning.groups))
         except TooFewSettledInvoices as error:
             line.failed()
             raise CommandFailed(f"The ledger is too thin for a model: {error}. The rules score serves.") from error
@@ -91,6 +95,16 @@ def _ledger(choice: LedgerChoice, terminal: Terminal) -> tuple[Ledger, date]:
             raise CommandFailed(f"The ledger is empty: {error}.") from error
         line.done(f"{len(ledger.records.invoices):,} invoices of {len(ledger.debtors()):,} debtors")
     return ledger, until
+
+
+def _groups(path: Path | None) -> dict[str, str]:
+    if path is None:
+        return {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return {row["debtor_id"]: row["group"] for row in csv.DictReader(file)}
+    except (OSError, KeyError, UnicodeDecodeError) as error:
+        raise CommandFailed(f"{path} must be a CSV file with the columns debtor_id and group: {error}.") from error
 
 
 def _shown(progress: Callable[[int, int, str], None]) -> Callable[[str, int, int], None]:

@@ -182,6 +182,9 @@ def train(
     report: ReportOption = None,
     threads: ThreadsOption = 1,
     dask: DaskOption = "",
+    groups: Annotated[
+        Path | None, typer.Option("--groups", help="CSV of debtor_id, group: results by group in the report, no more.")
+    ] = None,
     state: StateOption = _STATE,
 ) -> None:
     """Fit the risk model on a ledger, judge it on its latest invoices, register it; `duly promote` lets it score.
@@ -192,7 +195,7 @@ def train(
     from duly_cli.with_running import attached
 
     where = tracking_uri or attached(StateFolder(state)).mlflow.tracking_uri
-    learning = Learning(_choice(ledger, until, 0, seed), threads, report, dask)
+    learning = Learning(_choice(ledger, until, 0, seed), threads, report, dask, groups)
     if not train_ledger(learning, where, Terminal()).promoted:
         raise typer.Exit(EXIT_NOT_HELD)
 
