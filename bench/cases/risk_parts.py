@@ -28,7 +28,7 @@ from duly_risk.state import DebtorState, replaced
 from duly_risk.step import conclude, fold
 from duly_runtime.log import Record
 from scoring.application.decode_record import Usable, decode_record
-from scoring.application.outputs import score_id_of, score_output
+from scoring.application.outputs import score_id_of, score_outputs
 from scoring.application.ports import MemoryStates, OneModel
 from scoring.application.score_batch import Scorer
 
@@ -43,7 +43,7 @@ BATCH = 128
 
 
 def run(bench: Bench) -> Result:
-    """us per event: decode_record, fold, plan, features, curves (rules score), outlook, conclude, score_output,
+    """us per event: decode_record, fold, plan, features, curves (rules score), outlook, conclude, score_outputs,
     encode_state and, for a state that is not cached, decode_state; `event` is the sum of what a live event needs and
     `scorer` the same measured through `Scorer` at once."""
     measures: dict[str, Measure] = {}
@@ -119,7 +119,7 @@ class _World:
             ],
         )
         pairs = [(u, score) for u, (_, score) in zip(usable, scored, strict=True)]
-        timed("score_output", lambda: [score_output(u, u.record.key, score) for u, score in pairs])
+        timed("score_outputs", lambda: [score_outputs(u, u.record.key, score) for u, score in pairs])
         after = [replaced(state, standing=one) for state, (one, _) in zip(folded, scored, strict=True)]
         blobs = timed("encode_state", lambda: [encode_state(state) for state in after])
         timed("decode_state", lambda: [decode_state(blob) for blob in blobs])

@@ -14,8 +14,10 @@ from duly_runtime.clock import Clock
 from duly_runtime.log import Record
 from duly_simulator.observe import HttpStatusReader
 from duly_simulator.parameters import SimulationSettings
+from duly_training.control_topic import ControlTopic
+from duly_training.promotion import promotion_of
+from duly_training.registry import Registry
 from duly_training.train import train_on
-from scoring.adapters.booster_model import load_model
 from scoring.application.ports import OneModel
 from scoring.application.pure_fold import pure_fold
 
@@ -43,15 +45,17 @@ def run_rules(bench: Bench) -> Result:
 
 
 def run_model(bench: Bench) -> Result:
-    """The worker with a model trained on the same company and registered in MLflow."""
+    """The worker with a model trained on the same company, registered in MLflow and promoted."""
     ledger = _ledger(bench)
     records = _records(bench, ledger)
     with stage(bench, "scoring-model", ("kafka", "mlflow")) as on:
         before = on.clock.monotonic()
         report = train_on(ledger, on.stack.mlflow.tracking_uri, SimulationSettings().play_from, SEED)
         trained = on.clock.monotonic() - before
+        promotion = promotion_of(report.model, None, "bench", "measured")
+        ControlTopic(on.kafka).publish(promotion, TENANT, None, on.clock.now())
         measures = _through_worker(on, records)
-        model = load_model(on.stack.run.root / "scoring" / "model" / f"v{report.model.version}", report.model.version)
+        model = Registry(on.stack.mlflow.tracking_uri).load(report.model)
         measures["pure_fold_events_per_second"] = _pure(on.clock, records, model, bench.size(3, 1))
         measures["training"] = Measure("s", (trained,))
         return Result(measures, _conditions(records, f"champion version {report.model.version}"), on.running())

@@ -15,8 +15,9 @@ from duly_runtime.clock import SystemClock
 from duly_runtime.log import Record
 from duly_runtime.logging import configure_logging
 from duly_runtime.metrics import Metrics
-from scoring.adapters.faust_app import debtors_table, make_app
+from scoring.adapters.faust_app import app_id, debtors_table, make_app
 from scoring.adapters.guards import ZombieGuard
+from scoring.adapters.local_state import state_folder
 from scoring.application.ports import StateStore
 from scoring.application.score_batch import BatchOutcome
 from scoring.bootstrap import Worker, make_shell
@@ -46,6 +47,7 @@ def main() -> None:
     job = Job.read()
     place = {"kafka_bootstrap_servers": job.bootstrap_servers, "data_dir": Path(job.folder)}
     settings = Settings.model_validate({**place, **job.options})
+    state_folder(settings.data_dir, app_id(settings.app_version)).mkdir(parents=True)
     configure_logging("scoring", "WARNING")
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     app = make_app(

@@ -8,7 +8,7 @@ from duly_risk.balances import unapplied_minor
 from duly_risk.codec import EventUnusable, StateUnreadable, decode_event, decode_state, encode_state
 from duly_risk.days import date_of, day_of
 from duly_risk.facts import AllocationApplied, DisputeStated, InvoiceStated, Position, SourceReceived, Tick
-from duly_risk.score import Band
+from duly_risk.score import Band, Behaviour, Segment, Tier
 from duly_risk.state import (
     WHOLE,
     Allocation,
@@ -92,7 +92,10 @@ closings = st.builds(
     st.dictionaries(st.sampled_from(["EUR", "JPY"]), st.tuples(minors, minors)),
 )
 below = st.integers(0, 3)
-standings = st.builds(Standing, st.sampled_from(Band), st.tuples(below, below, below), days, ids, ids)
+segments = st.builds(Segment, st.sampled_from(Band), st.sampled_from(Tier), st.sampled_from(Behaviour))
+standings = st.builds(
+    Standing, st.sampled_from(Band), st.tuples(below, below, below), days, ids, ids, segments, st.integers(1, 40_000)
+)
 states = st.builds(
     DebtorState,
     st.one_of(st.none(), st.builds(Position, st.integers(0, 11), st.integers(0, 2**40))),

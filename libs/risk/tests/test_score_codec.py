@@ -3,7 +3,7 @@
 from duly_risk.curves import CASH_WEEKS
 from duly_risk.days import date_of
 from duly_risk.model import Role
-from duly_risk.score import Band, Direction, InvoiceScore, Reason, ScoreUpdated
+from duly_risk.score import Band, Behaviour, Direction, InvoiceScore, Reason, ScoreUpdated, Segment, Tier
 from duly_risk.score_codec import encode_score
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,6 +42,7 @@ scores = st.builds(
     st.lists(invoices, max_size=4).map(tuple),
     st.lists(st.tuples(currencies, cash), max_size=2).map(tuple),
     st.lists(st.builds(Reason, texts, st.sampled_from(Direction), shares, texts), max_size=3).map(tuple),
+    st.builds(Segment, st.sampled_from(Band), st.sampled_from(Tier), st.sampled_from(Behaviour)),
 )
 
 
@@ -78,6 +79,11 @@ def message(score: ScoreUpdated) -> risk.RiskScoreUpdated:
             )
             for reason in score.reasons
         ],
+        segment=risk.Segment(
+            risk_band=int(score.segment.band),
+            value_tier=int(score.segment.tier),
+            behaviour=int(score.segment.behaviour),
+        ),
     )
 
 

@@ -85,12 +85,15 @@ def test_damaged_letters_are_listed_and_shown_and_never_a_crash(box: Box) -> Non
     for key, value, headers in [
         (b"", b"", []),
         (b"\xff\xfe", b"\xff", [("ce_id", b"\xff"), ("dlq_offset", b"x"), ("dlq_reason", b"\xfe")]),
-        (KEY, b"\xff" * 1000, [("dlq_partition", b"-1"), ("dlq_offset", b"9" * 400)]),
+        (KEY, b"\xff" * 1000, [("dlq_partition", b"-1"), ("dlq_offset", b"9" * 5000), ("dlq_settled_not", b"\x1b[2J")]),
+        (KEY, b"", [("dlq_settled", b"9" * 5000)]),
     ]:
         box.producer.send("ledger-events-dlq", key, value, headers, 0).result(30)
     assert "3 dead letters." in box.duly("list")
     for offset in range(3):
-        assert "Cause:" in box.duly("show", f"ledger-events-dlq/0/{offset}", "--reveal")
+        told = box.duly("show", f"ledger-events-dlq/0/{offset}", "--reveal")
+        assert "Cause:" in told
+        assert "\x1b" not in told
     assert "does not say which partition" in box.duly("replay", "ledger-events-dlq/0/0", code=EXIT_FAULT)
     assert "There is no dead letter" in box.duly("show", "ledger-events-dlq/0/99", code=EXIT_FAULT)
     assert "names no dead letter" in box.duly("show", "a/b/c", code=EXIT_FAULT)

@@ -8,6 +8,7 @@ import pytest
 from duly_risk.days import day_of
 from duly_risk.measures import N_MEASURES
 from duly_training.folding import timeline_of
+from duly_training.frame import tier_cuts
 from duly_training.history import history_of
 from duly_training.origin import known_before
 from duly_training.timeline import FIRST, LANDMARKS, NEVER
@@ -78,3 +79,15 @@ def test_an_outcome_is_what_was_known_then(made_up_ledger, known_until):
     assert timeline.outcomes_before(day + 9).paid.tolist() == [day]
     assert timeline.outcomes_before(day + 10).paid.tolist() == [NEVER]
     assert not timeline.outcomes_before(0).known.any()
+
+
+def test_value_tiers_are_cut_where_the_largest_debtors_make_most_of_the_billing(made_up_timeline):
+    outcomes = made_up_timeline.outcomes_before(made_up_timeline.cut_day)
+    [(currency, (a, b))] = tier_cuts(made_up_timeline, outcomes).items()
+    debtors = np.unique(made_up_timeline.debtor)
+    first = np.array([outcomes.issue[made_up_timeline.debtor == debtor].min() for debtor in debtors])
+    billed = np.bincount(made_up_timeline.debtor, outcomes.total_minor)
+    yearly = billed / np.maximum(1.0, (outcomes.issue.max() - first) / 365)
+    assert currency == "EUR"
+    for cut, share in ((a, 0.8), (b, 0.95)):
+        assert yearly[yearly >= cut].sum() >= share * yearly.sum() > yearly[yearly > cut].sum()

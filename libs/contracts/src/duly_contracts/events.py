@@ -65,6 +65,7 @@ EVENTS: tuple[EventType, ...] = (
     EventType("ledger.event_dismissed", ledger.LedgerEventDismissed, _LEDGER),
     EventType("calendar.business_date_advanced", ledger.CalendarBusinessDateAdvanced, _LEDGER),
     EventType("risk.score_updated", risk.RiskScoreUpdated, _RISK),
+    EventType("risk.segment_changed", risk.RiskSegmentChanged, _RISK),
     EventType("risk.debtor_degraded", risk.RiskDebtorDegraded, _RISK),
     EventType("risk.debtor_restored", risk.RiskDebtorRestored, _RISK),
     EventType("risk.model_promoted", risk.RiskModelPromoted, "model-control"),

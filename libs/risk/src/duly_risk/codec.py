@@ -10,7 +10,7 @@ from duly.risk.v1 import state_pb2 as pb
 from duly_risk.event_codec import EventUnusable, decode_event
 from duly_risk.facts import Position
 from duly_risk.packing import packed
-from duly_risk.score import Band
+from duly_risk.score import Band, Behaviour, Segment, Tier
 from duly_risk.state import FORMAT_VERSION, Archive, Closed, DebtorState, Standing, replaced
 from duly_risk.wire import invoice_bytes, invoice_from, source_bytes, source_from
 
@@ -50,6 +50,11 @@ def encode_state(state: DebtorState) -> bytes:
     frame.standing.stepped_down_day = standing.stepped_down_day
     frame.standing.last_score_id = standing.last_score_id
     frame.standing.model_version = standing.model_version
+    if standing.segment_day:
+        segment = standing.segment
+        message = frame.standing.segment
+        message.risk_band, message.value_tier, message.behaviour = segment.band, segment.tier, segment.behaviour  # type: ignore[assignment]
+        frame.standing.segment_day = standing.segment_day
     return frame.SerializeToString(deterministic=True)
 
 
@@ -180,10 +185,13 @@ def _billed_out(billed: Mapping[str, tuple[int, int]]) -> list[pb.CurrencyTotal]
 
 def _standing_in(message: pb.StandingState) -> Standing:
     medium, high, critical = message.ticks_below or (0, 0, 0)
+    segment = message.segment
     return Standing(
         band=Band(message.band),
         ticks_below=(medium, high, critical),
         stepped_down_day=message.stepped_down_day,
         last_score_id=message.last_score_id,
         model_version=message.model_version,
+        segment=Segment(Band(segment.risk_band), Tier(segment.value_tier), Behaviour(segment.behaviour)),
+        segment_day=message.segment_day,
     )

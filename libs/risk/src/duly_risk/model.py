@@ -30,6 +30,7 @@ class FeatureFrame:
     `other_median_minor`, or have no amount features (NaN) where that is None.
     The four means pull a debtor's own rates and means towards the tenant's while little is known of the debtor;
     None = no pull, and NaN without history.
+    tier_cuts_minor: by currency, the yearly billing from which a debtor is of value tier A, and of tier B.
     """
 
     amount_median_minor: Mapping[str, float] = field(default_factory=dict)
@@ -38,6 +39,7 @@ class FeatureFrame:
     any_late_rate: float | None = None
     delay_mean: float | None = None
     days_to_pay_mean: float | None = None
+    tier_cuts_minor: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Canonical JSON; a fitted Booster carries it as attribute `duly_frame`."""
@@ -47,8 +49,10 @@ class FeatureFrame:
     def from_json(text: str) -> FeatureFrame:
         """The frame of a model artefact. Raises FrameUnreadable."""
         try:
-            return FeatureFrame(**json.loads(text))
-        except (TypeError, ValueError) as error:
+            fields = json.loads(text)
+            cuts = {currency: (a, b) for currency, (a, b) in fields.pop("tier_cuts_minor", {}).items()}
+            return FeatureFrame(**fields, tier_cuts_minor=cuts)
+        except (AttributeError, TypeError, ValueError) as error:
             raise FrameUnreadable(f"no feature frame: {error}") from error
 
 

@@ -19,6 +19,35 @@ class Band(IntEnum):
     CRITICAL = 4
 
 
+class Tier(IntEnum):
+    """Value tier; numbers are those of the contract's ValueTier. NONE: the model knows no cut points."""
+
+    NONE = 0
+    A = 1
+    B = 2
+    C = 3
+
+
+class Behaviour(IntEnum):
+    """Numbers are those of the contract's Behaviour."""
+
+    NONE = 0
+    NEW = 1
+    DISTRESSED = 2
+    LATE_PAYER = 3
+    IRREGULAR = 4
+    PROMPT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Debtors that share a strategy. All NONE: none yet."""
+
+    band: Band = Band.NONE
+    tier: Tier = Tier.NONE
+    behaviour: Behaviour = Behaviour.NONE
+
+
 class Direction(IntEnum):
     """Numbers are those of the contract's ReasonDirection."""
 
@@ -56,7 +85,10 @@ class InvoiceScore(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ScoreUpdated:
-    """amount_at_risk_minor, expected_cash_minor: by currency, see `outlook.Outlook`; t0 is business_day."""
+    """amount_at_risk_minor, expected_cash_minor: by currency, see `outlook.Outlook`; t0 is business_day.
+
+    segment: as last told. segment_before: where the debtor moved from, if this score tells it: an event of its own.
+    """
 
     score_id: str
     debtor_id: str
@@ -72,3 +104,5 @@ class ScoreUpdated:
     invoices: tuple[InvoiceScore, ...]
     expected_cash_minor: tuple[tuple[str, tuple[int, ...]], ...]
     reasons: tuple[Reason, ...]
+    segment: Segment
+    segment_before: Segment | None = None

@@ -15,7 +15,7 @@ from duly.risk.v1 import events_pb2 as risk
 from duly_risk.curves import CASH_WEEKS, WEEK
 from duly_risk.days import date_of
 from duly_risk.model import Role
-from duly_risk.score import InvoiceScore, Reason, ScoreUpdated
+from duly_risk.score import InvoiceScore, Reason, ScoreUpdated, Segment
 
 _VARINT, _DOUBLE, _BYTES = 0, 1, 2
 # Tag and value of one, two and four doubles.
@@ -53,6 +53,7 @@ def encode_score(score: ScoreUpdated) -> bytes:
     for reason in score.reasons:
         parts += _nested(_SCORE["reasons"], _reason(reason))
     parts.append(_number(_SCORE["previous_band"], score.previous_band))
+    parts += _nested(_SCORE["segment"], _segment(score.segment))
     return b"".join(parts)
 
 
@@ -79,11 +80,12 @@ def _invoice(score: InvoiceScore) -> bytes:
 def _cash(score: ScoreUpdated) -> list[bytes]:
     """By week and currency."""
     parts: list[bytes] = []
-    tag, amount = _SCORE["expected_cash"], _CASH["amount"]
+    tag, amount, minor_tag = _SCORE["expected_cash"], _CASH["amount"], _MONEY["amount_minor"]
     columns = [(_currency(currency), weeks) for currency, weeks in score.expected_cash_minor]
     for week, start in enumerate(_week_starts(score.business_day) if columns else ()):
         for currency, weeks in columns:
-            money = _money(weeks[week], currency)
+            minor = weeks[week]
+            money = minor_tag + _varint(minor) + currency if minor else currency
             body = start + amount + _varint(len(money)) + money
             parts += (tag, _varint(len(body)), body)
     return parts
@@ -106,6 +108,16 @@ def _reason(reason: Reason) -> bytes:
 
 
 _BYTE = tuple(bytes((number,)) for number in range(0x80))
+
+
+def _segment(segment: Segment) -> bytes:
+    return b"".join(
+        (
+            _number(_SEGMENT["risk_band"], segment.band),
+            _number(_SEGMENT["value_tier"], segment.tier),
+            _number(_SEGMENT["behaviour"], segment.behaviour),
+        )
+    )
 
 
 # ---- the wire format; a field with its default value is left out ----
@@ -162,7 +174,7 @@ _SCORE = _tags(
     risk.RiskScoreUpdated.DESCRIPTOR,
     {
         **dict.fromkeys(("score_id", "debtor_id", "business_date", "model_name", "model_version"), _BYTES),
-        **dict.fromkeys(("amount_at_risk", "invoices", "expected_cash", "reasons"), _BYTES),
+        **dict.fromkeys(("amount_at_risk", "invoices", "expected_cash", "reasons", "segment"), _BYTES),
         **dict.fromkeys(("ledger_version", "role", "risk_band", "previous_band"), _VARINT),
         "risk": _DOUBLE,
     },
@@ -182,3 +194,4 @@ _REASON = _tags(
     risk.ScoreReason.DESCRIPTOR, {"feature": _BYTES, "direction": _VARINT, "contribution": _DOUBLE, "text": _BYTES}
 )
 _MONEY = _tags(money_pb2.Money.DESCRIPTOR, {"amount_minor": _VARINT, "currency": _BYTES})
+_SEGMENT = _tags(risk.Segment.DESCRIPTOR, dict.fromkeys(("risk_band", "value_tier", "behaviour"), _VARINT))

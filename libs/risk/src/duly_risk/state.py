@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import TypeVar
 
 from duly_risk.facts import Position
-from duly_risk.score import Band
+from duly_risk.score import Band, Segment
 
 FORMAT_VERSION = 2
 # A dispute over everything that is open.
@@ -167,15 +167,20 @@ class Closed:
     memo: object = field(default=None, init=False, repr=False, compare=False)
 
 
+_NO_SEGMENT = Segment()
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What scoring said last; only `conclude` writes it, no feature reads it."""
+    """What scoring said last; only `conclude` writes it, no feature reads it. segment_day: of the last segment told."""
 
     band: Band = Band.NONE
     ticks_below: tuple[int, int, int] = (0, 0, 0)
     stepped_down_day: int = 0
     last_score_id: str = ""
     model_version: str = ""
+    segment: Segment = _NO_SEGMENT
+    segment_day: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,8 @@ from duly_risk.model import HazardModel, Hazards, ModelInfo
 from duly_risk.outlook import Outlook, outlooks_of
 from duly_risk.plan import Plan, plan_of
 from duly_risk.reasons import explain
-from duly_risk.score import Band, ScoreUpdated
+from duly_risk.score import Band, ScoreUpdated, Segment, Tier
+from duly_risk.segments import segment_of
 from duly_risk.state import DebtorState, Standing, replaced
 
 __all__ = ["Folded", "conclude", "degrade", "fold", "has_open_invoices", "hazards_of", "outlooks_of", "plan_of"]
@@ -160,7 +161,20 @@ def conclude(
     way down of a band.
     """
     after = next_standing(standing, outlook.risk, bool(plan.claims), on_tick=on_tick, day=plan.as_of_day)
-    after = Standing(after.band, after.ticks_below, after.stepped_down_day, score_id, info.version)
+    segment = segment_of(plan.book, plan.as_of_day, after.band, info.frame)
+    if segment.tier is Tier.NONE:  # a model without cut points, the rules score, moves nobody
+        segment = Segment(segment.band, standing.segment.tier, segment.behaviour)
+    moved = segment != standing.segment and plan.as_of_day > standing.segment_day
+    known = standing.segment_day > 0
+    after = Standing(
+        after.band,
+        after.ticks_below,
+        after.stepped_down_day,
+        score_id,
+        info.version,
+        segment if moved else standing.segment,
+        plan.as_of_day if moved else standing.segment_day,
+    )
     explained = after.band != standing.band or after.band > Band.LOW
     score = ScoreUpdated(
         score_id=score_id,
@@ -177,5 +191,7 @@ def conclude(
         invoices=outlook.invoices,
         expected_cash_minor=outlook.cash_minor,
         reasons=explain(plan.book, plan.as_of_day) if explained else (),
+        segment=after.segment,
+        segment_before=standing.segment if moved and known else None,
     )
     return after, score

@@ -14,6 +14,7 @@ from scoring_chaos.broker import CHANGELOG, DLQ, LEDGER, SCORES
 from scoring_chaos.campaign import PARTITIONS
 from scoring_chaos.checker import table_of
 from scoring_chaos.ledger_log import TENANT, Ledger
+from scoring_chaos.worker import Kind, kinds
 
 from duly.ledger.v1 import events_pb2 as ledger
 
@@ -21,6 +22,12 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 DAY = date(2031, 3, 3)
 KEY = debtor_key(TENANT, "D-1")
 FEE = ledger.WRITE_OFF_REASON_FEE
+
+
+@pytest.fixture
+def kind() -> Kind:
+    """What is done with poison is the step's; the shells only carry it."""
+    return kinds()[0]
 
 
 def duly(broker: Any, *arguments: str) -> str:

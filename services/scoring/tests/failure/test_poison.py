@@ -16,9 +16,16 @@ from scoring_chaos.broker import CHANGELOG, DLQ, SCORES
 from scoring_chaos.campaign import PARTITIONS
 from scoring_chaos.checker import table_of
 from scoring_chaos.ledger_log import TENANT, Ledger, play
+from scoring_chaos.worker import Kind, kinds
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 DAY = date(2031, 3, 3)
+
+
+@pytest.fixture
+def kind() -> Kind:
+    """What is done with poison is the step's; the shells only carry it."""
+    return kinds()[0]
 
 
 def states(broker: Any) -> dict[bytes, Any]:

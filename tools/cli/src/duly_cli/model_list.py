@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import httpx
 from duly_training.model_versions import ModelVersion
+from duly_training.origin import Kind
 from duly_training.promotion import CHAMPION, SHADOW, Controlled
 from rich.table import Table
 
@@ -21,8 +22,8 @@ def print_models(desk: Desk, place: Place, terminal: Terminal) -> None:
     terminal.say(_table(versions, desk.tenant))
     for role, history in histories.items():
         if history:
-            terminal.plain(_told_stream(role, history[-1]))
-            terminal.plain(_alias_gap(role, history[-1], versions))
+            for line in (_told_stream(role, history[-1]), *_alias_gap(role, history[-1], versions)):
+                terminal.plain(line)
         elif role == CHAMPION:
             terminal.plain(f"The stream of {desk.tenant} was told of no model: the rules score.")
     for line in _worker(place):
@@ -34,10 +35,16 @@ def _table(versions: list[ModelVersion], tenant: str) -> Table:
     for column in ("version", "made", "gate", "aliases"):
         table.add_column(column)
     for one in versions:
-        verdict = one.verdict
-        words = "no verdict" if verdict is None else "passed" if verdict.promote else f"refused ({len(verdict.failed)})"
-        table.add_row(one.model.version, f"{one.made:%Y-%m-%d %H:%M}", words, ", ".join(one.aliases))
+        table.add_row(one.model.version, f"{one.made:%Y-%m-%d %H:%M}", _gate_words(one), ", ".join(one.aliases))
     return table
+
+
+def _gate_words(version: ModelVersion) -> str:
+    if version.kind is Kind.RATE:
+        return "none needed: the debtor's rate"
+    if version.verdict is None:
+        return "no verdict"
+    return "passed" if version.verdict.promote else f"refused ({len(version.verdict.failed)} checks)"
 
 
 def _told_stream(role: str, newest: Controlled) -> str:
@@ -48,13 +55,15 @@ def _told_stream(role: str, newest: Controlled) -> str:
     return f"{ALIASES[role]} of the stream: {what}, {since} ({by})"
 
 
-def _alias_gap(role: str, newest: Controlled, versions: list[ModelVersion]) -> str:
+def _alias_gap(role: str, newest: Controlled, versions: list[ModelVersion]) -> list[str]:
     """A command that died between alias and stream is seen here."""
     holder = next((one.model.version for one in versions if ALIASES[role] in one.aliases), "")
     if holder == newest.model.version:
-        return ""
+        return []
     mend = "`duly rollback`" if newest.is_rollback else f"`duly promote {holder or newest.model.version}`"
-    return f"  The alias {ALIASES[role]} is at {holder or 'no version'}: the stream decides; repeat {mend} to mend it."
+    return [
+        f"  The alias {ALIASES[role]} is at {holder or 'no version'}: the stream decides; repeat {mend} to mend it."
+    ]
 
 
 def _worker(place: Place) -> list[str]:

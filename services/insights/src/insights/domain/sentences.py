@@ -118,6 +118,17 @@ def _score(m: risk.RiskScoreUpdated) -> Line | None:
     return Line(text.replace("  ", " "), tuple(reason.text or reason.feature for reason in m.reasons))
 
 
+def _segment_changed(m: risk.RiskSegmentChanged) -> Line:
+    return Line(f"Segment is {_segment(m.after)}; it was {_segment(m.before)}.")
+
+
+def _segment(segment: risk.Segment) -> str:
+    tier = risk.ValueTier.Name(segment.value_tier).removeprefix("VALUE_TIER_")
+    behaviour = risk.Behaviour.Name(segment.behaviour).removeprefix("BEHAVIOUR_").lower().replace("_", " ")
+    value = "" if segment.value_tier == risk.VALUE_TIER_UNSPECIFIED else f", value tier {tier}"
+    return f"{_band(segment.risk_band)} risk{value}, {behaviour}"
+
+
 def _degraded(m: risk.RiskDebtorDegraded) -> Line:
     return Line("A fact could not be used: a person must look before any contact.", (m.reason, *m.event_ids))
 
@@ -239,6 +250,7 @@ SENTENCES: Mapping[type[Message], Callable[[Any], Line | None]] = {
     ledger.LedgerDriftCleared: _drift_cleared,
     ledger.LedgerEventDismissed: _dismissed,
     risk.RiskScoreUpdated: _score,
+    risk.RiskSegmentChanged: _segment_changed,
     risk.RiskDebtorDegraded: _degraded,
     risk.RiskDebtorRestored: _restored,
     outreach.InvoiceOverdue: _overdue,

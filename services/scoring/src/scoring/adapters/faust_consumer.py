@@ -81,11 +81,12 @@ class SourceConsumer(driver.Consumer):  # type: ignore[misc]
         async with self._fetching:
             await super().perform_seek()
             # Faust leaves partitions without a commit where they are; what was drained before must be read again.
-            read = {tp: at for tp, at in self._read_offset.items() if tp.topic == self.app.source_topic}
-            fresh = [tp for tp in self.assignment() if tp.topic == self.app.source_topic and not read.get(tp)]
+            # Of partitions that are held: Faust remembers where it was in those that have gone, too.
+            held = {tp: self._read_offset[tp] for tp in self.assignment() if tp.topic == self.app.source_topic}
+            fresh = [tp for tp, at in held.items() if not at]
             if fresh:
                 await self._thread.seek_to_beginning(*(self._new_topicpartition(*tp) for tp in fresh))
-        self.app.on_seek({tp.partition: at or 0 for tp, at in read.items()})
+        self.app.on_seek({tp.partition: at or 0 for tp, at in held.items()})
 
 
 class Transport(driver.Transport):  # type: ignore[misc]

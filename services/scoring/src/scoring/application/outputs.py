@@ -12,8 +12,9 @@ from duly_contracts.topics import dlq_of
 from duly_risk.days import date_of
 from duly_risk.facts import RiskEvent
 from duly_risk.model import ModelInfo
-from duly_risk.score import ScoreUpdated
+from duly_risk.score import ScoreUpdated, Segment
 from duly_risk.score_codec import encode_score
+from duly_risk.segments import RULE_VERSION
 from duly_risk.state import DebtorState
 from duly_runtime.dlq import dead_letter_headers
 from google.protobuf.message import Message
@@ -59,9 +60,37 @@ def score_output(cause: Usable, key: bytes, score: ScoreUpdated) -> Output:
     return Output(score.score_id, TOPIC, key, encode_score(score), tuple(envelope.to_headers()))
 
 
+def score_outputs(cause: Usable, key: bytes, score: ScoreUpdated) -> list[Output]:
+    """The score, and `risk.segment_changed` where it moved the debtor."""
+    outputs = [score_output(cause, key, score)]
+    if score.segment_before is not None:
+        message = _segment_changed(score, score.segment_before)
+        outputs.append(_event(cause.envelope, key, score.debtor_id, date_of(score.business_day), message))
+    return outputs
+
+
+def _segment_changed(score: ScoreUpdated, before: Segment) -> risk.RiskSegmentChanged:
+    return risk.RiskSegmentChanged(
+        debtor_id=score.debtor_id,
+        before=_segment(before),
+        after=_segment(score.segment),
+        business_date=date_of(score.business_day).isoformat(),
+        rule_version=RULE_VERSION,
+        score_id=score.score_id,
+    )
+
+
+def _segment(segment: Segment) -> risk.Segment:
+    return risk.Segment(
+        risk_band=risk.RiskBand.ValueType(segment.band),
+        value_tier=risk.ValueTier.ValueType(segment.tier),
+        behaviour=risk.Behaviour.ValueType(segment.behaviour),
+    )
+
+
 def restored_output(cause: Usable, key: bytes, debtor_id: str, state: DebtorState) -> Output:
     """`risk.debtor_restored`: the last event that could not be used has folded after all."""
-    return _event(cause.envelope, key, debtor_id, state, risk.RiskDebtorRestored(debtor_id=debtor_id))
+    return _event(cause.envelope, key, debtor_id, _day_of(state), risk.RiskDebtorRestored(debtor_id=debtor_id))
 
 
 def degraded_output(poison: Poison, key: bytes, state: DebtorState) -> Output:
@@ -72,7 +101,7 @@ def degraded_output(poison: Poison, key: bytes, state: DebtorState) -> Output:
     )
     ids = state.degraded_event_ids
     message = risk.RiskDebtorDegraded(debtor_id=poison.debtor_id, event_ids=ids, reason=poison.reason)
-    return _event(cause, key, poison.debtor_id, state, message)
+    return _event(cause, key, poison.debtor_id, _day_of(state), message)
 
 
 def dead_letter_output(poison: Poison) -> Output:
@@ -83,10 +112,10 @@ def dead_letter_output(poison: Poison) -> Output:
     return Output(named_id("dlq", SERVICE, *place), dlq_of(record.topic), record.key, record.value, tuple(headers))
 
 
-def _event(cause: Envelope, key: bytes, debtor_id: str, state: DebtorState, message: Message) -> Output:
+def _event(cause: Envelope, key: bytes, debtor_id: str, business_date: date, message: Message) -> Output:
     event_type = event_of(message).type
     event_id = derived_id(cause.id, event_type, key)
-    envelope = _envelope(cause, event_type, event_id, debtor_id, _day_of(state))
+    envelope = _envelope(cause, event_type, event_id, debtor_id, business_date)
     return Output(envelope.id, TOPIC, key, encode(message), tuple(envelope.to_headers()))
 
 

@@ -25,6 +25,7 @@ from scoring.application.outputs import (
     restored_output,
     score_id_of,
     score_output,
+    score_outputs,
 )
 from scoring.application.ports import Models
 from scoring.application.score_batch import is_news
@@ -94,7 +95,7 @@ def _step(folded: Folded, cause: Usable, key: bytes, debtor_id: str, models: Mod
             on_tick=event.is_tick,
         )
         state = replaced(state, standing=standing)
-        folded.outputs.append(score_output(cause, key, score))
+        folded.outputs += score_outputs(cause, key, score)
         if challenger is not None:
             item = Item(key, debtor_id, event, cause.position)
             shadow = shadow_score(item, plan, outlooks_by([plan], [challenger])[0], challenger)

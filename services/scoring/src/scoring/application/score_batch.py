@@ -29,6 +29,7 @@ from scoring.application.outputs import (
     restored_output,
     score_id_of,
     score_output,
+    score_outputs,
 )
 from scoring.application.ports import Models, StateStore
 from scoring.application.shadow import Shadows, shadow_scores
@@ -261,7 +262,7 @@ def _outputs(works: Sequence[Work], result: BatchResult, shadows: Shadows) -> li
         if result.folded[index].restored:
             outputs.append(restored_output(work.cause, key, work.item.debtor_id, result.folded[index].state))
         if index in scores:
-            outputs.append(score_output(work.cause, key, scores[index]))
+            outputs += score_outputs(work.cause, key, scores[index])
         if index in shadows.scores:
             shadow = score_output(work.cause, key, shadows.scores[index])
             if shadow.size <= RECORD_BYTES_MAX:

@@ -19,6 +19,7 @@ from pathlib import Path
 import structlog
 from duly_risk.fallback import RulesModel
 from duly_testing import servers
+from scoring.application.ports import OneModel
 
 from scoring_chaos.broker import Broker
 from scoring_chaos.campaign import PARTITIONS, run_seed
@@ -87,7 +88,7 @@ class Report:
 
 
 def _simulated(report: Report, shells: Sequence[str], options: argparse.Namespace) -> None:
-    count, model, began = options.seeds * SIMULATED_EACH, RulesModel(), time.monotonic()
+    count, model, began = options.seeds * SIMULATED_EACH, OneModel(RulesModel()), time.monotonic()
     wrong: list[str] = []
     lives = records = 0
     for seed in range(options.first, options.first + count):
@@ -105,7 +106,10 @@ def _simulated(report: Report, shells: Sequence[str], options: argparse.Namespac
 
 def _joining(report: Report, broker: Broker, kind: Kind, options: argparse.Namespace) -> None:
     times, began = max(1, options.seeds // JOINS_EACH), time.monotonic()
-    book = play(options.first, 120, 60 + 10 * times, live_days=50 + 10 * times, partitions=PARTITIONS)
+    days = 20 + 5 * times
+    book = play(
+        options.first, 120, days, live_days=days - 10, partitions=PARTITIONS, poison_every_days=max(5, days // 12)
+    )
     broker.fresh_topics(PARTITIONS)
     name = f"F4 {kind}, {times} joins"
     with tempfile.TemporaryDirectory(prefix="duly-chaos-") as folder, _workers(broker, Path(folder), kind) as make:
@@ -114,7 +118,9 @@ def _joining(report: Report, broker: Broker, kind: Kind, options: argparse.Names
         except AssertionError as error:
             report.result(name, [str(error)], "")
             return
-    report.result(name, (verdict := check(broker, book, RulesModel())).wrong, f"{_said(verdict)}, {_took(began)}")
+    report.result(
+        name, (verdict := check(broker, book, OneModel(RulesModel()))).wrong, f"{_said(verdict)}, {_took(began)}"
+    )
 
 
 @contextmanager

@@ -27,14 +27,14 @@ class Verdict:
     repeated: int
 
 
-def check(broker: Broker, book: Ledger, models: Models) -> Verdict:
+def check(broker: Broker, book: Ledger, model: Models) -> Verdict:
     """Compare all that the worker wrote with the pure fold of the whole log."""
-    return compare(book, models, broker.read, broker.committed(book.partitions))
+    return compare(book, model, broker.read, broker.committed(book.partitions))
 
 
-def compare(book: Ledger, models: Models, read: Callable[[str], list[Record]], committed: Mapping[int, int]) -> Verdict:
+def compare(book: Ledger, model: Models, read: Callable[[str], list[Record]], committed: Mapping[int, int]) -> Verdict:
     """read: everything in a topic, partition by partition."""
-    expected = pure_fold(book.records, models, book.partitions)
+    expected = pure_fold(book.records, model, book.partitions)
     scores, letters = read(SCORES), read(DLQ)
     wrong = [
         *_table(read(CHANGELOG), expected, book.partitions),

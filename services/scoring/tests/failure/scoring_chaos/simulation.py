@@ -215,12 +215,12 @@ class Inline(Executor):
 class Life:
     """One process over the disk, from the committed offsets on, until all is applied or it dies."""
 
-    def __init__(self, shell: str, book: Ledger, disk: Disk, fate: Fate, models: Models) -> None:
+    def __init__(self, shell: str, book: Ledger, disk: Disk, fate: Fate, model: Models) -> None:
         self._shell = shell
         self._book = book
         self._disk = disk
         self._fate = fate
-        self._models = models
+        self._model = model
         self._committing: dict[int, int] = {}
 
     def run(self) -> bool:
@@ -261,7 +261,7 @@ class Life:
             agent=lambda topic, name, concurrency: self._keep_agent,
         )
         shell = take_shell.TakeShell(self._app, table, 128, 0.1) if self._shell == TAKE else _Line(self._app, table)
-        models = SimpleNamespace(current=lambda: self._models)
+        models = SimpleNamespace(current=lambda: self._model)
         scorer = _Portioned(Scorer(shell.states, self._book.partitions), self._fate.rng)
         step = ScoringStep(scorer, models)  # type: ignore[arg-type]
         clock = FakeClock()
@@ -349,8 +349,8 @@ class _Portioned:
         self._rng = rng
         self.rebuild = scorer.rebuild
 
-    def portions(self, records: Sequence[Record], models: Models) -> Iterator[Any]:
-        return self._scorer.portions(records, models, self._rng.choice((1, 2, 512)))
+    def portions(self, records: Sequence[Record], model: Models) -> Iterator[Any]:
+        return self._scorer.portions(records, model, self._rng.choice((1, 2, 512)))
 
 
 class _Event:  # weakly referable, as Faust's own
@@ -374,7 +374,7 @@ class Simulated:
     awaits: int
 
 
-def simulate(seed: int, shell: str, book: Ledger, models: Models, dies_at: Sequence[int]) -> Simulated:
+def simulate(seed: int, shell: str, book: Ledger, model: Models, dies_at: Sequence[int]) -> Simulated:
     """Lives that die at the given awaits, with a refused send now and then, and one that comes to the end."""
     rng = random.Random(seed)
     disk = Disk(local=rng.choice((None, _empty_store())))
@@ -384,7 +384,7 @@ def simulate(seed: int, shell: str, book: Ledger, models: Models, dies_at: Seque
             lives += 1
             fate = Fate(rng, at, rng.randrange(1, 40) if at and rng.random() < 0.3 else 0)
             stream_module.end_process = lambda *args, fate=fate, **kwargs: fate.die()  # type: ignore[assignment]
-            finished = Life(shell, book, disk, fate, models).run()
+            finished = Life(shell, book, disk, fate, model).run()
         assert finished, "a life that nothing disturbs must come to the end of the log"
     finally:
         stream_module.end_process = real

@@ -17,7 +17,7 @@ from duly_runtime.clock import SystemClock
 from duly_runtime.kafka_log import KafkaLog
 
 from duly_cli.dlq.causes import cause_of
-from duly_cli.dlq.letters import DeadLetters, Letter, Place, dlq_topics
+from duly_cli.dlq.letters import DeadLetters, Letter, Place, dlq_topics, printable
 from duly_cli.dlq.payload import shown_value
 from duly_cli.dlq.replay import Return, dismissed, replayed, send, target_partition
 from duly_cli.errors import CommandFailed
@@ -122,7 +122,8 @@ def show(
     with closing(DeadLetters(_address(kafka, state))) as letters:
         for number, letter in enumerate(_named([id_], letters)):
             settled = letter.place.offset in letters.settled(letter.place.topic, letter.place.partition)
-            typer.echo("\n".join(["", *_story(letter, settled, reveal)] if number else _story(letter, settled, reveal)))
+            for line in ["", *_story(letter, settled, reveal)] if number else _story(letter, settled, reveal):
+                _say(line)
 
 
 @app.command()
@@ -187,16 +188,16 @@ def _return(
         return
     log = KafkaLog(address)
     for (topic, reason), count in Counter((one.topic, one.letter.reason or "no reason") for one in returns).items():
-        typer.echo(f"{count} to {topic}: {reason}")
+        _say(f"{count} to {topic}: {reason}")
     if dry_run:
         for one in returns:
             at = f"{one.topic} partition {target_partition(one, log.partitions(one.topic))}"
-            typer.echo(f"would go to {at}: event {one.letter.event_id or '?'} of {one.letter.place}")
+            _say(f"would go to {at}: event {one.letter.event_id or '?'} of {one.letter.place}")
         return
     if len(returns) > ASK_ABOVE and not yes:
         risk = f" A service stops when 100 in a row are unusable; up to {AT_ONCE} are safe." * (len(returns) > AT_ONCE)
         typer.confirm(f"Send {len(returns)} records?{risk}", abort=True)
-    sent = send(log, returns, typer.echo)
+    sent = send(log, returns, _say)
     typer.echo(f"{sent} records sent for {len(returns)} dead letters.")
 
 
@@ -253,7 +254,7 @@ def _table(rows: Sequence[tuple[str, ...]]) -> None:
         return
     widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
     for row in (heads, *rows):
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        _say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _story(letter: Letter, settled: bool, reveal: bool) -> list[str]:
@@ -278,6 +279,10 @@ def _story(letter: Letter, settled: bool, reveal: bool) -> list[str]:
         f"Value ({letter.event_type or 'no type'}):",
         *shown_value(letter.event_type, letter.value, reveal),
     ]
+
+
+def _say(line: str) -> None:
+    typer.echo(printable(line))
 
 
 def _address(kafka: str, state: Path) -> str:

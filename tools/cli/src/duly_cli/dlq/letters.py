@@ -22,6 +22,8 @@ SETTLED = "dlq_settled"  # header of the note that follows a letter: its offset 
 _POLL_MILLISECONDS = 2000
 _EMPTY_POLLS_MAX = 15
 _FETCH_BYTES_MAX = 4 * 1024 * 1024
+_MILLISECONDS_MAX = 253_402_300_799_000  # the last second of the year 9999
+_DIGITS_MAX = 18  # of a number that 64 bits hold
 
 
 class Place(NamedTuple):
@@ -38,7 +40,7 @@ class Place(NamedTuple):
     def parse(cls, text: str) -> Self:
         """Raises CommandFailed."""
         parts = text.split("/")
-        if len(parts) != 3 or parts[0] not in dlq_topics() or not (parts[1] + parts[2]).isdecimal():
+        if len(parts) != 3 or parts[0] not in dlq_topics() or _number(parts[1]) is None or _number(parts[2]) is None:
             raise CommandFailed(
                 f"{text} names no dead letter. It is written as `duly dlq list` prints it: ledger-events-dlq/3/41, "
                 f"or as an event id."
@@ -48,7 +50,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """headers: as the record had them, without ours. notes: our `dlq_*` headers; what is no text reads `\\xff`."""
+    """headers: as the record had them, without ours. notes: our `dlq_*` headers."""
 
     place: Place
     when: datetime
@@ -73,8 +75,8 @@ class Letter:
     @property
     def origin(self) -> tuple[int, int] | None:
         """(partition, offset) in the original topic; None if the letter does not say."""
-        partition, offset = self.notes.get("dlq_partition", ""), self.notes.get("dlq_offset", "")
-        return (int(partition), int(offset)) if partition.isdecimal() and offset.isdecimal() else None
+        partition, offset = (_number(self.notes.get(name, "")) for name in ("dlq_partition", "dlq_offset"))
+        return None if partition is None or offset is None else (partition, offset)
 
     @property
     def event_id(self) -> str:
@@ -147,9 +149,9 @@ class DeadLetters:
         """Which letters of a partition have been replayed or dismissed."""
         offsets = array("q")
         for raw in self._records(topic, partition, None):
-            word = _note(raw).partition(" ")[0]
-            if word.isdecimal():
-                offsets.append(int(word))
+            offset = _number(_note(raw).partition(" ")[0])
+            if offset is not None:
+                offsets.append(offset)
         return Settled(array("q", sorted(offsets)))
 
     def letters(self, topic: str, partition: int, since: datetime | None = None) -> Iterator[Letter]:
@@ -201,7 +203,7 @@ def _letter(raw: Any) -> Letter:
     headers = tuple((name, value or b"") for name, value in raw.headers or ())
     return Letter(
         place=Place(raw.topic, raw.partition, raw.offset),
-        when=datetime.fromtimestamp(max(raw.timestamp or 0, 0) / 1000, UTC),
+        when=datetime.fromtimestamp(min(max(raw.timestamp or 0, 0), _MILLISECONDS_MAX) / 1000, UTC),
         key=raw.key or b"",
         value=raw.value or b"",
         headers=tuple(pair for pair in headers if not pair[0].startswith("dlq_")),
@@ -209,5 +211,14 @@ def _letter(raw: Any) -> Letter:
     )
 
 
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) <= _DIGITS_MAX else None
+
+
 def _text(value: bytes | None) -> str:
-    return (value or b"").decode(errors="backslashreplace")
+    return (value or b"").decode(errors="replace")  # as the services name events by what is no text
+
+
+def printable(text: str) -> str:
+    """Without what moves a terminal's cursor: records may hold anything."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -25,19 +25,23 @@ _sym_db = _symbol_database.Default()
 from duly.money.v1 import money_pb2 as duly_dot_money_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x64uly/risk/v1/events.proto\x12\x0c\x64uly.risk.v1\x1a\x19\x64uly/money/v1/money.proto\"\xe2\x01\n\x0cInvoiceScore\x12\x12\n\ninvoice_id\x18\x01 \x01(\t\x12\x12\n\np_unpaid_1\x18\x02 \x01(\x01\x12\x13\n\x0bp_unpaid_30\x18\x03 \x01(\x01\x12\x13\n\x0bp_unpaid_60\x18\x04 \x01(\x01\x12\x13\n\x0bp_unpaid_90\x18\x05 \x01(\x01\x12\x14\n\x0cpay_date_p10\x18\x06 \x01(\t\x12\x14\n\x0cpay_date_p50\x18\x07 \x01(\t\x12\x14\n\x0cpay_date_p90\x18\x08 \x01(\t\x12\x12\n\np_unpaid_5\x18\t \x01(\x01\x12\x15\n\rexpected_days\x18\n \x01(\x01\"H\n\x0c\x45xpectedCash\x12\x12\n\nweek_start\x18\x01 \x01(\t\x12$\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x14.duly.money.v1.Money\"t\n\x0bScoreReason\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\x30\n\tdirection\x18\x02 \x01(\x0e\x32\x1d.duly.risk.v1.ReasonDirection\x12\x14\n\x0c\x63ontribution\x18\x03 \x01(\x01\x12\x0c\n\x04text\x18\x04 \x01(\t\"\xdb\x03\n\x10RiskScoreUpdated\x12\x10\n\x08score_id\x18\x01 \x01(\t\x12\x11\n\tdebtor_id\x18\x02 \x01(\t\x12\x15\n\rbusiness_date\x18\x03 \x01(\t\x12\x16\n\x0eledger_version\x18\x04 \x01(\x03\x12\x12\n\nmodel_name\x18\x05 \x01(\t\x12\x15\n\rmodel_version\x18\x06 \x01(\t\x12%\n\x04role\x18\x07 \x01(\x0e\x32\x17.duly.risk.v1.ModelRole\x12)\n\trisk_band\x18\x08 \x01(\x0e\x32\x16.duly.risk.v1.RiskBand\x12\x0c\n\x04risk\x18\t \x01(\x01\x12,\n\x0e\x61mount_at_risk\x18\n \x03(\x0b\x32\x14.duly.money.v1.Money\x12,\n\x08invoices\x18\x0b \x03(\x0b\x32\x1a.duly.risk.v1.InvoiceScore\x12\x31\n\rexpected_cash\x18\x0c \x03(\x0b\x32\x1a.duly.risk.v1.ExpectedCash\x12*\n\x07reasons\x18\r \x03(\x0b\x32\x19.duly.risk.v1.ScoreReason\x12-\n\rprevious_band\x18\x0e \x01(\x0e\x32\x16.duly.risk.v1.RiskBand\"J\n\x12RiskDebtorDegraded\x12\x11\n\tdebtor_id\x18\x01 \x01(\t\x12\x11\n\tevent_ids\x18\x02 \x03(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\'\n\x12RiskDebtorRestored\x12\x11\n\tdebtor_id\x18\x01 \x01(\t\"\xf0\x01\n\x11RiskModelPromoted\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12%\n\x04role\x18\x03 \x01(\x0e\x32\x17.duly.risk.v1.ModelRole\x12\x17\n\x0f\x61rtifact_sha256\x18\x04 \x01(\t\x12\x15\n\rschema_sha256\x18\x05 \x01(\t\x12\x15\n\rgolden_sha256\x18\x06 \x01(\t\x12\x16\n\x0e\x65\x66\x66\x65\x63tive_date\x18\x07 \x01(\t\x12\x0e\n\x06run_id\x18\x08 \x01(\t\x12\n\n\x02\x62y\x18\t \x01(\t\x12\x0e\n\x06reason\x18\n \x01(\t\"\xda\x01\n\x13RiskModelRolledBack\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12%\n\x04role\x18\x03 \x01(\x0e\x32\x17.duly.risk.v1.ModelRole\x12\x17\n\x0f\x61rtifact_sha256\x18\x04 \x01(\t\x12\x15\n\rschema_sha256\x18\x05 \x01(\t\x12\x15\n\rgolden_sha256\x18\x06 \x01(\t\x12\x0e\n\x06run_id\x18\x07 \x01(\t\x12\n\n\x02\x62y\x18\x08 \x01(\t\x12\x0e\n\x06reason\x18\t \x01(\t*z\n\x08RiskBand\x12\x19\n\x15RISK_BAND_UNSPECIFIED\x10\x00\x12\x11\n\rRISK_BAND_LOW\x10\x01\x12\x14\n\x10RISK_BAND_MEDIUM\x10\x02\x12\x12\n\x0eRISK_BAND_HIGH\x10\x03\x12\x16\n\x12RISK_BAND_CRITICAL\x10\x04*\x8b\x01\n\tModelRole\x12\x1a\n\x16MODEL_ROLE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_ROLE_CHAMPION\x10\x01\x12\x19\n\x15MODEL_ROLE_CHALLENGER\x10\x02\x12\x15\n\x11MODEL_ROLE_SHADOW\x10\x03\x12\x17\n\x13MODEL_ROLE_FALLBACK\x10\x04*w\n\x0fReasonDirection\x12 \n\x1cREASON_DIRECTION_UNSPECIFIED\x10\x00\x12 \n\x1cREASON_DIRECTION_RAISES_RISK\x10\x01\x12 \n\x1cREASON_DIRECTION_LOWERS_RISK\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x64uly/risk/v1/events.proto\x12\x0c\x64uly.risk.v1\x1a\x19\x64uly/money/v1/money.proto\"\xe2\x01\n\x0cInvoiceScore\x12\x12\n\ninvoice_id\x18\x01 \x01(\t\x12\x12\n\np_unpaid_1\x18\x02 \x01(\x01\x12\x13\n\x0bp_unpaid_30\x18\x03 \x01(\x01\x12\x13\n\x0bp_unpaid_60\x18\x04 \x01(\x01\x12\x13\n\x0bp_unpaid_90\x18\x05 \x01(\x01\x12\x14\n\x0cpay_date_p10\x18\x06 \x01(\t\x12\x14\n\x0cpay_date_p50\x18\x07 \x01(\t\x12\x14\n\x0cpay_date_p90\x18\x08 \x01(\t\x12\x12\n\np_unpaid_5\x18\t \x01(\x01\x12\x15\n\rexpected_days\x18\n \x01(\x01\"H\n\x0c\x45xpectedCash\x12\x12\n\nweek_start\x18\x01 \x01(\t\x12$\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x14.duly.money.v1.Money\"t\n\x0bScoreReason\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\x30\n\tdirection\x18\x02 \x01(\x0e\x32\x1d.duly.risk.v1.ReasonDirection\x12\x14\n\x0c\x63ontribution\x18\x03 \x01(\x01\x12\x0c\n\x04text\x18\x04 \x01(\t\"\x83\x04\n\x10RiskScoreUpdated\x12\x10\n\x08score_id\x18\x01 \x01(\t\x12\x11\n\tdebtor_id\x18\x02 \x01(\t\x12\x15\n\rbusiness_date\x18\x03 \x01(\t\x12\x16\n\x0eledger_version\x18\x04 \x01(\x03\x12\x12\n\nmodel_name\x18\x05 \x01(\t\x12\x15\n\rmodel_version\x18\x06 \x01(\t\x12%\n\x04role\x18\x07 \x01(\x0e\x32\x17.duly.risk.v1.ModelRole\x12)\n\trisk_band\x18\x08 \x01(\x0e\x32\x16.duly.risk.v1.RiskBand\x12\x0c\n\x04risk\x18\t \x01(\x01\x12,\n\x0e\x61mount_at_risk\x18\n \x03(\x0b\x32\x14.duly.money.v1.Money\x12,\n\x08invoices\x18\x0b \x03(\x0b\x32\x1a.duly.risk.v1.InvoiceScore\x12\x31\n\rexpected_cash\x18\x0c \x03(\x0b\x32\x1a.duly.risk.v1.ExpectedCash\x12*\n\x07reasons\x18\r \x03(\x0b\x32\x19.duly.risk.v1.ScoreReason\x12-\n\rprevious_band\x18\x0e \x01(\x0e\x32\x16.duly.risk.v1.RiskBand\x12&\n\x07segment\x18\x0f \x01(\x0b\x32\x15.duly.risk.v1.Segment\"\x8d\x01\n\x07Segment\x12)\n\trisk_band\x18\x01 \x01(\x0e\x32\x16.duly.risk.v1.RiskBand\x12+\n\nvalue_tier\x18\x02 \x01(\x0e\x32\x17.duly.risk.v1.ValueTier\x12*\n\tbehaviour\x18\x03 \x01(\x0e\x32\x17.duly.risk.v1.Behaviour\"\xb3\x01\n\x12RiskSegmentChanged\x12\x11\n\tdebtor_id\x18\x01 \x01(\t\x12%\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0b\x32\x15.duly.risk.v1.Segment\x12$\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\x15.duly.risk.v1.Segment\x12\x15\n\rbusiness_date\x18\x04 \x01(\t\x12\x14\n\x0crule_version\x18\x05 \x01(\t\x12\x10\n\x08score_id\x18\x06 \x01(\t\"J\n\x12RiskDebtorDegraded\x12\x11\n\tdebtor_id\x18\x01 \x01(\t\x12\x11\n\tevent_ids\x18\x02 \x03(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\'\n\x12RiskDebtorRestored\x12\x11\n\tdebtor_id\x18\x01 \x01(\t\"\xf0\x01\n\x11RiskModelPromoted\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12%\n\x04role\x18\x03 \x01(\x0e\x32\x17.duly.risk.v1.ModelRole\x12\x17\n\x0f\x61rtifact_sha256\x18\x04 \x01(\t\x12\x15\n\rschema_sha256\x18\x05 \x01(\t\x12\x15\n\rgolden_sha256\x18\x06 \x01(\t\x12\x16\n\x0e\x65\x66\x66\x65\x63tive_date\x18\x07 \x01(\t\x12\x0e\n\x06run_id\x18\x08 \x01(\t\x12\n\n\x02\x62y\x18\t \x01(\t\x12\x0e\n\x06reason\x18\n \x01(\t\"\xda\x01\n\x13RiskModelRolledBack\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12%\n\x04role\x18\x03 \x01(\x0e\x32\x17.duly.risk.v1.ModelRole\x12\x17\n\x0f\x61rtifact_sha256\x18\x04 \x01(\t\x12\x15\n\rschema_sha256\x18\x05 \x01(\t\x12\x15\n\rgolden_sha256\x18\x06 \x01(\t\x12\x0e\n\x06run_id\x18\x07 \x01(\t\x12\n\n\x02\x62y\x18\x08 \x01(\t\x12\x0e\n\x06reason\x18\t \x01(\t*z\n\x08RiskBand\x12\x19\n\x15RISK_BAND_UNSPECIFIED\x10\x00\x12\x11\n\rRISK_BAND_LOW\x10\x01\x12\x14\n\x10RISK_BAND_MEDIUM\x10\x02\x12\x12\n\x0eRISK_BAND_HIGH\x10\x03\x12\x16\n\x12RISK_BAND_CRITICAL\x10\x04*\x8b\x01\n\tModelRole\x12\x1a\n\x16MODEL_ROLE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_ROLE_CHAMPION\x10\x01\x12\x19\n\x15MODEL_ROLE_CHALLENGER\x10\x02\x12\x15\n\x11MODEL_ROLE_SHADOW\x10\x03\x12\x17\n\x13MODEL_ROLE_FALLBACK\x10\x04*w\n\x0fReasonDirection\x12 \n\x1cREASON_DIRECTION_UNSPECIFIED\x10\x00\x12 \n\x1cREASON_DIRECTION_RAISES_RISK\x10\x01\x12 \n\x1cREASON_DIRECTION_LOWERS_RISK\x10\x02*]\n\tValueTier\x12\x1a\n\x16VALUE_TIER_UNSPECIFIED\x10\x00\x12\x10\n\x0cVALUE_TIER_A\x10\x01\x12\x10\n\x0cVALUE_TIER_B\x10\x02\x12\x10\n\x0cVALUE_TIER_C\x10\x03*\x9c\x01\n\tBehaviour\x12\x19\n\x15\x42\x45HAVIOUR_UNSPECIFIED\x10\x00\x12\x11\n\rBEHAVIOUR_NEW\x10\x01\x12\x18\n\x14\x42\x45HAVIOUR_DISTRESSED\x10\x02\x12\x18\n\x14\x42\x45HAVIOUR_LATE_PAYER\x10\x03\x12\x17\n\x13\x42\x45HAVIOUR_IRREGULAR\x10\x04\x12\x14\n\x10\x42\x45HAVIOUR_PROMPT\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'duly.risk.v1.events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RISKBAND']._serialized_start=1550
-  _globals['_RISKBAND']._serialized_end=1672
-  _globals['_MODELROLE']._serialized_start=1675
-  _globals['_MODELROLE']._serialized_end=1814
-  _globals['_REASONDIRECTION']._serialized_start=1816
-  _globals['_REASONDIRECTION']._serialized_end=1935
+  _globals['_RISKBAND']._serialized_start=1916
+  _globals['_RISKBAND']._serialized_end=2038
+  _globals['_MODELROLE']._serialized_start=2041
+  _globals['_MODELROLE']._serialized_end=2180
+  _globals['_REASONDIRECTION']._serialized_start=2182
+  _globals['_REASONDIRECTION']._serialized_end=2301
+  _globals['_VALUETIER']._serialized_start=2303
+  _globals['_VALUETIER']._serialized_end=2396
+  _globals['_BEHAVIOUR']._serialized_start=2399
+  _globals['_BEHAVIOUR']._serialized_end=2555
   _globals['_INVOICESCORE']._serialized_start=71
   _globals['_INVOICESCORE']._serialized_end=297
   _globals['_EXPECTEDCASH']._serialized_start=299
@@ -45,13 +49,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCOREREASON']._serialized_start=373
   _globals['_SCOREREASON']._serialized_end=489
   _globals['_RISKSCOREUPDATED']._serialized_start=492
-  _globals['_RISKSCOREUPDATED']._serialized_end=967
-  _globals['_RISKDEBTORDEGRADED']._serialized_start=969
-  _globals['_RISKDEBTORDEGRADED']._serialized_end=1043
-  _globals['_RISKDEBTORRESTORED']._serialized_start=1045
-  _globals['_RISKDEBTORRESTORED']._serialized_end=1084
-  _globals['_RISKMODELPROMOTED']._serialized_start=1087
-  _globals['_RISKMODELPROMOTED']._serialized_end=1327
-  _globals['_RISKMODELROLLEDBACK']._serialized_start=1330
-  _globals['_RISKMODELROLLEDBACK']._serialized_end=1548
+  _globals['_RISKSCOREUPDATED']._serialized_end=1007
+  _globals['_SEGMENT']._serialized_start=1010
+  _globals['_SEGMENT']._serialized_end=1151
+  _globals['_RISKSEGMENTCHANGED']._serialized_start=1154
+  _globals['_RISKSEGMENTCHANGED']._serialized_end=1333
+  _globals['_RISKDEBTORDEGRADED']._serialized_start=1335
+  _globals['_RISKDEBTORDEGRADED']._serialized_end=1409
+  _globals['_RISKDEBTORRESTORED']._serialized_start=1411
+  _globals['_RISKDEBTORRESTORED']._serialized_end=1450
+  _globals['_RISKMODELPROMOTED']._serialized_start=1453
+  _globals['_RISKMODELPROMOTED']._serialized_end=1693
+  _globals['_RISKMODELROLLEDBACK']._serialized_start=1696
+  _globals['_RISKMODELROLLEDBACK']._serialized_end=1914
 # @@protoc_insertion_point(module_scope)

@@ -81,6 +81,54 @@ REASON_DIRECTION_RAISES_RISK: ReasonDirection.ValueType  # 1
 REASON_DIRECTION_LOWERS_RISK: ReasonDirection.ValueType  # 2
 Global___ReasonDirection: _TypeAlias = ReasonDirection  # noqa: Y015
 
+class _ValueTier:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ValueTierEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ValueTier.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    VALUE_TIER_UNSPECIFIED: _ValueTier.ValueType  # 0
+    VALUE_TIER_A: _ValueTier.ValueType  # 1
+    VALUE_TIER_B: _ValueTier.ValueType  # 2
+    VALUE_TIER_C: _ValueTier.ValueType  # 3
+
+class ValueTier(_ValueTier, metaclass=_ValueTierEnumTypeWrapper):
+    """What a debtor's 12-month billing weighs: the debtors that make 80 / 95 / 100 % of all, largest first."""
+
+VALUE_TIER_UNSPECIFIED: ValueTier.ValueType  # 0
+VALUE_TIER_A: ValueTier.ValueType  # 1
+VALUE_TIER_B: ValueTier.ValueType  # 2
+VALUE_TIER_C: ValueTier.ValueType  # 3
+Global___ValueTier: _TypeAlias = ValueTier  # noqa: Y015
+
+class _Behaviour:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BehaviourEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Behaviour.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BEHAVIOUR_UNSPECIFIED: _Behaviour.ValueType  # 0
+    BEHAVIOUR_NEW: _Behaviour.ValueType  # 1
+    """Fewer than 3 settled invoices."""
+    BEHAVIOUR_DISTRESSED: _Behaviour.ValueType  # 2
+    """The last 3 invoices were paid 10 or more days later than usual, or something is 60 or more days overdue."""
+    BEHAVIOUR_LATE_PAYER: _Behaviour.ValueType  # 3
+    BEHAVIOUR_IRREGULAR: _Behaviour.ValueType  # 4
+    BEHAVIOUR_PROMPT: _Behaviour.ValueType  # 5
+
+class Behaviour(_Behaviour, metaclass=_BehaviourEnumTypeWrapper):
+    """How a debtor pays; the first that fits, in this order."""
+
+BEHAVIOUR_UNSPECIFIED: Behaviour.ValueType  # 0
+BEHAVIOUR_NEW: Behaviour.ValueType  # 1
+"""Fewer than 3 settled invoices."""
+BEHAVIOUR_DISTRESSED: Behaviour.ValueType  # 2
+"""The last 3 invoices were paid 10 or more days later than usual, or something is 60 or more days overdue."""
+BEHAVIOUR_LATE_PAYER: Behaviour.ValueType  # 3
+BEHAVIOUR_IRREGULAR: Behaviour.ValueType  # 4
+BEHAVIOUR_PROMPT: Behaviour.ValueType  # 5
+Global___Behaviour: _TypeAlias = Behaviour  # noqa: Y015
+
 @_typing.final
 class InvoiceScore(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -202,6 +250,7 @@ class RiskScoreUpdated(_message.Message):
     EXPECTED_CASH_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
     PREVIOUS_BAND_FIELD_NUMBER: _builtins.int
+    SEGMENT_FIELD_NUMBER: _builtins.int
     score_id: _builtins.str
     debtor_id: _builtins.str
     business_date: _builtins.str
@@ -222,6 +271,10 @@ class RiskScoreUpdated(_message.Message):
     def expected_cash(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExpectedCash]: ...
     @_builtins.property
     def reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoreReason]: ...
+    @_builtins.property
+    def segment(self) -> Global___Segment:
+        """As last told by risk.segment_changed, or the first one, which only scores tell."""
+
     def __init__(
         self,
         *,
@@ -239,14 +292,79 @@ class RiskScoreUpdated(_message.Message):
         expected_cash: _abc.Iterable[Global___ExpectedCash] | None = ...,
         reasons: _abc.Iterable[Global___ScoreReason] | None = ...,
         previous_band: Global___RiskBand.ValueType = ...,
+        segment: Global___Segment | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["segment", b"segment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_at_risk", b"amount_at_risk", "business_date", b"business_date", "debtor_id", b"debtor_id", "expected_cash", b"expected_cash", "invoices", b"invoices", "ledger_version", b"ledger_version", "model_name", b"model_name", "model_version", b"model_version", "previous_band", b"previous_band", "reasons", b"reasons", "risk", b"risk", "risk_band", b"risk_band", "role", b"role", "score_id", b"score_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_at_risk", b"amount_at_risk", "business_date", b"business_date", "debtor_id", b"debtor_id", "expected_cash", b"expected_cash", "invoices", b"invoices", "ledger_version", b"ledger_version", "model_name", b"model_name", "model_version", b"model_version", "previous_band", b"previous_band", "reasons", b"reasons", "risk", b"risk", "risk_band", b"risk_band", "role", b"role", "score_id", b"score_id", "segment", b"segment"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RiskScoreUpdated: _TypeAlias = RiskScoreUpdated  # noqa: Y015
+
+@_typing.final
+class Segment(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RISK_BAND_FIELD_NUMBER: _builtins.int
+    VALUE_TIER_FIELD_NUMBER: _builtins.int
+    BEHAVIOUR_FIELD_NUMBER: _builtins.int
+    risk_band: Global___RiskBand.ValueType
+    value_tier: Global___ValueTier.ValueType
+    behaviour: Global___Behaviour.ValueType
+    def __init__(
+        self,
+        *,
+        risk_band: Global___RiskBand.ValueType = ...,
+        value_tier: Global___ValueTier.ValueType = ...,
+        behaviour: Global___Behaviour.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["behaviour", b"behaviour", "risk_band", b"risk_band", "value_tier", b"value_tier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Segment: _TypeAlias = Segment  # noqa: Y015
+
+@_typing.final
+class RiskSegmentChanged(_message.Message):
+    """risk.segment_changed: at most once per debtor and business date; not for a debtor's first segment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEBTOR_ID_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    BUSINESS_DATE_FIELD_NUMBER: _builtins.int
+    RULE_VERSION_FIELD_NUMBER: _builtins.int
+    SCORE_ID_FIELD_NUMBER: _builtins.int
+    debtor_id: _builtins.str
+    business_date: _builtins.str
+    rule_version: _builtins.str
+    score_id: _builtins.str
+    """The score that it follows from."""
+    @_builtins.property
+    def before(self) -> Global___Segment: ...
+    @_builtins.property
+    def after(self) -> Global___Segment: ...
+    def __init__(
+        self,
+        *,
+        debtor_id: _builtins.str = ...,
+        before: Global___Segment | None = ...,
+        after: Global___Segment | None = ...,
+        business_date: _builtins.str = ...,
+        rule_version: _builtins.str = ...,
+        score_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "business_date", b"business_date", "debtor_id", b"debtor_id", "rule_version", b"rule_version", "score_id", b"score_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RiskSegmentChanged: _TypeAlias = RiskSegmentChanged  # noqa: Y015
 
 @_typing.final
 class RiskDebtorDegraded(_message.Message):
