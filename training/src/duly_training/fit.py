@@ -28,10 +28,10 @@ class FitSettings:
     Raise it for millions of rows on a quiet machine. dask: address of a scheduler that grows the trees instead.
     """
 
-    eta: float = 0.13
+    eta: float = 0.2
     max_depth: int = 6
-    subsample: float = 0.5
-    colsample_bytree: float = 0.5
+    subsample: float = 0.7
+    colsample_bytree: float = 0.8
     reg_lambda: float = 5.0
     max_bin: int = 256
     parallel_trees: int = 4
