@@ -45,6 +45,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--keys", type=int, default=10_000, metavar="N", help="default 10000")
     parser.add_argument("--latency", action="store_true", help="also event to score at 200 and 1000 events/s")
     parser.add_argument("--latency-seconds", type=float, default=12.0, metavar="S", help="at each rate; default 12")
+    parser.add_argument(
+        "--nice",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of the broker, and of a worker while it is measured; default 0",
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the document there instead of to stdout")
     parser.add_argument("--base-port", type=int, default=BASE_PORT, metavar="PORT", help=f"default {BASE_PORT}")
     parser.add_argument("--keep", action="store_true", help="keep the temporary folder with all logs")
@@ -133,7 +140,7 @@ def run(options: argparse.Namespace) -> int:
     folder = Path(tempfile.mkdtemp(prefix="duly-peers-"))
     began, loads, code = clock.now(), list[list[float]](), 0
     try:
-        with ground(folder, state, options.base_port, clock, tell) as on:
+        with ground(folder, state, options.base_port, clock, tell, options.nice) as on:
             Run(options, on, found, loads).measure()
     except Interrupted as signal:
         tell(f"\nbench: stopped by {signal}, nothing is left running.")
@@ -162,6 +169,7 @@ def document_of(
             "keys": options.keys,
             "partitions": PARTITIONS,
             "rounds": options.rounds,
+            "nice": options.nice,
             "commit_seconds": COMMIT_SECONDS,
             "load_average_before_rounds": loads,
         },

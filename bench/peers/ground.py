@@ -19,7 +19,7 @@ from bench.peers import tree_walk
 from bench.peers.broker import PinnedKafka, Topics
 from bench.peers.engines import WALK, Engine
 from bench.peers.job import PARTITIONS
-from bench.peers.run import Ground, Model, Source, pinned
+from bench.peers.run import Ground, Model, Source, pinned, raise_priority
 from bench.topics import write
 
 PEERS_ENVIRONMENT = "peers"  # a virtual environment in the state folder, from requirements/peers.txt
@@ -52,8 +52,10 @@ def peers_versions(state: Path) -> Mapping[str, str]:
 
 
 @contextmanager
-def ground(folder: Path, state: Path, base_port: int, clock: Clock, tell: Callable[[str], None]) -> Iterator[Ground]:
-    """Broker up on its core, with this process beside it; the model's files made."""
+def ground(
+    folder: Path, state: Path, base_port: int, clock: Clock, tell: Callable[[str], None], nice: int = 0
+) -> Iterator[Ground]:
+    """Broker up on its core, with this process beside it; the model's files made. nice: of broker and workers."""
     jars, ports = StateFolder(state).jars, Ports(base_port)
     ensure_jars(jars)
     clients, controller = ports.of("kafka", "clients"), ports.of("kafka", "controller")
@@ -64,9 +66,11 @@ def ground(folder: Path, state: Path, base_port: int, clock: Clock, tell: Callab
         topics = Topics(broker.bootstrap_servers)
         pid = broker.pid
         assert pid is not None
+        if nice:
+            raise_priority(pid, nice)
         try:
             model = make_model(folder, toy.toy_booster())
-            yield Ground(topics, broker.bootstrap_servers, pid, folder, model, peers_python(state), clock)
+            yield Ground(topics, broker.bootstrap_servers, pid, folder, model, peers_python(state), clock, nice)
         finally:
             topics.close()
 

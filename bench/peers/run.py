@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +52,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Where engines run. peers_python: of the peers' environment."""
+    """Where engines run. peers_python: of the peers' environment. nice: of a worker from its first score on."""
 
     topics: Topics
     bootstrap_servers: str
@@ -61,6 +61,7 @@ class Ground:
     model: Model
     peers_python: Path
     clock: Clock
+    nice: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +146,19 @@ class Worker:
             wait(_SAMPLE_SECONDS)
             samples.append(self.sample())
             if samples[-1].scores > samples[-2].scores:
+                if not samples[-2].scores:
+                    self._raise_priority()
                 moved = samples[-1].seconds
             elif samples[-1].seconds - moved > _STALLED_SECONDS:
                 raise BenchFailed(
                     f"{self.engine.name} stopped at {samples[-1].scores} of {scores} scores. Log: {self.log}"
                 )
         return samples
+
+    def _raise_priority(self) -> None:
+        """Of all threads, once the engine works: its start is nobody's figure."""
+        if self._ground.nice and self._child is not None:
+            raise_priority(self._child.pid, self._ground.nice)
 
     def stop(self) -> None:
         """As an operator would: SIGTERM, and time to finish."""
@@ -245,6 +253,13 @@ def pinned(core: int) -> Iterator[bool]:
         yield True
     finally:
         os.sched_setaffinity(0, before)
+
+
+def raise_priority(pid: int, nice: int) -> None:
+    """Of all threads of a process; below 0 needs root."""
+    for thread in psutil.Process(pid).threads():
+        with suppress(ProcessLookupError):
+            os.setpriority(os.PRIO_PROCESS, thread.id, nice)
 
 
 def _ends(records: Sequence[Record]) -> dict[int, int]:

@@ -165,6 +165,18 @@ class TestErrors:
         assert code == EXIT_FAULT
         assert "Invoice X: due_date 9999-12-31" in capsys.readouterr().err
 
+    def test_a_payment_at_the_end_of_time_is_told_with_its_id(self, ledger, capsys):
+        write(ledger, [*invoices(5), "X,D1,2024-01-01,2024-02-01,10,EUR,9999-12-31"])
+        assert backtest(ledger)[0] == EXIT_FAULT
+        assert "payment.received X-payment: known on 9999-12-31" in capsys.readouterr().err
+
+    def test_a_fit_that_cannot_be_kept_is_told(self, ledger, capsys):
+        write(ledger, invoices(20))
+        (ledger.parent / "state").mkdir()
+        (ledger.parent / "state" / "backtests").touch()
+        assert backtest(ledger)[0] == EXIT_FAULT
+        assert "The fit cannot be kept" in capsys.readouterr().err
+
     def test_no_ledger_is_asked_for(self, ledger, capsys, monkeypatch):
         monkeypatch.delenv("LEDGER", raising=False)
         out = str(ledger / "p.csv")

@@ -59,7 +59,7 @@ def test_the_stream_at_a_tick_is_the_log_up_to_it_over_a_thousand_debtor_dates(m
         if not batch:
             break
         states = {one.key: decode_state(blobs[one.key]) for one in batch if one.key in blobs}
-        result = apply_batch(states, batch, RulesModel(), lambda key, event: event.event_id)
+        result = apply_batch(states, batch, lambda key, day: RulesModel(), lambda key, event: event.event_id)
         blobs |= {key: encode_state(state) for key, state in result.states.items()}
         for one, folded in zip(batch, result.folded, strict=True):
             if one.event.is_tick:

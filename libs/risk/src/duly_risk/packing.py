@@ -3,7 +3,7 @@
 Hardly any event touches a closed invoice, yet a charge-back may re-open one. So the newest 64 to 80 are kept as bytes
 beside the few figures that features need of them. A fact that names one of them, or a payment of theirs, unpacks them
 all, changes the records and packs again what is still closed; every other fact leaves them alone. An invoice that
-closes is added at the end; `packed` gives the same bytes for the same records by the long way.
+closes is put in its place; `packed` gives the same bytes for the same records by the long way.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from duly_risk.balances import counts, settle, unapplied_minor
 from duly_risk.digests import digest, holds
 from duly_risk.state import Archive, Closed, Closing, DebtorState, Invoice, Settlement, Source, replaced
-from duly_risk.wire import closed_bytes, closed_from
+from duly_risk.wire import closed_bytes, closed_from, with_closed_inserted
 
 CLOSED_KEPT = 64
 # Above this the oldest become counts, down to CLOSED_KEPT: not at every payment.
@@ -88,9 +88,9 @@ def packed(state: DebtorState) -> DebtorState:
             beside[last_user[source_id]].append(source)
         else:
             sources[source_id] = _with_settled(source, used)
-    closed = Closed()
-    for (_, invoice, settlement), used_up in zip(rows, beside, strict=True):
-        closed = _added(closed, invoice, settlement, used_up)
+    for used_up in beside:
+        used_up.sort(key=_source_id)
+    closed = _closed_of(rows, beside)
     return replaced(state, invoices=live, sources=sources, closed=closed)
 
 
@@ -99,10 +99,9 @@ def with_closed_packed(state: DebtorState, candidates: Iterable[Invoice]) -> Deb
     rows = _closed_rows(candidates, state.sources)
     if not rows:
         return state
-    [first, *more] = rows
-    if more or first[0] <= state.closed.last or state.closed.count >= CLOSED_MAX:
+    if len(rows) > 1 or state.closed.count >= CLOSED_MAX:
         return packed(unpacked(state))
-    return _with_one_packed(state, first[1], first[2])
+    return _with_one_packed(state, rows[0])
 
 
 def bounded(state: DebtorState) -> DebtorState:
@@ -127,8 +126,9 @@ def _closed_rows(invoices: Iterable[Invoice], sources: Mapping[str, Source]) -> 
     return rows
 
 
-def _with_one_packed(state: DebtorState, invoice: Invoice, settlement: Settlement) -> DebtorState:
-    """`packed` for one invoice that comes after all packed ones."""
+def _with_one_packed(state: DebtorState, row: _Row) -> DebtorState:
+    """`packed` for one invoice that has closed, without unpacking the others."""
+    invoice = row[1]
     live = {invoice_id: one for invoice_id, one in state.invoices.items() if invoice_id != invoice.invoice_id}
     settled: dict[str, int] = {}
     _add_settled(settled, invoice, state.sources)
@@ -142,7 +142,8 @@ def _with_one_packed(state: DebtorState, invoice: Invoice, settlement: Settlemen
             del sources[source_id]
         else:
             sources[source_id] = _with_settled(source, used)
-    closed = _added(state.closed, invoice, settlement, used_up)
+    used_up.sort(key=_source_id)
+    closed = (_appended if row[0] > state.closed.last else _inserted)(state.closed, row, used_up)
     return replaced(state, invoices=live, sources=sources, closed=closed)
 
 
@@ -161,32 +162,77 @@ def _with_settled(source: Source, settled_minor: int) -> Source:
     return source if source.settled_minor == settled_minor else replaced(source, settled_minor=settled_minor)
 
 
-def _added(closed: Closed, invoice: Invoice, settlement: Settlement, used_up: Sequence[Source]) -> Closed:
-    day = settlement.closed_day
-    by_id = sorted(used_up, key=lambda source: source.source_id)
-    closed = replaced(
-        closed,
-        packed=closed.packed + closed_bytes(invoice, day, by_id),
-        named=closed.named + b"".join(digest(one, _NAMED_BYTES) for one in _ids_in(invoice)),
+def _source_id(source: Source) -> str:
+    return source.source_id
+
+
+def _closed_of(rows: Sequence[_Row], used_up: Sequence[Sequence[Source]]) -> Closed:
+    """All in their order. used_up: beside each, by id."""
+    counted = [row for row in rows if row[2].closing is not Closing.VOIDED]
+    paid = [row for row in counted if row[2].closing is Closing.PAID]
+    billed: Mapping[str, tuple[int, int]] = {}
+    for _, invoice, _ in counted:
+        billed = _billed(billed, invoice)
+    issued = [invoice.issue_day for _, invoice, _ in counted]
+    closed = zip(rows, used_up, strict=True)
+    return Closed(
+        packed=b"".join(closed_bytes(row[1], row[0][0], row[2].closing is Closing.PAID, used) for row, used in closed),
+        named=_sorted_digests(b"", [one for _, invoice, _ in rows for one in _ids_in(invoice)]),
+        count=len(rows),
+        last=rows[-1][0] if rows else Closed().last,
+        delays=tuple(clipped_delay(day, invoice.due_day) for (day, _, _), invoice, _ in paid),
+        invoices=len(counted),
+        days_to_pay_sum=sum(clipped_days_to_pay(day, issue) for (day, issue, _), _, _ in paid),
+        first_issue_day=min(issued, default=0),
+        last_issue_day=max(issued, default=0),
+        last_paid_day=max((day for (day, _, _), _, _ in paid), default=0),
+        billed=billed,
+    )
+
+
+def _sorted_digests(known: bytes, ids: Sequence[str]) -> bytes:
+    digests = [known[start : start + _NAMED_BYTES] for start in range(0, len(known), _NAMED_BYTES)]
+    digests += [digest(one, _NAMED_BYTES) for one in ids]
+    return b"".join(sorted(digests))
+
+
+def _appended(closed: Closed, row: _Row, used_up: Sequence[Source]) -> Closed:
+    """One more, after all others. used_up: by id."""
+    key, invoice, settlement = row
+    more = closed_bytes(invoice, settlement.closed_day, settlement.closing is Closing.PAID, used_up)
+    return _with_figures(closed, row, closed.packed + more, len(closed.delays), key)
+
+
+def _inserted(closed: Closed, row: _Row, used_up: Sequence[Source]) -> Closed:
+    """One more, among the others: a payment that was booked late, or several of a day in no order."""
+    _, invoice, settlement = row
+    paid = settlement.closing is Closing.PAID
+    packed_bytes, at = with_closed_inserted(closed.packed, invoice, settlement.closed_day, paid, used_up)
+    return _with_figures(closed, row, packed_bytes, at, closed.last)
+
+
+def _with_figures(closed: Closed, row: _Row, packed_bytes: bytes, at: int, last: tuple[int, int, str]) -> Closed:
+    """at: place of its delay, if it was paid."""
+    _, invoice, settlement = row
+    day, paid, counted = (
+        settlement.closed_day,
+        settlement.closing is Closing.PAID,
+        settlement.closing is not Closing.VOIDED,
+    )
+    delay = (clipped_delay(day, invoice.due_day),) if paid else ()
+    first = min(closed.first_issue_day or invoice.issue_day, invoice.issue_day) if counted else closed.first_issue_day
+    return Closed(
+        packed=packed_bytes,
+        named=_sorted_digests(closed.named, _ids_in(invoice)),
         count=closed.count + 1,
-        last=(day, invoice.issue_day, invoice.invoice_id),
-    )
-    if settlement.closing is Closing.VOIDED:
-        return closed
-    closed = replaced(
-        closed,
-        invoices=closed.invoices + 1,
-        first_issue_day=min(closed.first_issue_day or invoice.issue_day, invoice.issue_day),
-        last_issue_day=max(closed.last_issue_day, invoice.issue_day),
-        billed=_billed(closed.billed, invoice),
-    )
-    if settlement.closing is not Closing.PAID:
-        return closed
-    return replaced(
-        closed,
-        delays=(*closed.delays, clipped_delay(day, invoice.due_day)),
-        days_to_pay_sum=closed.days_to_pay_sum + clipped_days_to_pay(day, invoice.issue_day),
-        last_paid_day=max(closed.last_paid_day, day),
+        last=last,
+        delays=(*closed.delays[:at], *delay, *closed.delays[at:]),
+        invoices=closed.invoices + counted,
+        days_to_pay_sum=closed.days_to_pay_sum + paid * clipped_days_to_pay(day, invoice.issue_day),
+        first_issue_day=first,
+        last_issue_day=max(closed.last_issue_day, counted * invoice.issue_day),
+        last_paid_day=max(closed.last_paid_day, paid * day),
+        billed=_billed(closed.billed, invoice) if counted else closed.billed,
     )
 
 

@@ -80,11 +80,12 @@ def _invoice(score: InvoiceScore) -> bytes:
 def _cash(score: ScoreUpdated) -> list[bytes]:
     """By week and currency."""
     parts: list[bytes] = []
-    tag, amount = _SCORE["expected_cash"], _CASH["amount"]
+    tag, amount, minor_tag = _SCORE["expected_cash"], _CASH["amount"], _MONEY["amount_minor"]
     columns = [(_currency(currency), weeks) for currency, weeks in score.expected_cash_minor]
     for week, start in enumerate(_week_starts(score.business_day) if columns else ()):
         for currency, weeks in columns:
-            money = _money(weeks[week], currency)
+            minor = weeks[week]
+            money = minor_tag + _varint(minor) + currency if minor else currency
             body = start + amount + _varint(len(money)) + money
             parts += (tag, _varint(len(body)), body)
     return parts

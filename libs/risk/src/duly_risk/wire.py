@@ -38,19 +38,61 @@ def source_from(encoded: bytes) -> Source:
     return source
 
 
-def closed_bytes(invoice: Invoice, closed_day: int, sources: Sequence[Source]) -> bytes:
-    """A `ClosedInvoices` of one: messages of it, one after the other, are a `ClosedInvoices` of all."""
-    record = pb.ClosedInvoice(closed_day=closed_day, sources=[_source_message(source) for source in sources])
-    record.invoice.MergeFromString(invoice_bytes(invoice))
-    return pb.ClosedInvoices(invoices=[record]).SerializeToString(deterministic=True)
+def closed_bytes(invoice: Invoice, closed_day: int, paid: bool, sources: Sequence[Source]) -> bytes:
+    """A `ClosedInvoices` of one: messages of it, one after the other, are a `ClosedInvoices` of all.
+
+    sources: by id.
+    """
+    row = _closed_frame(invoice, closed_day, paid, sources)
+    return pb.ClosedInvoicesFrame(invoices=[row]).SerializeToString(deterministic=True)
 
 
 def closed_from(packed: bytes) -> tuple[list[Invoice], list[Source]]:
     """Invoices and their sources of a `ClosedInvoices`. Raises DecodeError."""
-    records = pb.ClosedInvoices.FromString(packed).invoices
+    rows = pb.ClosedInvoicesFrame.FromString(packed).invoices
     return (
-        [_invoice(record.invoice) for record in records],
-        [_source(source) for record in records for source in record.sources],
+        [invoice_from(row.invoice) for row in rows],
+        [source_from(source) for row in rows for source in row.sources],
+    )
+
+
+def with_closed_inserted(
+    packed: bytes, invoice: Invoice, closed_day: int, paid: bool, sources: Sequence[Source]
+) -> tuple[bytes, int]:
+    """A `ClosedInvoices` with one more in its place, and how many paid ones come before it.
+
+    sources: each goes beside the last invoice that has an allocation from it.
+    """
+    rows = list(pb.ClosedInvoicesFrame.FromString(packed).invoices)
+    key = closed_day, invoice.issue_day, invoice.invoice_id
+    at = len(rows)
+    while at and _comes_after(rows[at - 1], key):
+        at -= 1
+    rows.insert(at, _closed_frame(invoice, closed_day, paid, ()))
+    for source in sources:
+        # As it stands on the wire, with tag and length: no longer or shorter id looks like it.
+        named = pb.AllocationState(source_id=source.source_id).SerializeToString()
+        beside = rows[max(index for index in range(at, len(rows)) if index == at or named in rows[index].invoice)]
+        known = {source_from(one).source_id: one for one in beside.sources} | {source.source_id: source_bytes(source)}
+        beside.sources[:] = [known[source_id] for source_id in sorted(known)]
+    inserted = pb.ClosedInvoicesFrame(invoices=rows).SerializeToString(deterministic=True)
+    return inserted, sum(row.paid for row in rows[:at])
+
+
+def _comes_after(row: pb.ClosedInvoiceFrame, key: tuple[int, int, str]) -> bool:
+    days = row.closed_day, row.issue_day
+    if days != key[:2]:
+        return days > key[:2]
+    return pb.InvoiceState.FromString(row.invoice).invoice_id > key[2]
+
+
+def _closed_frame(invoice: Invoice, closed_day: int, paid: bool, sources: Sequence[Source]) -> pb.ClosedInvoiceFrame:
+    return pb.ClosedInvoiceFrame(
+        invoice=invoice_bytes(invoice),
+        closed_day=closed_day,
+        sources=[source_bytes(source) for source in sources],
+        issue_day=invoice.issue_day,
+        paid=paid,
     )
 
 

@@ -117,7 +117,6 @@ def make_shell(settings: Settings, app: ScoringApp, table: AckedTable) -> Shell:
 
 def run_worker(settings: Settings, partitions: int, models: ServingModels, clock: Clock, metrics: Metrics) -> None:
     """Wire everything and run until a signal. Raises SystemExit with the worker's exit code."""
-    state_folder(settings.data_dir, app_id(settings.app_version)).mkdir(parents=True, exist_ok=True)
     app = make_app(
         bootstrap_servers=settings.kafka_bootstrap_servers,
         source=LEDGER,

@@ -19,9 +19,9 @@ from scoring_chaos.broker import CHANGELOG, SCORES, Broker
 from scoring_chaos.campaign import PARTITIONS
 from scoring_chaos.checker import check
 from scoring_chaos.ledger_log import play
-from scoring_chaos.worker import Worker
+from scoring_chaos.worker import PATIENCE_SECONDS, Worker
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 
 
 @pytest.mark.parametrize("topic", [SCORES, CHANGELOG])
@@ -32,7 +32,7 @@ def test_f6_a_refused_record_ends_the_process_before_anything_is_committed(
     broker.send(book.records)
     with broker.refusing_more_than(100, topic):
         worker.start()
-        assert worker.wait(60) == 70, worker.last_words()
+        assert worker.wait(PATIENCE_SECONDS) == 70, worker.last_words()
     before = broker.committed(PARTITIONS)
     assert any(before[partition] < end for partition, end in book.ends.items())
 
@@ -65,9 +65,9 @@ def test_f6_without_its_broker_the_worker_ends_and_after_the_return_nothing_is_l
     broker.close()
     worker = Worker(own_server.bootstrap_servers, tmp_path, kind)
     worker.start(["slow-step:0.2", "send-timeout:3"])
-    eventually(lambda: worker.facts() > 50, 60)
+    eventually(lambda: worker.facts() > 50, PATIENCE_SECONDS)
     own_server.kill(signal.SIGKILL)
-    assert worker.wait(120) == 70, worker.last_words()
+    assert worker.wait(PATIENCE_SECONDS) == 70, worker.last_words()
 
     own_server.start()
     broker = Broker(own_server.bootstrap_servers)

@@ -18,7 +18,7 @@ from scoring_chaos.worker import Kind, kinds
 
 from duly.ledger.v1 import events_pb2 as ledger
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 DAY = date(2031, 3, 3)
 KEY = debtor_key(TENANT, "D-1")
 FEE = ledger.WRITE_OFF_REASON_FEE

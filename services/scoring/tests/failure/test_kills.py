@@ -9,8 +9,9 @@ import pytest
 from scoring_chaos.campaign import PARTITIONS, parts_of, run_seed
 from scoring_chaos.faulty import POINTS
 from scoring_chaos.ledger_log import play
+from scoring_chaos.worker import PATIENCE_SECONDS
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 
 
 @pytest.mark.parametrize("seed", [1])
@@ -29,7 +30,7 @@ def test_f3_killed_between_output_state_and_commit_it_repeats_and_skips_nothing(
     for part, point in zip(parts_of(book, len(POINTS)), POINTS, strict=True):
         broker.send(part.records)
         worker.start([f"kill:{point}:1"])
-        assert worker.wait(60) == -9, worker.last_words()
+        assert worker.wait(PATIENCE_SECONDS) == -9, worker.last_words()
     worker.start()
     worker.until_applied(book.ends)
     assert worker.stop() == 0

@@ -18,7 +18,7 @@ from scoring_chaos.checker import table_of
 from scoring_chaos.ledger_log import TENANT, Ledger, play
 from scoring_chaos.worker import Kind, kinds
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 DAY = date(2031, 3, 3)
 
 

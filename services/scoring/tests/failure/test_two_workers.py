@@ -11,8 +11,9 @@ from duly_testing.eventually import eventually
 from scoring_chaos.campaign import PARTITIONS, parts_of
 from scoring_chaos.joining import SESSION, join_and_leave
 from scoring_chaos.ledger_log import play
+from scoring_chaos.worker import PATIENCE_SECONDS
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 
 
 def test_f4_a_second_worker_comes_and_goes_under_load_and_nothing_is_lost_or_out_of_order(
@@ -33,7 +34,7 @@ def test_f5_a_worker_that_was_frozen_past_its_session_ends_or_changes_nothing(
     broker.send(parts[0].records)
     frozen.start([*faults, "slow-step:0.05"], env=SESSION)
     other.start(env=SESSION)
-    eventually(lambda: frozen.positions() and other.positions(), 60)
+    eventually(lambda: frozen.positions() and other.positions(), PATIENCE_SECONDS)
     broker.send(parts[1].records)
     frozen.signal(signal.SIGSTOP)
     until = time.monotonic() + 9  # longer than the session and than the gap that `zombie` allows
@@ -45,7 +46,7 @@ def test_f5_a_worker_that_was_frozen_past_its_session_ends_or_changes_nothing(
         frozen.signal(signal.SIGCONT)
     if codes == {72}:
         assert frozen.wait(30) == 72, frozen.last_words()
-    eventually(lambda: {**frozen.positions(), **other.positions()} == book.ends, 120)
+    eventually(lambda: {**frozen.positions(), **other.positions()} == book.ends, PATIENCE_SECONDS)
     for worker in (frozen, other):
         if not worker.ended():
             assert worker.stop() == 0, worker.last_words()

@@ -168,7 +168,7 @@ class BatchBench(Bench):
             for batch in batches:
                 await self.line.room()
                 await self.take(batch)
-            await asyncio.wait_for(self.line.empty(), 10)
+            await asyncio.wait_for(self.line.empty(), 60)
             await self.line.close()
 
         asyncio.run(self._until_first(work()))
@@ -273,13 +273,13 @@ def test_no_more_than_four_portions_are_in_flight(line: BatchBench, book: Any) -
         line.sending = gate.wait  # type: ignore[assignment]
         line.line.start(line.finished)
         for number in range(4):
-            await asyncio.wait_for(line.line.room(), 5)
+            await asyncio.wait_for(line.line.room(), 60)
             await line.take([book.invoice("D-1", f"INV-{number}", DAY)])
         room = asyncio.ensure_future(line.line.room())
         done, _ = await asyncio.wait([room], timeout=0.05)
         assert not done
         gate.set()
-        await asyncio.wait_for(room, 5)
+        await asyncio.wait_for(room, 60)
         await line.line.empty()
         await line.line.close()
 
@@ -294,7 +294,7 @@ def test_a_caller_that_is_cancelled_leaves_the_chunk_to_be_finished(line: BatchB
         while not line.happened:
             await asyncio.sleep(0)
         caller.cancel()
-        await asyncio.wait_for(line.line.empty(), 10)
+        await asyncio.wait_for(line.line.empty(), 60)
         assert caller.cancelled()
         await line.line.close()
 

@@ -62,7 +62,11 @@ def run_backtest(choice: BacktestChoice, state: StateFolder, terminal: Terminal)
             window = _window(choice, ledger)
             history = read_history(ledger, _end(ledger))
         line.done(f"{len(ledger.records.invoices):,} invoices, {len(history.by_debtor):,} debtors")
-        result = _replayed(history, window, FitCache(_folder(state, ledger, window)), terminal)
+        cache = FitCache(_folder(state, ledger, window))
+        try:
+            result = _replayed(history, window, cache, terminal)
+        except OSError as error:
+            raise CommandFailed(f"The fit cannot be kept in {cache.folder}: {error.strerror or error}.") from error
     try:
         cash = write_result(result, choice.out)
     except OSError as error:
@@ -88,10 +92,12 @@ def _dates(text: str) -> tuple[date, ...] | None:
 
 
 def _check_dates(ledger: Ledger) -> None:
-    for invoice in ledger.records.invoices:
-        for name, day in (("issue_date", invoice.issue_date), ("due_date", invoice.due_date)):
-            if not _FIRST <= day < _LAST:
-                raise CommandFailed(f"Invoice {invoice.invoice_id}: {name} {day} must lie in {_FIRST} to {_LAST}.")
+    dates = [(f"Invoice {one.invoice_id}: issue_date", one.issue_date) for one in ledger.records.invoices]
+    dates += [(f"Invoice {one.invoice_id}: due_date", one.due_date) for one in ledger.records.invoices]
+    dates += [(f"{fact.event} {fact.order[2]}: known on", fact.known_on) for fact in ledger.facts()]
+    for name, day in dates:
+        if not _FIRST <= day < _LAST:
+            raise CommandFailed(f"{name} {day} must lie between {_FIRST} and {_LAST}.")
 
 
 def _end(ledger: Ledger) -> date:

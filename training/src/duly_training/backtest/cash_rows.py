@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import numpy as np
 from duly_contracts.money import currency_exponent
-from duly_risk.cash import Effects, FreshCash, OpenBook, expected_by_week, simulate, simulate_fresh
+from duly_risk.cash import DRAWS, Effects, FreshCash, OpenBook, expected_by_week, simulate, simulate_fresh
 from duly_risk.cash_band import Band, Misses, Paid, band_of, fit_effects, gathered, misses_of, stretched
 from duly_risk.curves import CASH_WEEKS, WEEK
 from duly_risk.days import date_of
@@ -17,6 +17,8 @@ from duly_risk.measures import currency_code
 COLUMNS = ("snapshot", "week_start", "currency", "expected", "q10", "q90", "open_book_only")
 # Misses of weeks that ended within the last 13 weeks: 13 forecasts a week apart for each of the 13 weeks ahead.
 MISSES_DAYS = 13 * WEEK
+# Of forecasts that only measure the band: their noise evens out over many of them.
+_MEASURING_DRAWS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +42,15 @@ class CashBands:
         self._effects, self._seed = effects, seed
         self._misses: dict[bool, list[Misses]] = {True: [], False: []}
 
-    def forecast(self, prospect: Prospect) -> tuple[Band, Band]:
+    def forecast(self, prospect: Prospect, *, is_asked: bool) -> tuple[Band, Band]:
         """The band of the open book alone and that of all cash, stretched by what was known at the end of that day."""
+        count = DRAWS if is_asked else _MEASURING_DRAWS
         generator = np.random.default_rng([self._seed % 2**32, prospect.day, currency_code(prospect.currency)])
         book = prospect.paid.book
         size = float(book.amounts.sum())
         open_, all_ = expected_by_week(book), expected_by_week(book) + prospect.fresh.mean
-        draws = simulate(book, self._effects, generator)
-        whole = draws + simulate_fresh(prospect.fresh, generator)
+        draws = simulate(book, self._effects, generator, count)
+        whole = draws + simulate_fresh(prospect.fresh, generator, count)
         raw = {True: band_of(draws, open_, size), False: band_of(whole, all_, size + float(prospect.fresh.mean.sum()))}
         bands = {
             alone: stretched(band, gathered(self._misses[alone]), prospect.day - MISSES_DAYS + 1, prospect.day)

@@ -118,7 +118,7 @@ class _Replay:
                 fresh = self.habits[self._final(day)].cash_after(day, currency, closed, spread)
                 paid = self.books.paid(day, currency, history.cut_day)
                 prospect = Prospect(day, currency, paid, fresh, totals.received_by_week(day, currency))
-                both = bands.forecast(prospect)
+                both = bands.forecast(prospect, is_asked=day in self.asked)
                 if day in self.asked:
                     yield from cash_rows(prospect, both)
 

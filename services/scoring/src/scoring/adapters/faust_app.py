@@ -139,11 +139,13 @@ def make_app(
     require_known_faust()
     for name in _SERVICES:
         logging.getLogger(f"{__package__}.{name}").setLevel(logging.WARNING)
+    folder = state_folder(data_dir, app_id(app_version))
+    folder.mkdir(parents=True, exist_ok=True)  # Faust's worker goes there before it makes it
     app = ScoringApp(
         app_id(app_version),
         broker=[f"kafka://{server}" for server in bootstrap_servers.split(",")],
         autodiscover=False,
-        datadir=str(state_folder(data_dir, app_id(app_version))),
+        datadir=str(folder),
         store=f"{store}://",
         Table=AckedTable,
         TableManager=Tables,

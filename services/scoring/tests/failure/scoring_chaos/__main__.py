@@ -28,7 +28,7 @@ from scoring_chaos.joining import join_and_leave
 from scoring_chaos.ledger_log import play
 from scoring_chaos.load import Load
 from scoring_chaos.simulation import BATCH, TAKE, simulate
-from scoring_chaos.worker import Kind, Worker, choices, kinds
+from scoring_chaos.worker import Ended, Kind, Worker, choices, kinds
 
 SIMULATED_EACH = 10  # per seed of the real thing
 JOINS_EACH = 5  # seeds of the real thing per join
@@ -106,13 +106,16 @@ def _simulated(report: Report, shells: Sequence[str], options: argparse.Namespac
 
 def _joining(report: Report, broker: Broker, kind: Kind, options: argparse.Namespace) -> None:
     times, began = max(1, options.seeds // JOINS_EACH), time.monotonic()
-    book = play(options.first, 120, 60 + 10 * times, live_days=50 + 10 * times, partitions=PARTITIONS)
+    days = 20 + 5 * times
+    book = play(
+        options.first, 120, days, live_days=days - 10, partitions=PARTITIONS, poison_every_days=max(5, days // 12)
+    )
     broker.fresh_topics(PARTITIONS)
     name = f"F4 {kind}, {times} joins"
     with tempfile.TemporaryDirectory(prefix="duly-chaos-") as folder, _workers(broker, Path(folder), kind) as make:
         try:
             join_and_leave(broker, book, make, times, options.first, lambda text: print(f"  {text}", flush=True))
-        except AssertionError as error:
+        except (AssertionError, Ended) as error:
             report.result(name, [str(error)], "")
             return
     report.result(
@@ -143,7 +146,7 @@ def _seeds(report: Report, broker: Broker, chosen: Sequence[Kind], options: argp
         with tempfile.TemporaryDirectory(prefix="duly-chaos-") as folder:
             try:
                 run = run_seed(seed, broker, Path(folder), kind)
-            except AssertionError as error:
+            except (AssertionError, Ended) as error:
                 report.result(f"seed {seed} {kind}", [str(error)], "")
                 continue
         assert run.verdict is not None

@@ -16,10 +16,9 @@ from scoring_chaos.broker import Broker
 from scoring_chaos.checker import Verdict, check
 from scoring_chaos.faulty import POINTS
 from scoring_chaos.ledger_log import Ledger, play
-from scoring_chaos.worker import Kind, Worker
+from scoring_chaos.worker import PATIENCE_SECONDS, Kind, Worker
 
 PARTITIONS = 6
-LIFE_SECONDS_MAX = 120.0
 KILLED = -9
 
 
@@ -45,7 +44,7 @@ def run_seed(seed: int, broker: Broker, folder: Path, kind: Kind) -> Run:
             broker.send(part.records)
             run.ends[_live(worker, part, rng, 20 if kind.shell == "batch" else 200)] += 1
         worker.start()
-        worker.until_applied(book.ends, LIFE_SECONDS_MAX)
+        worker.until_applied(book.ends)
         assert worker.stop() == 0, worker.last_words()
     finally:
         if not worker.ended():
@@ -76,11 +75,11 @@ def _live(worker: Worker, part: Ledger, rng: random.Random, sends: int) -> str:
     if point:
         passes = rng.randrange(1, 4) if point.startswith("commit") else rng.randrange(1, sends)
         worker.start([f"kill:{point}:{passes}"])
-        eventually(lambda: worker.ended() or worker.positions() == part.ends, LIFE_SECONDS_MAX)
+        eventually(lambda: worker.ended() or worker.positions() == part.ends, PATIENCE_SECONDS)
     else:
         worker.start()
         target = rng.randrange(1, max(2, len(part.records) // 2))
-        eventually(lambda: worker.facts() >= target or worker.positions() == part.ends, LIFE_SECONDS_MAX)
+        eventually(lambda: worker.facts() >= target or worker.positions() == part.ends, PATIENCE_SECONDS)
     politely = rng.random() < 0.5
     if not worker.ended() and not politely:
         worker.kill()

@@ -10,7 +10,7 @@ from duly_testing.eventually import eventually
 from scoring_chaos.broker import Broker
 from scoring_chaos.campaign import parts_of
 from scoring_chaos.ledger_log import Ledger
-from scoring_chaos.worker import Worker
+from scoring_chaos.worker import PATIENCE_SECONDS, Ended, Worker
 
 # The shortest session a broker allows: a member that has gone is missed after so long.
 SESSION = {"DULY_SCORING_SESSION_TIMEOUT_SECONDS": "6"}
@@ -52,8 +52,9 @@ def _shared(one: Worker, other: Worker) -> None:
 
     def shared() -> bool:
         for worker in (one, other):
-            assert not worker.ended(), worker.last_words()
+            if worker.ended():
+                raise Ended(f"exit {worker.wait(1)}: {worker.last_words()}")
         first, second = one.positions().keys(), other.positions().keys()
         return bool(first) and bool(second) and not first & second
 
-    eventually(shared, 90)
+    eventually(shared, PATIENCE_SECONDS)

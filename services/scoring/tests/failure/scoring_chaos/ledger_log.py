@@ -138,11 +138,20 @@ def _at(day: date, hour: int = 0) -> datetime:
     return datetime.combine(day, time(hour), UTC)
 
 
-def play(seed: int, debtors: int, days: int, *, live_days: int, disturbed: bool = True, partitions: int = 12) -> Ledger:
+def play(
+    seed: int,
+    debtors: int,
+    days: int,
+    *,
+    live_days: int,
+    disturbed: bool = True,
+    partitions: int = 12,
+    poison_every_days: int = 5,
+) -> Ledger:
     """History (backfill), then `live_days` of invoices, payments and ticks.
 
     disturbed: also duplicates, payments before their invoices, and what nobody can use: garbage, unknown enums, a
-    broken tick, events that come right only when they come again.
+    broken tick, events that come right only when they come again. A worker ends at 1 % of it, so long logs need less.
     """
     rng = random.Random(seed)
     book = Ledger(partitions)
@@ -166,7 +175,7 @@ def play(seed: int, debtors: int, days: int, *, live_days: int, disturbed: bool 
             paid = book.pay(due[1], due[2], day, amount=due[3], backfill=backfill)
             if disturbed and rng.random() < 0.05:
                 book.again(rng.choice(paid))
-        if disturbed and index % 5 == 4:
+        if disturbed and index % poison_every_days == poison_every_days - 1:
             _disturb(book, rng, names, index, day)
         if not backfill:
             book.tick(day, hour=10)

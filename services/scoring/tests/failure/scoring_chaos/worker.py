@@ -23,6 +23,14 @@ STOCK = ("-m", "scoring.bootstrap")
 FAULTY = str(Path(__file__).with_name("faulty.py"))
 
 
+# Longer than the watchdog's 120 s, so that a stall shows as its exit and only a busy machine needs all of it.
+PATIENCE_SECONDS = 300.0
+
+
+class Ended(Exception):
+    """The worker is gone, and should not be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """Which worker: shell and store, '' where this version has no such choice."""
@@ -142,12 +150,16 @@ class Worker:
         assert isinstance(positions, dict)
         return {int(partition): offset for partition, offset in positions["ledger-events"].items() if offset}
 
-    def until_applied(self, ends: Mapping[int, int], within_seconds: float = 120.0) -> None:
+    def until_applied(self, ends: Mapping[int, int], within_seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until it reports every record as finished. Raises AssertionError with its log if it ends before."""
+        wanted = {partition: end for partition, end in ends.items() if end}
 
         def applied() -> bool:
-            assert not self.ended(), f"exit {self.wait(1)}: {self.last_words()}"
-            return self.positions() == {partition: end for partition, end in ends.items() if end}
+            if self.ended():
+                raise Ended(f"exit {self.wait(1)}: {self.last_words()}")
+            positions = self.positions()
+            assert positions == wanted, f"applied {positions} of {wanted}"
+            return True
 
         eventually(applied, within_seconds)
 

@@ -354,7 +354,13 @@ class ClosedInvoice(_message.Message):
     INVOICE_FIELD_NUMBER: _builtins.int
     CLOSED_DAY_FIELD_NUMBER: _builtins.int
     SOURCES_FIELD_NUMBER: _builtins.int
+    ISSUE_DAY_FIELD_NUMBER: _builtins.int
+    PAID_FIELD_NUMBER: _builtins.int
     closed_day: _builtins.int
+    issue_day: _builtins.int
+    """The invoice's."""
+    paid: _builtins.bool
+    """Closed by payment, as opposed to credited, voided or written off."""
     @_builtins.property
     def invoice(self) -> Global___InvoiceState: ...
     @_builtins.property
@@ -365,10 +371,12 @@ class ClosedInvoice(_message.Message):
         invoice: Global___InvoiceState | None = ...,
         closed_day: _builtins.int = ...,
         sources: _abc.Iterable[Global___SourceState] | None = ...,
+        issue_day: _builtins.int = ...,
+        paid: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["invoice", b"invoice"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed_day", b"closed_day", "invoice", b"invoice", "sources", b"sources"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed_day", b"closed_day", "invoice", b"invoice", "issue_day", b"issue_day", "paid", b"paid", "sources", b"sources"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -395,6 +403,60 @@ class ClosedInvoices(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ClosedInvoices: _TypeAlias = ClosedInvoices  # noqa: Y015
+
+@_typing.final
+class ClosedInvoiceFrame(_message.Message):
+    """ClosedInvoices on the wire, with the records as bytes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INVOICE_FIELD_NUMBER: _builtins.int
+    CLOSED_DAY_FIELD_NUMBER: _builtins.int
+    SOURCES_FIELD_NUMBER: _builtins.int
+    ISSUE_DAY_FIELD_NUMBER: _builtins.int
+    PAID_FIELD_NUMBER: _builtins.int
+    invoice: _builtins.bytes
+    closed_day: _builtins.int
+    issue_day: _builtins.int
+    paid: _builtins.bool
+    @_builtins.property
+    def sources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    def __init__(
+        self,
+        *,
+        invoice: _builtins.bytes = ...,
+        closed_day: _builtins.int = ...,
+        sources: _abc.Iterable[_builtins.bytes] | None = ...,
+        issue_day: _builtins.int = ...,
+        paid: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed_day", b"closed_day", "invoice", b"invoice", "issue_day", b"issue_day", "paid", b"paid", "sources", b"sources"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClosedInvoiceFrame: _TypeAlias = ClosedInvoiceFrame  # noqa: Y015
+
+@_typing.final
+class ClosedInvoicesFrame(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INVOICES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def invoices(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClosedInvoiceFrame]: ...
+    def __init__(
+        self,
+        *,
+        invoices: _abc.Iterable[Global___ClosedInvoiceFrame] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["invoices", b"invoices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClosedInvoicesFrame: _TypeAlias = ClosedInvoicesFrame  # noqa: Y015
 
 @_typing.final
 class ClosedState(_message.Message):
@@ -426,7 +488,7 @@ class ClosedState(_message.Message):
     last_issued_day: _builtins.int
     last_paid_day: _builtins.int
     named: _builtins.bytes
-    """4-byte digests of their ids and of the payments and credit notes that they have allocations from."""
+    """4-byte digests of their ids and of the payments and credit notes that they have allocations from, rising."""
     @_builtins.property
     def delays(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Paid ones, in order: paid - due in days, clipped to -60..120."""
