@@ -10,12 +10,13 @@ from duly_risk.facts import Position
 from duly_risk.peek import applied_position
 from duly_risk.state import DebtorState
 from google.protobuf.message import DecodeError
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from duly.risk.v1 import state_pb2
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**31 - 1), st.integers(0, 2**63 - 1))
 def test_the_head_tells_what_decoding_tells(partition: int, offset: int) -> None:
     state = replace(DebtorState(), applied=Position(partition, offset), business_day=20_000, degraded_event_ids=("e",))

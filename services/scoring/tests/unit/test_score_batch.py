@@ -14,7 +14,7 @@ from duly_risk.fallback import RulesModel
 from duly_risk.step import HazardInvalid
 from duly_runtime.log import Record
 from duly_runtime.poison_meter import TooMuchPoison
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scoring.application import score_batch
 from scoring.application.outputs import Output
@@ -309,6 +309,7 @@ def test_after_a_recovery_a_tick_visits_the_open_debtors_and_forgets_the_others(
     assert len(other.scorer.open_debtors) == known
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=80), st.integers(1, 7))
 def test_the_slices_of_a_tick_hold_each_open_debtor_once(notes: list[tuple[int, bool]], parts: int) -> None:
     index = OpenDebtors()

@@ -6,7 +6,7 @@ Private names of Faust are touched in `adapters` and nowhere else; `require_know
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -113,11 +113,15 @@ def applied_offset(blob: bytes) -> int:
 
 
 class ScoringApp(faust.App):  # type: ignore[misc]
-    """on_seek: told {partition: next offset} whenever Faust goes to the group's committed offsets."""
+    """on_seek: told {partition: next offset} whenever Faust goes to the group's committed offsets.
+
+    while_running: runs from the start of the consumer to its end, during recovery too.
+    """
 
     source_topic = ""
     consumer_type: type[SourceConsumer] = SourceConsumer
     on_seek: Callable[[Mapping[int, int]], None]
+    while_running: Callable[[], Coroutine[Any, Any, None]]
 
     def _new_transport(self) -> Any:
         return Transport(self.conf.broker_consumer, self, consumer_type=self.consumer_type)

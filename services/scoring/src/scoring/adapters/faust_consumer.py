@@ -37,6 +37,11 @@ class SourceConsumer(driver.Consumer):  # type: ignore[misc]
     def _new_consumer_thread(self) -> Any:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
+    async def on_start(self) -> None:
+        await super().on_start()
+        # From the start: tasks of a Faust app begin after the recovery only, which may take minutes.
+        self.add_future(self.app.while_running())
+
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
         """Records of the source once the state is recovered; those of the changelog go straight into the table.
 

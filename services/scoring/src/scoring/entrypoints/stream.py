@@ -77,7 +77,7 @@ class Stream:
         self._app.on_seek = self._positions.assigned
         self._table.on_recover(self._on_recovered)
         self._app.on_partitions_revoked.connect(self._on_revoked, weak=False)
-        self._app.task(self._keep_checkpoints)
+        self._app.while_running = self._keep_checkpoints
         self._shell.attach(self)
 
     def portions(self, records: Sequence[Record]) -> Iterator[BatchOutcome]:
