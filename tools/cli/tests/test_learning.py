@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from duly_cli.main import EXIT_FAULT, EXIT_NOT_HELD, run
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-IBM_AR = Path(os.environ.get("DULY_DATA_DIR", REPOSITORY / "../shared/data")) / "ibm-ar"
+IBM_AR = Path(os.environ.get("DULY_DATA_DIR", "data")) / "ibm-ar"
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ import pytest
 from duly_training.baselines import logistic
 from duly_training.fairness import by_group, proxy_auc
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-DATA = Path(os.environ.get("DULY_DATA_DIR", REPOSITORY / "../shared/data"))
+DATA = Path(os.environ.get("DULY_DATA_DIR", "data"))
 FILE = DATA / "uci-credit-default" / "UCI_Credit_Card.csv.gz"
 PROTECTED = ("SEX", "AGE", "MARRIAGE")
 

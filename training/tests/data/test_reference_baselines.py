@@ -14,8 +14,7 @@ from duly_training.judged import judged_between
 from duly_training.metrics import metrics_of
 from duly_training.origin import known_before
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-FILE = Path(os.environ.get("DULY_DATA_DIR", REPOSITORY / "../shared/data")) / "datarisk-invoices" / "invoices.csv.gz"
+FILE = Path(os.environ.get("DULY_DATA_DIR", "data")) / "datarisk-invoices" / "invoices.csv.gz"
 
 # Per window: invoices, labels before it, and their late share; constant logloss; of the debtor's rate AUC, logloss,
 # Brier, ECE, capture; days MAE of due date, median, decayed and plain mean delay; C of the mean delay.

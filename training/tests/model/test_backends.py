@@ -1,5 +1,6 @@
 """The same trees, wherever they are grown; rows that do not fit into memory or one machine."""
 
+import dask
 import numpy as np
 import pytest
 from distributed import LocalCluster
@@ -35,10 +36,17 @@ def test_rows_in_files_give_the_trees_of_memory(source, in_memory, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+# A busy machine takes its time to start two workers.
+PATIENT = {"distributed.comm.timeouts.connect": "240s", "distributed.comm.timeouts.tcp": "240s"}
+
+
 @pytest.mark.slow
 @pytest.mark.sockets
+@pytest.mark.timeout(900)
 def test_two_dask_workers_give_the_trees_of_memory(source, in_memory):
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+    # Any free port: the default one may belong to somebody else's cluster.
+    workers = {"n_workers": 2, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    with dask.config.set(PATIENT), LocalCluster(processes=True, **workers) as cluster:
         grown = OnDask(cluster.scheduler_address, batch_snapshots=2_000).train(
             source, parameters(source.events(), SETTINGS, 7), ROUNDS
         )
