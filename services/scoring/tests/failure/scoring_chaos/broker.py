@@ -38,18 +38,20 @@ class Broker:
         try:
             with suppress(KafkaError):
                 admin.delete_topics(list(_TOPICS))
-            eventually(lambda: not set(_TOPICS) & set(admin.list_topics()), 30)
+            eventually(lambda: not set(_TOPICS) & set(admin.list_topics()), 120)
             wanted = [NewTopic(name, 1 if name == CONTROL else partitions, 1) for name in _TOPICS]
-            eventually(lambda: _created(admin, wanted), 30)
+            eventually(lambda: _created(admin, wanted), 120)
         finally:
             admin.close()
-        eventually(self._led, 30)
+        eventually(self._led, 120)
+        # The broker forgets what was committed in a deleted topic a moment later: a worker that finds it begins there.
+        eventually(lambda: not any(self.committed(partitions).values()), 120)
 
     def send(self, records: Sequence[Record]) -> None:
         """Write records where the ledger put them."""
         pending = [self._producer.send(r.topic, r.key, r.value, r.headers, r.partition) for r in records]
         for sent, record in zip(pending, records, strict=True):
-            assert sent.result(60) == (record.partition, record.offset)
+            assert sent.result(120) == (record.partition, record.offset)
 
     def read(self, topic: str) -> list[Record]:
         """Everything in a topic, partition by partition in offset order."""
