@@ -34,7 +34,10 @@ TARGETS = (
 
 @dataclass(slots=True)
 class Found:
-    """What came of one engine. left_out: why it was not measured. faults: what was wrong with lives of it."""
+    """What came of one engine.
+
+    left_out: why it was not measured. faults: what was wrong in what it wrote. failures: lives that did not end well.
+    """
 
     engine: Engine
     events: int
@@ -42,14 +45,17 @@ class Found:
     rounds: list[Round] = field(default_factory=list)
     waits: list[Waits] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
 
     @property
     def verdict(self) -> str:
-        """One life that lost, repeated or did not end is enough."""
+        """One life that lost or repeated something is enough; one that ended too soon or stood still is said."""
         if self.left_out:
             return f"left out: {self.left_out}"
         if self.faults:
-            return f"DISQUALIFIED: {self.faults[0].partition('. Log')[0]}"
+            return f"DISQUALIFIED: {self.faults[0]}"
+        if self.failures:
+            return f"{len(self.failures)} FAILED: {self.failures[0].partition('. Log')[0]}"
         return "ok" if self.rounds or self.waits else "not measured"
 
     @property
@@ -74,6 +80,7 @@ class Found:
             "events": self.events,
             "verdict": self.verdict,
             "faults": self.faults,
+            "failures": self.failures,
             "measures": {name: measure.to_json() for name, measure in measures.items() if measure.values},
         }
 
@@ -97,7 +104,7 @@ def ratios(found: Mapping[str, Found]) -> list[dict[str, Any]]:
                 "at_least": target.factor,
                 "found": Measure("x", tuple(each)).to_json(),
                 "by_cpu": Measure("x", tuple(b.cpu_us / a.cpu_us for a, b in pairs)).to_json(),
-                "holds": median(each) >= target.factor and not ours.faults,
+                "holds": median(each) >= target.factor and not ours.faults and not ours.failures,
             }
         )
     return entries

@@ -132,6 +132,13 @@ def test_an_engine_that_loses_repeats_or_does_not_commit_is_disqualified_visibly
     assert "DISQUALIFIED" in tables([wrong], [])
 
 
+def test_a_life_that_ends_too_soon_is_said_and_is_no_disqualification() -> None:
+    stopped = found("quix", 100.0)
+    stopped.failures.append("quix ended too soon. Log: somewhere")
+    assert stopped.verdict == "1 FAILED: quix ended too soon"
+    assert Found(stopped.engine, events=10).verdict == "not measured"
+
+
 def test_a_target_is_judged_by_the_median_of_the_rounds_ratios() -> None:
     entries = judged(found("duly-batch", 80, 90, 300), found("quix-walk", 40, 50, 100))
     assert [(entry["ours"], entry["theirs"]) for entry in entries] == [("duly-batch", "quix-walk")]
