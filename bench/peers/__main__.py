@@ -88,13 +88,13 @@ class Run:
         for number in range(options.rounds):
             self._loads.append(load_average())
             for each in self._found:
-                self._throughput(each, sources[each.engine.slow], f"round {number + 1}/{options.rounds}")
+                self._throughput(each, sources[each.engine.slow], number + 1)
         if options.latency:
             self._loads.append(load_average())
             for each in self._found:
                 self._latency(each)
 
-    def _throughput(self, found: Found, source: Source, where: str) -> None:
+    def _throughput(self, found: Found, source: Source, number: int) -> None:
         if found.faults:
             return
         try:
@@ -102,11 +102,11 @@ class Run:
         except FAULTS as error:
             self._note_failure(found, error)
             return
-        found.rounds.append(round_)
+        found.rounds[number] = round_
         if round_.check.fault:
             found.faults.append(round_.check.fault)
         rate = f"{round_.events_per_second:,.0f} events/s, {round_.cpu_us:.1f} us CPU, broker {round_.broker_busy:.0%}"
-        tell(f"{where} {found.engine.name}: {rate} {round_.check.fault}")
+        tell(f"round {number}/{self._options.rounds} {found.engine.name}: {rate} {round_.check.fault}")
 
     def _latency(self, found: Found) -> None:
         if found.faults:

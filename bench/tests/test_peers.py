@@ -42,7 +42,7 @@ def a_round(rate: float, check: Check = GOOD) -> Round:
 
 def found(name: str, *rates: float, faults: tuple[str, ...] = ()) -> Found:
     engine = next(engine for engine in ENGINES if engine.name == name)
-    return Found(engine, events=10, rounds=[a_round(rate) for rate in rates], faults=list(faults))
+    return Found(engine, events=10, rounds=dict(enumerate(map(a_round, rates))), faults=list(faults))
 
 
 class TestTheJob:
