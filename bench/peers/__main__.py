@@ -78,7 +78,7 @@ class Run:
         self._loads = loads
 
     def measure(self) -> None:
-        """Round robin: each engine has its turn before any has its next. After a fault an engine has no more turns."""
+        """Round robin: each engine has its turn before any has its next. What writes wrong has no more turns."""
         options = self._options
         sources = {
             slow: filled(self._on, f"events-{count}", count, options.keys)
@@ -88,25 +88,25 @@ class Run:
         for number in range(options.rounds):
             self._loads.append(load_average())
             for each in self._found:
-                self._throughput(each, sources[each.engine.slow], f"round {number + 1}/{options.rounds}")
+                self._throughput(each, sources[each.engine.slow], number + 1)
         if options.latency:
             self._loads.append(load_average())
             for each in self._found:
                 self._latency(each)
 
-    def _throughput(self, found: Found, source: Source, where: str) -> None:
+    def _throughput(self, found: Found, source: Source, number: int) -> None:
         if found.faults:
             return
         try:
             round_ = throughput(self._on, found.engine, self._next_life(), source)
         except FAULTS as error:
-            self._note_fault(found, error)
+            self._note_failure(found, error)
             return
-        found.rounds.append(round_)
+        found.rounds[number] = round_
         if round_.check.fault:
             found.faults.append(round_.check.fault)
         rate = f"{round_.events_per_second:,.0f} events/s, {round_.cpu_us:.1f} us CPU, broker {round_.broker_busy:.0%}"
-        tell(f"{where} {found.engine.name}: {rate} {round_.check.fault}")
+        tell(f"round {number}/{self._options.rounds} {found.engine.name}: {rate} {round_.check.fault}")
 
     def _latency(self, found: Found) -> None:
         if found.faults:
@@ -116,15 +116,15 @@ class Run:
         try:
             waits = latency(self._on, found.engine, self._next_life(), self._options.keys, paces)
         except FAULTS as error:
-            self._note_fault(found, error)
+            self._note_failure(found, error)
             return
         found.waits.append(waits)
         if waits.check.fault:
             found.faults.append(waits.check.fault)
         tell(f"latency {found.engine.name} {waits.check.fault}")
 
-    def _note_fault(self, found: Found, error: BaseException) -> None:
-        found.faults.append(str(error))
+    def _note_failure(self, found: Found, error: BaseException) -> None:
+        found.failures.append(str(error))
         tell(f"{found.engine.name} FAILED: {error}")
 
     def _next_life(self) -> int:
@@ -145,7 +145,7 @@ def run(options: argparse.Namespace) -> int:
     except Interrupted as signal:
         tell(f"\nbench: stopped by {signal}, nothing is left running.")
         code = EXIT_INTERRUPTED
-    code = code or (EXIT_FAULT if any(each.faults for each in found) else 0)
+    code = code or (EXIT_FAULT if any(each.faults or each.failures for each in found) else 0)
     if not options.keep and code != EXIT_FAULT:
         shutil.rmtree(folder, ignore_errors=True)
     document = document_of(options, state, format_instant(began.replace(microsecond=0)), loads, found)

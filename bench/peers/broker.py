@@ -28,7 +28,8 @@ class PinnedKafka(KafkaServer):
         return [sys.executable, str(_PINNED), str(self.core), *command]
 
     def properties(self) -> dict[str, str | int]:
-        return {**super().properties(), "log.message.timestamp.type": "LogAppendTime"}
+        times = {"log.message.timestamp.type": "LogAppendTime"}
+        return {**super().properties(), **times, "broker.session.timeout.ms": 30_000}  # a busy machine fences no one
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from bench.peers.engines import Engine
 from bench.peers.latency import Waits
 from bench.peers.run import Round
 
+_TOLD = 100  # characters of a failure in the table
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -34,28 +36,34 @@ TARGETS = (
 
 @dataclass(slots=True)
 class Found:
-    """What came of one engine. left_out: why it was not measured. faults: what was wrong with lives of it."""
+    """What came of one engine.
+
+    left_out: why it was not measured. faults: what was wrong in what it wrote. failures: lives that did not end well.
+    """
 
     engine: Engine
     events: int
     left_out: str = ""
-    rounds: list[Round] = field(default_factory=list)
+    rounds: dict[int, Round] = field(default_factory=dict)
     waits: list[Waits] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
 
     @property
     def verdict(self) -> str:
-        """One life that lost, repeated or did not end is enough."""
+        """One life that lost or repeated something is enough; one that ended too soon or stood still is said."""
         if self.left_out:
             return f"left out: {self.left_out}"
         if self.faults:
-            return f"DISQUALIFIED: {self.faults[0].partition('. Log')[0]}"
+            return f"DISQUALIFIED: {self.faults[0]}"
+        if self.failures:
+            return f"{len(self.failures)} FAILED: {self.failures[0].partition('. Log')[0][:_TOLD]}"
         return "ok" if self.rounds or self.waits else "not measured"
 
     @property
     def rate(self) -> float:
         """Median events/s; 0 for none."""
-        return median(round_.events_per_second for round_ in self.rounds) if self.rounds else 0.0
+        return median(round_.events_per_second for round_ in self.rounds.values()) if self.rounds else 0.0
 
     def to_json(self) -> dict[str, Any]:
         by_rate: dict[int, list[float]] = {}
@@ -63,9 +71,9 @@ class Found:
             for rate, values in waits.by_rate.items():
                 by_rate.setdefault(rate, []).extend(values)
         measures = {
-            "events_per_second": rates([round_.events_per_second for round_ in self.rounds]),
-            "worker_cpu_per_event": Measure("us", tuple(round_.cpu_us for round_ in self.rounds)),
-            "broker_busy": Measure("share of its core", tuple(round_.broker_busy for round_ in self.rounds)),
+            "events_per_second": rates([round_.events_per_second for round_ in self.rounds.values()]),
+            "worker_cpu_per_event": Measure("us", tuple(round_.cpu_us for round_ in self.rounds.values())),
+            "broker_busy": Measure("share of its core", tuple(round_.broker_busy for round_ in self.rounds.values())),
             **{f"latency_at_{rate}": latencies([wait / 1000 for wait in found]) for rate, found in by_rate.items()},
         }
         return {
@@ -74,6 +82,7 @@ class Found:
             "events": self.events,
             "verdict": self.verdict,
             "faults": self.faults,
+            "failures": self.failures,
             "measures": {name: measure.to_json() for name, measure in measures.items() if measure.values},
         }
 
@@ -86,9 +95,11 @@ def ratios(found: Mapping[str, Found]) -> list[dict[str, Any]]:
     entries = []
     for target in TARGETS:
         ours, theirs = found.get(target.ours), found.get(target.theirs)
-        if ours is None or theirs is None or not ours.rounds or not theirs.rounds:
+        if ours is None or theirs is None:
             continue
-        pairs = list(zip(ours.rounds, theirs.rounds, strict=False))
+        pairs = [(ours.rounds[number], theirs.rounds[number]) for number in ours.rounds if number in theirs.rounds]
+        if not pairs:
+            continue
         each = [a.events_per_second / b.events_per_second for a, b in pairs]
         entries.append(
             {
@@ -97,7 +108,7 @@ def ratios(found: Mapping[str, Found]) -> list[dict[str, Any]]:
                 "at_least": target.factor,
                 "found": Measure("x", tuple(each)).to_json(),
                 "by_cpu": Measure("x", tuple(b.cpu_us / a.cpu_us for a, b in pairs)).to_json(),
-                "holds": median(each) >= target.factor and not ours.faults,
+                "holds": median(each) >= target.factor and not ours.faults and not ours.failures,
             }
         )
     return entries
@@ -109,10 +120,10 @@ def tables(found: Sequence[Found], targets: Sequence[Mapping[str, Any]]) -> str:
     for each in found:
         line = f"{each.engine.title:42}"
         if each.rounds:
-            values = [round_.events_per_second for round_ in each.rounds]
+            values = [round_.events_per_second for round_ in each.rounds.values()]
             spread = f"{min(values):,.0f}..{max(values):,.0f}"
-            cpu = median(round_.cpu_us for round_ in each.rounds)
-            busy = median(round_.broker_busy for round_ in each.rounds)
+            cpu = median(round_.cpu_us for round_ in each.rounds.values())
+            busy = median(round_.broker_busy for round_ in each.rounds.values())
             line += f"{each.rate:>10,.0f}{spread:>18}{cpu:>9.1f}{busy:>8.0%}"
         else:
             line += " " * 45

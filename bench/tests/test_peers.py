@@ -42,7 +42,7 @@ def a_round(rate: float, check: Check = GOOD) -> Round:
 
 def found(name: str, *rates: float, faults: tuple[str, ...] = ()) -> Found:
     engine = next(engine for engine in ENGINES if engine.name == name)
-    return Found(engine, events=10, rounds=[a_round(rate) for rate in rates], faults=list(faults))
+    return Found(engine, events=10, rounds=dict(enumerate(map(a_round, rates))), faults=list(faults))
 
 
 class TestTheJob:
@@ -130,6 +130,13 @@ def test_an_engine_that_loses_repeats_or_does_not_commit_is_disqualified_visibly
     wrong = found("quix-walk", 100.0, faults=("2 keys wrong, -1 scores",))
     assert wrong.verdict == "DISQUALIFIED: 2 keys wrong, -1 scores"
     assert "DISQUALIFIED" in tables([wrong], [])
+
+
+def test_a_life_that_ends_too_soon_is_said_and_is_no_disqualification() -> None:
+    stopped = found("quix", 100.0)
+    stopped.failures.append("quix ended too soon. Log: somewhere")
+    assert stopped.verdict == "1 FAILED: quix ended too soon"
+    assert Found(stopped.engine, events=10).verdict == "not measured"
 
 
 def test_a_target_is_judged_by_the_median_of_the_rounds_ratios() -> None:
