@@ -9,7 +9,7 @@ import kafka
 from duly_runtime.kafka_log import KafkaLog
 from duly_runtime.log import Record
 from duly_testing.eventually import eventually
-from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
+from kafka.admin import ConfigResource, ConfigResourceType, MemberToRemove, NewTopic
 from kafka.errors import KafkaError
 
 LEDGER, SCORES, CHANGELOG = "ledger-events", "risk-scores", "scoring-debtors-changelog"
@@ -36,6 +36,7 @@ class Broker:
         """The topics that scoring knows, all empty."""
         admin = kafka.KafkaAdminClient(bootstrap_servers=self.bootstrap)
         try:
+            _put_out(admin)
             with suppress(KafkaError):
                 admin.delete_topics(list(_TOPICS))
             eventually(lambda: not set(_TOPICS) & set(admin.list_topics()), 120)
@@ -91,6 +92,14 @@ class Broker:
             return bool(KafkaLog(self.bootstrap).end_offsets(list(_TOPICS)))
         except KafkaError:
             return False
+
+
+def _put_out(admin: kafka.KafkaAdminClient) -> None:
+    """Static members outlive their process: the next of that name would be given partitions of the topics before."""
+    members = admin.describe_groups([GROUP])[GROUP]["members"]
+    if members:
+        leaving = [MemberToRemove(one["member_id"], one["group_instance_id"]) for one in members]
+        admin.remove_group_members(GROUP, leaving)
 
 
 def _created(admin: kafka.KafkaAdminClient, wanted: Sequence[NewTopic]) -> bool:
