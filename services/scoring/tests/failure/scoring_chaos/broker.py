@@ -15,6 +15,7 @@ from kafka.errors import KafkaError
 LEDGER, SCORES, CHANGELOG = "ledger-events", "risk-scores", "scoring-debtors-changelog"
 DLQ, CONTROL = "ledger-events-dlq", "model-control"
 GROUP = "scoring"
+_OFFSETS = "__consumer_offsets"
 _TOPICS = (LEDGER, SCORES, CHANGELOG, DLQ, CONTROL)
 
 
@@ -36,7 +37,7 @@ class Broker:
         """The topics that scoring knows, all empty."""
         admin = kafka.KafkaAdminClient(bootstrap_servers=self.bootstrap)
         try:
-            _put_out(admin)
+            eventually(lambda: _put_out(admin), 120)
             with suppress(KafkaError):
                 admin.delete_topics(list(_TOPICS))
             eventually(lambda: not set(_TOPICS) & set(admin.list_topics()), 120)
@@ -94,12 +95,18 @@ class Broker:
             return False
 
 
-def _put_out(admin: kafka.KafkaAdminClient) -> None:
+def _put_out(admin: kafka.KafkaAdminClient) -> bool:
     """Static members outlive their process: the next of that name would be given partitions of the topics before."""
-    members = admin.describe_groups([GROUP])[GROUP]["members"]
-    if members:
-        leaving = [MemberToRemove(one["member_id"], one["group_instance_id"]) for one in members]
-        admin.remove_group_members(GROUP, leaving)
+    if _OFFSETS not in admin.list_topics():
+        return True  # a new broker: nobody was ever in a group
+    try:
+        members = admin.describe_groups([GROUP])[GROUP]["members"]
+        if members:
+            leaving = [MemberToRemove(one["member_id"], one["group_instance_id"]) for one in members]
+            admin.remove_group_members(GROUP, leaving)
+    except KafkaError:  # the coordinator moves or loads
+        return False
+    return True
 
 
 def _created(admin: kafka.KafkaAdminClient, wanted: Sequence[NewTopic]) -> bool:
