@@ -30,11 +30,12 @@ def test_the_story_of_one_reminder_event_by_event(world: World) -> None:
     world.invoice("INV-1", "240.00 EUR", due="2031-03-05")
     world.expect("invoice.issued", "risk.score_updated")
     world.advance_to("2031-03-05")
-    world.expect("risk.score_updated", "risk.score_updated")
+    world.expect("risk.score_updated", "risk.segment_changed", "risk.score_updated")
     world.advance_to("2031-03-06")
     world.expect("risk.score_updated", "invoice.overdue", "case.opened")
     world.advance_to("2031-03-10")
-    world.expect(*["risk.score_updated"] * 4, "treatment.decided", "contact.planned", "contact.sent")
+    scores = [*["risk.score_updated"] * 4, "risk.segment_changed"]
+    world.expect(*scores, "treatment.decided", "contact.planned", "contact.sent")
     assert "240.00" in world.mail.sent[0].text
     world.payment("240.00 EUR", for_="INV-1")
     world.expect("payment.received", "allocation.applied", *["risk.score_updated"] * 2, "invoice.paid")
