@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
+import duly_testing.eventually
 import pytest
 from duly_localstack.jars import ensure_jars
 
@@ -22,11 +22,4 @@ def jars_dir() -> Path:
 @pytest.fixture
 def eventually() -> Callable[..., None]:
     """Polls a check until it holds; fails after a deadline."""
-
-    def wait(check: Callable[[], object], within_seconds: float = 10.0) -> None:
-        deadline = time.monotonic() + within_seconds
-        while not check():
-            assert time.monotonic() < deadline, f"did not become true within {within_seconds} s"
-            time.sleep(0.02)
-
-    return wait
+    return duly_testing.eventually.eventually

@@ -80,7 +80,7 @@ class RecordingStore(Protocol):
     def quarantine(
         self, tenant: str, delivery_id: str, cause_id: str, received_at: datetime, rejections: Sequence[Rejection]
     ) -> None:
-        """Keep rejected events with their reasons; the same delivery again changes nothing."""  # fmt: skip
+        """Keep rejected events with their reasons; the same delivery again changes nothing."""
 
     def business_date(self, tenant: str) -> date | None:
         """The tenant's day; None before the first tick."""
