@@ -52,7 +52,8 @@ class TickerLoop:
         if not their_turn:
             self._wake.wait(wait_seconds)
             return False
-        return any([self._turn(tenant, now) for tenant in their_turn])
+        moved = [self._turn(tenant, now) for tenant in their_turn]
+        return any(moved)
 
     def close(self) -> None:
         """Holds nothing."""
