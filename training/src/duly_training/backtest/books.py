@@ -14,6 +14,7 @@ from duly_risk.facts import InvoiceStated
 
 from duly_training.backtest.asking import Question
 from duly_training.backtest.receipts import receipts_of
+from duly_training.backtest.volume import growth_of
 from duly_training.history import History
 
 # How unsteady a tenant's volume is taken to be while less than these forecasts of it can be looked at.
@@ -88,13 +89,16 @@ class NewInvoiceHabits:
                     table[currency] = np.zeros((self.last_day - self.first_day + 1, CASH_DAYS))
                 table[currency][day] += float(weight) * paid[row]
 
-    def cash_after(self, day: int, currency: str, closed: frozenset[int], spread: float) -> FreshCash:
+    def cash_after(
+        self, day: int, currency: str, closed: frozenset[int], spread: float, growth: float = 1.0
+    ) -> FreshCash:
         """Cash of the 13 weeks after `day` from invoices that become known in them.
 
-        The invoices of the last 13 weeks are taken to come again 13 weeks later, which is the same weekday: volume by
-        weekday x terms x their own curves. What would fall on a closed day comes on the next open one.
+        The invoices of the last 13 weeks are taken to come again 13 weeks later, which is the same weekday, `growth`
+        times as many: volume by weekday x terms x their own curves. What would fall on a closed day comes on the next
+        open one.
         """
-        weekly = [self._by_week(table.get(currency), day, closed) for table in (self.mean, self.square)]
+        weekly = [growth * self._by_week(table.get(currency), day, closed) for table in (self.mean, self.square)]
         return FreshCash(weekly[0], weekly[1], spread)
 
     def _by_week(self, table: Floats | None, day: int, closed: frozenset[int]) -> Floats:
@@ -133,6 +137,11 @@ class DailyTotals:
         end = day - self.first_day + 1
         return [one for one in self.currencies if end > 0 and self.issued[one][:end].any()]
 
+    def volume_growth(self, currency: str, day: int) -> float:
+        """How much more is billed at the end of a day than in the mean of its last 13 weeks."""
+        days = self._window(self.issued.get(currency), day - CASH_DAYS + 1, CASH_DAYS)
+        return growth_of(days.reshape(CASH_WEEKS, WEEK).sum(axis=1))
+
     def volume_spread(self, currency: str, until_day: int) -> float:
         """Relative deviation of four weeks' volume from what the 13 weeks before them made one expect."""
         issued, ratios = self.issued.get(currency), []
@@ -140,7 +149,7 @@ class DailyTotals:
             before = self._window(issued, day - CASH_DAYS, CASH_DAYS).sum() * _FOUR_WEEKS / CASH_DAYS
             after = self._window(issued, day, _FOUR_WEEKS).sum()
             if before > 0 and after > 0:
-                ratios.append(float(np.log(after / before)))
+                ratios.append(float(np.log(after / (before * self.volume_growth(currency, day - 1)))))
         if len(ratios) < _SPREAD_POINTS:
             return _SPREAD_DEFAULT
         return float(np.clip(np.sqrt(np.mean(np.square(ratios))), *_SPREAD_RANGE))

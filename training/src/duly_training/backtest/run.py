@@ -115,7 +115,8 @@ class _Replay:
             on_progress("cash", done, len(days))
             for currency in totals.known_currencies(day):
                 spread = totals.volume_spread(currency, min(day, self.cut - 1))
-                fresh = self.habits[self._final(day)].cash_after(day, currency, closed, spread)
+                growth = totals.volume_growth(currency, day)
+                fresh = self.habits[self._final(day)].cash_after(day, currency, closed, spread, growth)
                 paid = self.books.paid(day, currency, history.cut_day)
                 prospect = Prospect(day, currency, paid, fresh, totals.received_by_week(day, currency))
                 both = bands.forecast(prospect, is_asked=day in self.asked)
