@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from duly_risk.cash import CASH_DAYS, FreshCash, OpenBook, week_hazards
 from duly_risk.cash_band import Paid
+from duly_risk.closed_days import ClosedRule, closed_days
 from duly_risk.curves import CASH_WEEKS, WEEK, Floats
 from duly_risk.facts import InvoiceStated
 
@@ -88,24 +89,25 @@ class NewInvoiceHabits:
                     table[currency] = np.zeros((self.last_day - self.first_day + 1, CASH_DAYS))
                 table[currency][day] += float(weight) * paid[row]
 
-    def cash_after(self, day: int, currency: str, closed: frozenset[int], spread: float) -> FreshCash:
+    def cash_after(self, day: int, currency: str, rules: tuple[ClosedRule, ...], spread: float) -> FreshCash:
         """Cash of the 13 weeks after `day` from invoices that become known in them.
 
         The invoices of the last 13 weeks are taken to come again 13 weeks later, which is the same weekday: volume by
         weekday x terms x their own curves. What would fall on a closed day comes on the next open one.
         """
-        weekly = [self._by_week(table.get(currency), day, closed) for table in (self.mean, self.square)]
+        weekly = [self._by_week(table.get(currency), day, rules) for table in (self.mean, self.square)]
         return FreshCash(weekly[0], weekly[1], spread)
 
-    def _by_week(self, table: Floats | None, day: int, closed: frozenset[int]) -> Floats:
+    def _by_week(self, table: Floats | None, day: int, rules: tuple[ClosedRule, ...]) -> Floats:
         by_day = np.zeros(CASH_DAYS + 2)
         if table is not None:
             for ahead in range(1, CASH_DAYS + 1):
                 row = day - CASH_DAYS + ahead - self.first_day
                 if 0 <= row < len(table) and ahead < CASH_DAYS:
                     by_day[ahead + 1 : CASH_DAYS + 1] += table[row, : CASH_DAYS - ahead]
+        is_closed = closed_days(rules).is_closed
         for ahead in range(1, CASH_DAYS + 1):
-            if day + ahead in closed:
+            if is_closed[day + ahead]:
                 by_day[ahead + 1] += by_day[ahead]
                 by_day[ahead] = 0.0
         return np.asarray(by_day[1 : CASH_DAYS + 1].reshape(CASH_WEEKS, WEEK).sum(axis=1))
