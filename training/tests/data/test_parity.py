@@ -10,14 +10,14 @@ from duly_risk.facts import Position, RiskEvent, Tick
 from duly_risk.fallback import RulesModel
 from duly_risk.features import features_of
 from duly_risk.ledger import apply_records
-from duly_risk.measures import COLUMN
+from duly_risk.measures import COLUMN, LANDMARKS
 from duly_risk.packing import packed
 from duly_risk.plan import plan_of
 from duly_risk.state import DebtorState
 from duly_risk.step import fold
 from duly_training.history import History, history_of
 from duly_training.origin import known_before
-from duly_training.timeline import FIRST, LANDMARKS
+from duly_training.timeline import FIRST
 
 
 def live_state(events, day: int) -> DebtorState:

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from duly_risk.cash import CASH_DAYS, FreshCash, OpenBook, week_hazards
 from duly_risk.cash_band import Paid
+from duly_risk.closed_days import ClosedRule, closed_days
 from duly_risk.curves import CASH_WEEKS, WEEK, Floats
 from duly_risk.facts import InvoiceStated
 
 from duly_training.backtest.asking import Question
 from duly_training.backtest.receipts import receipts_of
-from duly_training.backtest.volume import growth_of
+from duly_training.backtest.volume import Volume, growth_of
 from duly_training.history import History
 
 # How unsteady a tenant's volume is taken to be while less than these forecasts of it can be looked at.
@@ -89,27 +90,26 @@ class NewInvoiceHabits:
                     table[currency] = np.zeros((self.last_day - self.first_day + 1, CASH_DAYS))
                 table[currency][day] += float(weight) * paid[row]
 
-    def cash_after(
-        self, day: int, currency: str, closed: frozenset[int], spread: float, growth: float = 1.0
-    ) -> FreshCash:
+    def cash_after(self, day: int, currency: str, rules: tuple[ClosedRule, ...], volume: Volume) -> FreshCash:
         """Cash of the 13 weeks after `day` from invoices that become known in them.
 
-        The invoices of the last 13 weeks are taken to come again 13 weeks later, which is the same weekday, `growth`
-        times as many: volume by weekday x terms x their own curves. What would fall on a closed day comes on the next
-        open one.
+        The invoices of the last 13 weeks are taken to come again 13 weeks later, which is the same weekday, as many
+        times as the volume grows: volume by weekday x terms x their own curves. What would fall on a closed day comes
+        on the next open one.
         """
-        weekly = [growth * self._by_week(table.get(currency), day, closed) for table in (self.mean, self.square)]
-        return FreshCash(weekly[0], weekly[1], spread)
+        weekly = [volume.growth * self._by_week(table.get(currency), day, rules) for table in (self.mean, self.square)]
+        return FreshCash(weekly[0], weekly[1], volume.spread)
 
-    def _by_week(self, table: Floats | None, day: int, closed: frozenset[int]) -> Floats:
+    def _by_week(self, table: Floats | None, day: int, rules: tuple[ClosedRule, ...]) -> Floats:
         by_day = np.zeros(CASH_DAYS + 2)
         if table is not None:
             for ahead in range(1, CASH_DAYS + 1):
                 row = day - CASH_DAYS + ahead - self.first_day
                 if 0 <= row < len(table) and ahead < CASH_DAYS:
                     by_day[ahead + 1 : CASH_DAYS + 1] += table[row, : CASH_DAYS - ahead]
+        is_closed = closed_days(rules).is_closed
         for ahead in range(1, CASH_DAYS + 1):
-            if day + ahead in closed:
+            if is_closed[day + ahead]:
                 by_day[ahead + 1] += by_day[ahead]
                 by_day[ahead] = 0.0
         return np.asarray(by_day[1 : CASH_DAYS + 1].reshape(CASH_WEEKS, WEEK).sum(axis=1))
@@ -137,19 +137,22 @@ class DailyTotals:
         end = day - self.first_day + 1
         return [one for one in self.currencies if end > 0 and self.issued[one][:end].any()]
 
-    def volume_growth(self, currency: str, day: int) -> float:
-        """How much more is billed at the end of a day than in the mean of its last 13 weeks."""
+    def volume(self, currency: str, day: int, spread_until: int) -> Volume:
+        """As known at the end of a day; its spread as known before another."""
+        return Volume(self._growth(currency, day), self._spread(currency, spread_until))
+
+    def _growth(self, currency: str, day: int) -> float:
         days = self._window(self.issued.get(currency), day - CASH_DAYS + 1, CASH_DAYS)
         return growth_of(days.reshape(CASH_WEEKS, WEEK).sum(axis=1))
 
-    def volume_spread(self, currency: str, until_day: int) -> float:
-        """Relative deviation of four weeks' volume from what the 13 weeks before them made one expect."""
+    def _spread(self, currency: str, until_day: int) -> float:
+        """Relative deviation of four weeks' volume from what was expected before them."""
         issued, ratios = self.issued.get(currency), []
         for day in range(self.first_day + CASH_DAYS, until_day - _FOUR_WEEKS, WEEK):
             before = self._window(issued, day - CASH_DAYS, CASH_DAYS).sum() * _FOUR_WEEKS / CASH_DAYS
             after = self._window(issued, day, _FOUR_WEEKS).sum()
             if before > 0 and after > 0:
-                ratios.append(float(np.log(after / (before * self.volume_growth(currency, day - 1)))))
+                ratios.append(float(np.log(after / (before * self._growth(currency, day - 1)))))
         if len(ratios) < _SPREAD_POINTS:
             return _SPREAD_DEFAULT
         return float(np.clip(np.sqrt(np.mean(np.square(ratios))), *_SPREAD_RANGE))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from duly_risk.curves import Floats
 
@@ -11,6 +13,14 @@ LATEST_WEEKS = 6
 # How far a tenant's volume moves within a quarter, on the logarithm: what a change is believed against.
 _MOVES = 0.15
 _GROWTH_MIN, _GROWTH_MAX = 0.5, 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """growth: of a week to come over the mean week of the last 13. spread: relative deviation of four weeks from it."""
+
+    growth: float
+    spread: float
 
 
 def growth_of(weeks: Floats) -> float:
