@@ -55,10 +55,10 @@ def write_model() -> Callable[..., dict[str, str]]:
         labels = (rows[:, 0] > 0).astype(int)
         parameters = {"objective": "binary:logistic", "nthread": 1, "max_depth": 2}
         booster = xgboost.train(parameters, xgboost.DMatrix(rows, labels), 3)
-        booster.set_attr(duly_frame='{"other_median_minor": 50000.0}')
+        booster.set_attr(duly_frame='{"other_median_minor": 50000.0, "closed_rules": [["day", 12, 25, 0]]}')
         booster.save_model(folder / BOOSTER_FILE)
         measures = np.zeros((8, N_MEASURES))
-        measures[:, [COLUMN["as_of_day"], COLUMN["issue_day"], COLUMN["due_day"]]] = 20_000
+        measures[:, [COLUMN["as_of_day"], COLUMN["issue_day"], COLUMN["due_day"]]] = 20_000  # 2024-10-04
         booster.set_param({"nthread": 1})
         model = BoosterHazards(booster, replace(RulesModel.info, frame=frame_of(booster)))
         np.savez(

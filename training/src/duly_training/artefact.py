@@ -7,7 +7,6 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from duly_booster.artefact import BOOSTER_FILE, FRAME_ATTRIBUTE, GOLDEN_FILE, SCHEMA_FILE
@@ -19,7 +18,6 @@ from numpy.typing import NDArray
 from duly_training.origin import FittedModel
 
 GOLDEN_ROWS, GOLDEN_CURVES = 128, 16
-_Number = TypeVar("_Number", bound=np.floating)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,8 @@ def write_artefact(folder: Path, fitted: FittedModel) -> ArtefactHashes:
     """
     booster = fitted.booster
     booster.save_model(folder / BOOSTER_FILE)
-    rows, measures = _some(fitted.sample.x, GOLDEN_ROWS), _some(fitted.sample_measures, GOLDEN_CURVES)
+    rows = fitted.sample.x[_spread(len(fitted.sample.x), GOLDEN_ROWS)]
+    measures = fitted.sample_measures[_spread(len(fitted.sample_measures), GOLDEN_CURVES)]
     curves = hazards_of(fitted.model, measures)
     buffer = io.BytesIO()
     np.savez(buffer, rows=rows, hazards=predict(booster, rows), measures=measures, curves=curves)
@@ -54,9 +53,9 @@ def write_artefact(folder: Path, fitted: FittedModel) -> ArtefactHashes:
     return ArtefactHashes(_sha256(folder / BOOSTER_FILE), _sha256(folder / GOLDEN_FILE), schema_sha256())
 
 
-def _some(rows: NDArray[_Number], count: int) -> NDArray[_Number]:
-    """So many rows, spread evenly; all where there are fewer."""
-    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
+def _spread(length: int, count: int) -> NDArray[np.int64]:
+    """So many places of a length, evenly; all where there are fewer."""
+    return np.linspace(0, length - 1, min(count, length)).astype(np.int64)
 
 
 def _sha256(path: Path) -> str:

@@ -6,6 +6,8 @@ days from Easter, the n-th weekday of a month) close the rule's days in every ye
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from duly_risk.closed_days import ClosedRule, rules_of_day
 from duly_risk.days import date_of
@@ -46,6 +48,11 @@ def closed_rules(paid: Days) -> tuple[ClosedRule, ...]:
         rules.append(rule)
         empty -= explained.pop(rule)
     return tuple(sorted(rules))
+
+
+def closed_words(rules: Sequence[ClosedRule]) -> str:
+    """Rules as a person names them."""
+    return ", ".join(rule.words for rule in rules) or "none learnt"
 
 
 def _usual(counts: NDArray[np.int64], first: int) -> dict[int, float]:

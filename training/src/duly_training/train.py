@@ -9,11 +9,11 @@ from datetime import date
 from pathlib import Path
 
 from duly_ledger_export import read_ledger
-from duly_risk.closed_days import ClosedRule
 from duly_risk.days import date_of, day_of
 from duly_risk.features import schema_sha256
 
 from duly_training.artefact import write_artefact
+from duly_training.closed_days import closed_words
 from duly_training.fairness import GroupRow, by_group
 from duly_training.fit import FitSettings
 from duly_training.folding import timeline_of
@@ -220,13 +220,8 @@ def run_facts(timeline: Timeline, released: Released, inputs: Mapping[str, str])
         "payments in them": f"{final.events}",
         "rounds": f"{final.rounds}",
         "calibration of the logit": f"{final.calibration.intercept:+.4f} {final.calibration.slope:.4f} x",
-        "closed, beside weekends": closed_words(final.known.frame.closed_rules),
+        "closed besides weekends": closed_words(final.known.frame.closed_rules),
         "data sha256": inputs["data_sha256"],
         "feature schema sha256": inputs["schema_sha256"],
         "seed": inputs["seed"],
     }
-
-
-def closed_words(rules: Sequence[ClosedRule]) -> str:
-    """The days on which nobody pays, as a person names them."""
-    return ", ".join(rule.words for rule in rules) or "none learnt"

@@ -63,7 +63,7 @@ def served(history: History, settings: FitSettings, seed: int, cache: FitCache, 
     else:
         final, before = stored.boosters()
         models = _booster_model(final), _booster_model(before)
-    return Served(*models, earlier_day, stored.fallback)
+    return Served(models[0], models[1], earlier_day, stored.fallback)
 
 
 def _fitted(
