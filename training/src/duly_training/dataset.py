@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from duly_risk.closed_days import closed_days
 from duly_risk.curves import HORIZON_DAYS
 from duly_risk.features import N_FEATURES, N_STATIC, day_features, features_of
 from duly_risk.measures import curve_days
@@ -44,7 +43,7 @@ class Dataset:
 @dataclass(frozen=True, slots=True)
 class RowSource:
     """Rows for days t0 + 1 .. min(paid, cut - 1, t0 + 182); an invoice voided or credited ends the day before.
-    Closed days are no days at risk: a curve has their hazard from the rule, not from the model.
+    Closed days are rows like others (docs/adr/0017), only due has moved past them.
 
     far_share: of the rows far from due that are no event, this share is kept, with weight 1 / far_share. Which ones
     depends on the row's number and the seed alone, not on how rows are cut into batches.
@@ -79,14 +78,14 @@ class RowSource:
         return self._rows(start, min(start + snapshots, len(self.snapshots)))
 
     def count(self) -> int:
-        """Rows before thinning, of all days, closed ones too."""
+        """Rows before thinning, of all days."""
         return int(self._spans()[0].sum())
 
     def events(self) -> int:
         """Payments in the rows; thinning leaves them all."""
         paid = self.outcomes.paid[self.snapshots.invoice]
-        inside = (paid >= self.from_day) & (paid < self.until_day) & (self._spans()[1] > 0)
-        return int((~self._is_closed(paid[inside])).sum())
+        inside = (paid >= self.from_day) & (paid < self.until_day)
+        return int((inside & (self._spans()[1] > 0)).sum())
 
     def every(self, nth: int) -> RowSource:
         """The rows of every nth snapshot."""
@@ -113,16 +112,13 @@ class RowSource:
         days = curve_days(measures, self.frame)
         day = self.snapshots.as_of[start:stop][index] + lag
         kept, weight = self._thinned(y, day - days.due[index], first_row)
-        kept &= (day >= self.from_day) & (day < self.until_day) & ~self._is_closed(day)
+        kept &= (day >= self.from_day) & (day < self.until_day)
         index, day, y, weight = index[kept], day[kept], y[kept], weight[kept]
         x = np.empty((len(index), N_FEATURES), dtype=np.float32)
         x[:, :N_STATIC] = features_of(measures, self.frame)[index]
         x[:, N_STATIC:] = day_features(day, days.as_of[index], days.issue[index], days.due[index])
         x[:, list(self.blank)] = np.nan
         return Dataset(x, y.astype(np.float32), weight, day)
-
-    def _is_closed(self, days: NDArray[np.int64]) -> NDArray[np.bool_]:
-        return closed_days(self.frame.closed_rules).is_closed[days]
 
     def _thinned(
         self, y: NDArray[np.bool_], past_due: NDArray[np.int64], first_row: int
