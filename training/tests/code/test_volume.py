@@ -1,7 +1,7 @@
 """Volume to come: a steady rise is followed, what a small or lumpy ledger does by chance is not."""
 
 import numpy as np
-from duly_training.backtest.volume import growth_of
+from duly_training.backtest.volume import growth_of, is_quarterly
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,3 +41,17 @@ def test_it_is_bounded_and_knows_no_unit(weeks, unit):
     growth = growth_of(np.array(weeks))
     assert 0.5 <= growth <= 2.0
     assert np.isclose(growth_of(np.array(weeks) * unit), growth, rtol=1e-6)
+
+
+def test_monthly_runs_are_quarterly_and_neither_a_steady_nor_a_lucky_volume_is():
+    random = np.random.default_rng(2)
+    month_starts = np.arange("2024-01", "2025-01", dtype="datetime64[M]").astype("datetime64[D]").astype(int)
+    runs = np.bincount((month_starts - month_starts[0]) // 7, minlength=39)[:39] * 1000.0
+    assert is_quarterly(runs + random.random(39))
+    assert not is_quarterly(np.full(39, 5.0))
+    assert not is_quarterly(100 * 1.02 ** np.arange(39))
+    assert not any(is_quarterly(random.poisson(4, 39) * 1.0) for _ in range(20))
+
+
+def test_a_ledger_of_a_quarter_is_not_called_quarterly():
+    assert not is_quarterly(np.arange(13.0))
