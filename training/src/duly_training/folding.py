@@ -12,13 +12,13 @@ from duly_risk.balances import settle
 from duly_risk.book import Book, Terms, book_of
 from duly_risk.facts import Fact, InvoiceStated, Position, RiskEvent, Tick
 from duly_risk.ledger import apply_records
-from duly_risk.measures import Measures, invoice_measures, stacked
+from duly_risk.measures import LANDMARKS, Measures, invoice_measures, stacked
 from duly_risk.state import Closing, DebtorState, Invoice, Source
 from duly_risk.step import fold
 
 from duly_training.history import History
 from duly_training.progress import OnStep, silent
-from duly_training.timeline import FIRST, LANDMARKS, NEVER, Changes, Snapshots, Timeline
+from duly_training.timeline import FIRST, NEVER, Changes, Snapshots, Timeline
 
 
 def timeline_of(history: History, on_step: OnStep = silent) -> Timeline:

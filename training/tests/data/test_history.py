@@ -6,12 +6,12 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 from duly_risk.days import day_of
-from duly_risk.measures import N_MEASURES
+from duly_risk.measures import LANDMARKS, N_MEASURES
 from duly_training.folding import timeline_of
 from duly_training.frame import tier_cuts
 from duly_training.history import history_of
 from duly_training.origin import known_before
-from duly_training.timeline import FIRST, LANDMARKS, NEVER
+from duly_training.timeline import FIRST, NEVER
 
 from duly.ledger.v1 import events_pb2 as ledger
 

@@ -17,16 +17,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from duly_risk.bands import next_standing
-from duly_risk.curves import HORIZON_DAYS
 from duly_risk.digests import digest, holds
 from duly_risk.facts import Position, RiskEvent, Tick
-from duly_risk.features import features_of
 from duly_risk.ledger import apply_fact
-from duly_risk.measures import Measures, curve_days
-from duly_risk.model import HazardModel, Hazards, ModelInfo
+from duly_risk.model import ModelInfo
 from duly_risk.outlook import Outlook, outlooks_of
 from duly_risk.plan import Plan, plan_of
 from duly_risk.reasons import explain
@@ -34,18 +29,12 @@ from duly_risk.score import Band, ScoreUpdated, Segment, Tier
 from duly_risk.segments import segment_of
 from duly_risk.state import DebtorState, Standing, replaced
 
-__all__ = ["Folded", "conclude", "degrade", "fold", "has_open_invoices", "hazards_of", "outlooks_of", "plan_of"]
+__all__ = ["Folded", "conclude", "degrade", "fold", "has_open_invoices", "outlooks_of", "plan_of"]
 
 RECENT_FACTS = 1024
 RECENT_DAYS = 7
 DEGRADED_IDS = 32
 _DIGEST_BYTES = 8
-
-
-class HazardInvalid(ValueError):
-    """A model answered with a wrong number of hazards, NaN, or a value outside [0, 1]."""
-
-    code = "hazard_invalid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,17 +120,6 @@ def degrade(state: DebtorState, event_id: str, position: Position) -> DebtorStat
 def has_open_invoices(state: DebtorState) -> bool:
     """Whether a tick re-scores this debtor."""
     return any(invoice.known for invoice in state.invoices.values())
-
-
-def hazards_of(model: HazardModel, measures: Measures) -> Hazards:
-    """The model's curves for rows of measures: (n, 182); n may be 0. Raises HazardInvalid."""
-    if not len(measures):
-        return np.empty((0, HORIZON_DAYS), dtype=np.float32)
-    info = model.info
-    hazards = model.curves(features_of(measures, info.frame), curve_days(measures))
-    if hazards.shape != (len(measures), HORIZON_DAYS) or not bool(np.all((hazards >= 0.0) & (hazards <= 1.0))):
-        raise HazardInvalid(f"{info.name} {info.version}: {hazards.shape} for {len(measures)} curves, or out of 0..1")
-    return hazards
 
 
 def conclude(

@@ -291,6 +291,28 @@ def test_a_row_alone_and_in_a_batch_give_equal_bytes(tmp_path: Path, write_model
     assert model.info.frame.other_median_minor == 50_000.0
 
 
+def test_a_model_with_other_closed_days_than_at_its_fit_is_refused(tmp_path: Path, write_model: Write) -> None:
+    write_model(tmp_path)
+    booster = load_model(tmp_path, "1").booster
+    booster.set_attr(duly_frame='{"other_median_minor": 50000.0, "closed_rules": [["day", 12, 26, 0]]}')
+    booster.save_model(tmp_path / BOOSTER_FILE)
+    with pytest.raises(ModelRefused, match="golden"):
+        load_model(tmp_path, "1")
+    booster.set_attr(duly_frame='{"other_median_minor": 50000.0, "closed_rules": [["day", 2, 30, 0]]}')
+    booster.save_model(tmp_path / BOOSTER_FILE)
+    with pytest.raises(ModelRefused, match="no rule for closed days"):
+        load_model(tmp_path, "1")
+
+
+def test_golden_rows_without_curves_are_refused(tmp_path: Path, write_model: Write) -> None:
+    write_model(tmp_path)
+    with np.load(tmp_path / GOLDEN_FILE) as golden:
+        rows, hazards = golden["rows"], golden["hazards"]
+    np.savez(tmp_path / GOLDEN_FILE, rows=rows, hazards=hazards)
+    with pytest.raises(ModelRefused, match="not a file in the archive"):
+        load_model(tmp_path, "1")
+
+
 def test_the_files_are_found_wherever_they_lie_below_the_artifact_root(tmp_path: Path) -> None:
     root = "1/models/m-1/artifacts"
     answers: dict[str, Any] = {

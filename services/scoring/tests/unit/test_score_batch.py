@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from duly_contracts.keys import debtor_key, slice_of
+from duly_risk.asking import HazardInvalid
 from duly_risk.codec import decode_state
 from duly_risk.fallback import RulesModel
-from duly_risk.step import HazardInvalid
 from duly_runtime.log import Record
 from duly_runtime.poison_meter import TooMuchPoison
 from hypothesis import given, settings

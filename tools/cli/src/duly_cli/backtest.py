@@ -18,6 +18,7 @@ from duly_training.backtest.asked import Window, WindowInvalid, window_of
 from duly_training.backtest.fit_cache import FitCache
 from duly_training.backtest.run import BacktestResult, backtest
 from duly_training.backtest.writing import CASH_FILE, write_result
+from duly_training.closed_days import closed_words
 from duly_training.fit import FitSettings
 from duly_training.history import History, read_history
 
@@ -171,6 +172,7 @@ def _told(line: Line) -> Iterator[None]:
 def _tell(result: BacktestResult, window: Window, out: Path, cash: Path, terminal: Terminal) -> None:
     terminal.plain(f"{out}: {len(result.predictions):,} invoices by {result.model.version}")
     terminal.plain(f"{cash}: {len(window.snapshots):,} snapshots, {len(result.cash):,} rows")
+    terminal.plain(f"closed besides weekends: {closed_words(result.model.frame.closed_rules)}")
     if result.fallback:
         _warn(f"the baseline {result.model.version} answers, not a fitted model: {result.fallback}.")
     if not result.predictions:
