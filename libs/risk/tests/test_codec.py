@@ -4,11 +4,16 @@ import base64
 from datetime import date
 
 import pytest
+from duly_contracts.dates import LAST_DATE
+from duly_contracts.money import AMOUNT_MAX_MINOR
 from duly_risk.balances import unapplied_minor
+from duly_risk.batch import Item, apply_batch
 from duly_risk.codec import EventUnusable, StateUnreadable, decode_event, decode_state, encode_state
 from duly_risk.days import date_of, day_of
 from duly_risk.facts import AllocationApplied, DisputeStated, InvoiceStated, Position, SourceReceived, Tick
+from duly_risk.fallback import RulesModel
 from duly_risk.score import Band, Behaviour, Segment, Tier
+from duly_risk.score_codec import encode_score
 from duly_risk.state import (
     WHOLE,
     Allocation,
@@ -172,11 +177,39 @@ def test_messages_become_facts():
         risk.RiskScoreUpdated(),
         ledger.InvoiceIssued(invoice_id="I", issue_date="yesterday", due_date="2026-03-31"),
         ledger.InvoiceVoided(on="2026-03-01"),
+        ledger.InvoiceIssued(invoice_id="I", issue_date="1969-12-31", due_date="2026-03-31"),
+        ledger.InvoiceIssued(invoice_id="I", issue_date="2026-03-01", due_date="2160-01-01"),
+        ledger.CalendarBusinessDateAdvanced(business_date="9999-12-31"),
+        ledger.InvoiceIssued(
+            invoice_id="I", issue_date="2026-03-01", due_date="2026-03-31", total=money(AMOUNT_MAX_MINOR + 1)
+        ),
+        ledger.PaymentReceived(payment_id="P", booking_date="2026-03-01", amount=money(-1)),
+        ledger.AllocationApplied(
+            allocation_id="A", invoice_id="I", on="2026-03-01", amount=money(1), discount=money(2**62)
+        ),
     ],
 )
 def test_a_message_the_fold_cannot_use_is_refused_by_name(message):
     with pytest.raises(EventUnusable, match="n:"):
         decoded(message)
+
+
+def test_a_business_date_beyond_all_bounds_is_refused():
+    message = ledger.LedgerDriftCleared()
+    for day in (date(1969, 12, 31), date(2160, 1, 1)):
+        with pytest.raises(EventUnusable, match=f"n: {day}"):
+            decode_event(event_id="e", name="n", business_date=day, backfill=False, message=message)
+
+
+def test_the_last_date_and_the_largest_amount_fold_score_and_encode():
+    on = LAST_DATE.isoformat()
+    issued = ledger.InvoiceIssued(invoice_id="I", issue_date=on, due_date=on, total=money(AMOUNT_MAX_MINOR))
+    event = decode_event(event_id="e", name="n", business_date=LAST_DATE, backfill=False, message=issued)
+    item = Item(b"t|D", "D", event, Position(0, 1))
+    result = apply_batch({}, [item], lambda key, day: RulesModel(), lambda key, event: "score")
+    score = risk.RiskScoreUpdated.FromString(encode_score(result.scores[0][1]))
+    assert 0 < score.amount_at_risk[0].amount_minor <= AMOUNT_MAX_MINOR
+    assert decode_state(encode_state(result.states[b"t|D"])) == result.states[b"t|D"]
 
 
 # Two invoices, one paid in full and one in part by the same payment, as format 1 wrote them.
