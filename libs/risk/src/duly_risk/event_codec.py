@@ -18,6 +18,7 @@ from duly_risk.facts import (
     AllocationRemoved,
     CreditNoteVoided,
     DisputeStated,
+    EventDismissed,
     Fact,
     InvoiceStated,
     InvoiceVoided,
@@ -149,6 +150,10 @@ def _no_change(message: Message, version: str) -> NoBalanceChange:
     return NoBalanceChange()
 
 
+def _dismissed(message: Message, version: str) -> EventDismissed:
+    return EventDismissed()
+
+
 # Any: each reader takes its own message class; the table is the edge where that is known.
 _READERS: dict[type[Message], Callable[[Any, str], Fact | Tick]] = {
     ledger.CalendarBusinessDateAdvanced: _tick,
@@ -167,5 +172,5 @@ _READERS: dict[type[Message], Callable[[Any, str], Fact | Tick]] = {
     ledger.PartyUpserted: _no_change,
     ledger.LedgerDriftDetected: _no_change,
     ledger.LedgerDriftCleared: _no_change,
-    ledger.LedgerEventDismissed: _no_change,
+    ledger.LedgerEventDismissed: _dismissed,
 }

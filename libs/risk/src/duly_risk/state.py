@@ -21,6 +21,12 @@ FORMAT_VERSION = 2
 WHOLE = 2**63 - 1
 
 
+class StateUnreadable(ValueError):
+    """Bytes that are no state of this or the previous format version, or a state whose packed part is damaged."""
+
+    code = "state_unreadable"
+
+
 class Closing(StrEnum):
     """How an invoice left the open book. Only PAID is an event of the model; the others are censored."""
 
@@ -189,6 +195,8 @@ class DebtorState:
 
     invoices: open and pending ones; between `packing.unpacked` and `packing.packed` all of them, as are sources.
     recent_facts, earlier_facts: digests of fact ids of the week from week_day, and of the one before.
+    degraded_event_ids: the newest events that could not be used; degraded_earlier: digests of those before them.
+    unreadable: the blob that no `decode_state` could read; no event folds into such a state.
     """
 
     applied: Position | None = None
@@ -204,6 +212,13 @@ class DebtorState:
     week_day: int = 0
     standing: Standing = field(default_factory=Standing)
     degraded_event_ids: tuple[str, ...] = ()
+    degraded_earlier: bytes = b""
+    unreadable: bytes = b""
+
+    @property
+    def degraded(self) -> bool:
+        """Whether an event of this debtor is missing."""
+        return bool(self.degraded_event_ids or self.degraded_earlier)
 
 
 T = TypeVar("T")
