@@ -127,7 +127,9 @@ def degrade(state: DebtorState, event_id: str, position: Position) -> DebtorStat
 
 
 def has_open_invoices(state: DebtorState) -> bool:
-    """Whether a tick re-scores this debtor."""
+    """Whether a tick visits this debtor: to re-score it, or to find out once that nobody can read its state."""
+    if state.unreadable:
+        return not state.degraded
     return any(invoice.known for invoice in state.invoices.values())
 
 

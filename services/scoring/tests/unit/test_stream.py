@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from duly_contracts.keys import debtor_key, partition_of
 from duly_runtime.metrics import Metrics
+from prometheus_client import CollectorRegistry
 from scoring.adapters.batch_line import BatchLine, PendingStates
 from scoring.adapters.guards import EXIT_UNTRUSTED, ZombieGuard
 from scoring.adapters.take_shell import TakeShell
@@ -69,10 +70,11 @@ class Bench:
         self._clock = clock
 
     def attach(self, shell: Any) -> None:
-        step = ScoringStep(Scorer(shell.states, 12), SimpleNamespace(current=lambda: self.model()))
+        self.scorer, self.registry = Scorer(shell.states, 12), CollectorRegistry()
+        step = ScoringStep(self.scorer, SimpleNamespace(current=lambda: self.model()))
         executor = ThreadPoolExecutor(1)
-        guard = ZombieGuard(self._clock)
-        Stream(self.app, self.table, shell, step, self.positions, guard, executor, self._clock, Metrics()).attach()
+        guard, metrics = ZombieGuard(self._clock), Metrics(self.registry)
+        Stream(self.app, self.table, shell, step, self.positions, guard, executor, self._clock, metrics).attach()
 
     async def acknowledged(self, what: str) -> None:
         await asyncio.sleep(0.01)
@@ -239,6 +241,21 @@ def test_a_batch_that_fails_ends_the_process_and_is_never_acknowledged(
     assert ended[0] == (EXIT_UNTRUSTED, "scoring.batch_failed")
     assert not [step for step in bench.happened if step.startswith("acknowledged")]
     assert fault != "a send" or bench.blobs.blobs == {}
+
+
+def test_a_tick_that_several_debtors_cannot_bear_counts_as_one_record(
+    bench: Any, book: Any, ended: list[tuple[int, str]]
+) -> None:
+    tick = next(one for one in book.tick(DAY) if one.partition == PARTITION)
+    keys = [key for number in range(99) if partition_of(key := debtor_key("acme", f"D-{number}"), 12) == PARTITION]
+    bench.blobs.blobs = {(PARTITION, key): b"\xff" for key in keys[:3]}
+    bench.scorer.rebuild(bench.blobs.blobs)
+    bench.run([tick])
+    assert ended == []
+    labels = {"topic": "ledger-events"}
+    put_aside = {**labels, "reason": "state_unreadable"}
+    assert bench.registry.get_sample_value("duly_dlq_records_total", put_aside) == 3
+    assert bench.registry.get_sample_value("duly_stream_events_total", {**labels, "outcome": "handled"}) == 0
 
 
 def test_a_later_chunk_sees_the_states_of_earlier_ones_in_flight_but_none_is_stored_before_its_outputs(
