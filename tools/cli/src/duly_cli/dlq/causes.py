@@ -27,8 +27,8 @@ _CAUSES = {
         "An enum value: " + _NEWER[0].lower() + _NEWER[1:] + " Otherwise: " + _BROKEN[0].lower() + _BROKEN[1:],
     ),
     "event_unusable": Cause(
-        "The message can be read, but says something that no fold can use: a malformed date, an empty id, an amount or a "
-        "date beyond all bounds.",
+        "The message can be read, but says something that no fold can use: a malformed date, an empty id, a date or an "
+        "amount beyond all bounds.",
         _BROKEN,
     ),
     "envelope_invalid": Cause("The headers are not those of an event of ours: one is missing or malformed.", _BROKEN),
