@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import faust
@@ -32,11 +32,13 @@ from scoring.adapters.faust_app import (
 )
 from scoring.adapters.guards import (
     EXIT_CONFIG,
+    EXIT_UNTRUSTED,
     EXIT_USAGE,
     STOP_SECONDS_MAX,
     Watchdog,
     ZombieGuard,
     end_after,
+    end_process,
 )
 from scoring.adapters.kafka_preflight import LEDGER, GroupOffsets, NotReadyToStart, Preflight
 from scoring.adapters.local_state import discard_unusable, state_folder
@@ -108,6 +110,12 @@ def followed_models(settings: Settings, clock: Clock, metrics: Metrics) -> Servi
     return models
 
 
+def end_if_failed(prepared: Future[None]) -> None:
+    """Of models that could not be had the store knows; anything else is a fault, and nobody waits for this future."""
+    if not prepared.cancelled() and (error := prepared.exception()) is not None:
+        end_process(EXIT_UNTRUSTED, "scoring.models_failed", error=f"{type(error).__name__}: {error}")
+
+
 def make_shell(settings: Settings, app: ScoringApp, table: AckedTable) -> Shell:
     """The shell that the settings name."""
     if settings.shell == "batch":
@@ -129,7 +137,8 @@ def run_worker(settings: Settings, partitions: int, models: ServingModels, clock
         replication_factor=settings.replication_factor,
     )
     step_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="step")
-    step_thread.submit(models.prepare)  # its import and load overlap with Faust's start
+    # Its import and load overlap with Faust's start.
+    step_thread.submit(models.prepare).add_done_callback(end_if_failed)
     table = debtors_table(app)
     shell, positions, guard = make_shell(settings, app, table), Positions(), ZombieGuard(clock)
     step = ScoringStep(Scorer(shell.states, partitions), models)
@@ -152,6 +161,7 @@ def run_worker(settings: Settings, partitions: int, models: ServingModels, clock
         models.stop()
         watchdog.stop()
         admin.close()
+        step_thread.shutdown(cancel_futures=True)
         _log.info("scoring.worker_stopped")
 
 
