@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -26,7 +27,7 @@ def timeline_of(history: History, on_step: OnStep = silent) -> Timeline:
     rows = _Rows()
     for done, (debtor_id, events) in enumerate(history.by_debtor.items()):
         on_step(done, len(history.by_debtor))
-        rows.debtor_ids.append(debtor_id)
+        rows.begin(debtor_id)
         outcomes = _OutcomeFold(rows)
         for day, of_day in groupby(events, key=lambda event: event.business_day):
             outcomes.apply(day, [event.body for event in of_day if not isinstance(event.body, Tick)])
@@ -43,32 +44,36 @@ class _Snapshot:
 
 @dataclass(slots=True)
 class _Rows:
-    """Everything gathered so far. index: (debtor, invoice id) -> invoice index."""
+    """Everything gathered so far. index: invoice id -> invoice index, of the last debtor. changes: seven numbers each,
+    flat, as a ledger of a million invoices has two million of them."""
 
     debtor_ids: list[str] = field(default_factory=list)
     invoice_ids: list[str] = field(default_factory=list)
     debtor: list[int] = field(default_factory=list)
     currency: list[str] = field(default_factory=list)
-    index: dict[tuple[int, str], int] = field(default_factory=dict)
+    index: dict[str, int] = field(default_factory=dict)
     measures: list[Measures] = field(default_factory=list)
     snapshot_invoices: list[int] = field(default_factory=list)
     landmarks: list[int] = field(default_factory=list)
-    changes: list[tuple[int, ...]] = field(default_factory=list)
+    changes: array[int] = field(default_factory=lambda: array("q"))
+
+    def begin(self, debtor_id: str) -> None:
+        """What follows is of this debtor."""
+        self.debtor_ids.append(debtor_id)
+        self.index = {}
 
     def invoice(self, invoice: Invoice) -> int:
-        key = len(self.debtor_ids) - 1, invoice.invoice_id
-        if key not in self.index:
-            self.index[key] = len(self.invoice_ids)
+        if invoice.invoice_id not in self.index:
+            self.index[invoice.invoice_id] = len(self.invoice_ids)
             self.invoice_ids.append(invoice.invoice_id)
-            self.debtor.append(key[0])
+            self.debtor.append(len(self.debtor_ids) - 1)
             self.currency.append(invoice.currency)
-        return self.index[key]
+        return self.index[invoice.invoice_id]
 
     def add(self, snapshots: Sequence[_Snapshot]) -> None:
         """Snapshots of the last debtor, whose invoices are known already."""
-        debtor = len(self.debtor_ids) - 1
         self.measures.append(stacked([one.measures[np.newaxis] for one in snapshots]))
-        self.snapshot_invoices += [self.index[debtor, one.invoice_id] for one in snapshots]
+        self.snapshot_invoices += [self.index[one.invoice_id] for one in snapshots]
         self.landmarks += [one.landmark for one in snapshots]
 
     def timeline(self, history: History) -> Timeline:
@@ -134,7 +139,7 @@ class _OutcomeFold:
         outcome = invoice.issue_day, invoice.due_day, invoice.total_minor, paid, censored
         if self._last.get(invoice.invoice_id) != outcome:
             self._last[invoice.invoice_id] = outcome
-            self._rows.changes.append((self._rows.invoice(invoice), day, *outcome))
+            self._rows.changes.extend((self._rows.invoice(invoice), day, *outcome))
 
 
 def _debtor_snapshots(events: Sequence[RiskEvent], cut_day: int) -> Iterator[_Snapshot]:
