@@ -62,7 +62,9 @@ class ScoringWorker:
         program = [sys.executable, "-m", "scoring.bootstrap", "run"]
         self._child = spawn([sys.executable, str(_PINNED), str(WORKER_CORE), *program], log_file=self.log, env=env)
         self.until(self._is_ready, "the worker is ready", within_seconds)
-        return self.clock.monotonic() - began
+        ready = self.clock.monotonic() - began
+        self.until(lambda: self._has_said("scoring.state_recovered"), "the index is made", within_seconds)
+        return ready
 
     def stop(self) -> None:
         """As an operator would."""
@@ -113,6 +115,9 @@ class ScoringWorker:
         """Between two lines of the log."""
         at = [datetime.fromisoformat(self.said(event)["timestamp"]) for event in (first, then)]
         return (at[1] - at[0]).total_seconds()
+
+    def _has_said(self, event: str) -> bool:
+        return f'"{event}"' in self.log.read_text("utf-8")
 
     def _is_ready(self) -> bool:
         try:

@@ -47,8 +47,8 @@ DEBTORS_VARIABLE = "DULY_BENCH_DEBTORS"
 OPEN_INVOICES, CLOSED_INVOICES = 10, 20
 FACTS_PER_SECOND = 50
 # As ledger-sync cuts and paces a tick.
-DEBTORS_PER_SLICE, SLICE_PAUSE_SECONDS = 100, 0.05
-PACED_TICKS = 2
+DEBTORS_PER_SLICE, SLICE_PAUSE_SECONDS = 100, 0.1
+PACED_TICKS = 1
 CHANGELOG, SCORES = "scoring-debtors-changelog", "risk-scores"
 _WITHIN_SECONDS = 900.0
 _WRITTEN_AT_ONCE = 5_000
@@ -88,8 +88,9 @@ def run(bench: Bench) -> Result:
         trees = _promoted(broker.bootstrap_servers, worker.data / "models", bench)
         blob_bytes = _fill(broker.bootstrap_servers, tenant)
         try:
-            _recoveries(worker, tenant, figures)
-            waits = _ticks(worker, Topics(broker.bootstrap_servers), tenant, bench, figures)
+            reader = Topics(broker.bootstrap_servers)
+            _recoveries(worker, reader, tenant, figures)
+            waits = _ticks(worker, reader, tenant, bench, figures)
         finally:
             worker.stop()
     conditions = {
@@ -153,7 +154,7 @@ def _fill(bootstrap_servers: str, tenant: LargeTenant) -> float:
     return total / tenant.debtors
 
 
-def _recoveries(worker: ScoringWorker, tenant: LargeTenant, figures: Figures) -> None:
+def _recoveries(worker: ScoringWorker, reader: Topics, tenant: LargeTenant, figures: Figures) -> None:
     """From an empty disk with each store, then once more with RocksDB's copy."""
     for store in ("memory", "rocksdb"):
         worker.forget_state()
@@ -161,6 +162,7 @@ def _recoveries(worker: ScoringWorker, tenant: LargeTenant, figures: Figures) ->
         recovered = worker.seconds_between("scoring.worker_started", "scoring.state_recovered")
         figures.add(f"{store}_recovery", "1/s", tenant.debtors / recovered)
         _note_memory(worker, figures, f"{store}_recovery")
+        _until_done(worker, reader)
         worker.stop()
     figures.add("warm_restart_to_ready", "s", worker.start("rocksdb", _WITHIN_SECONDS))
     _note_memory(worker, figures, "warm_restart")

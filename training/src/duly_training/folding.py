@@ -35,6 +35,9 @@ def timeline_of(history: History, on_step: OnStep = silent) -> Timeline:
     return rows.timeline(history)
 
 
+_BLOCK_SNAPSHOTS = 50_000
+
+
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
     invoice_id: str
@@ -52,7 +55,8 @@ class _Rows:
     debtor: list[int] = field(default_factory=list)
     currency: list[str] = field(default_factory=list)
     index: dict[str, int] = field(default_factory=dict)
-    measures: list[Measures] = field(default_factory=list)
+    blocks: list[Measures] = field(default_factory=list)
+    loose: list[Measures] = field(default_factory=list)
     snapshot_invoices: list[int] = field(default_factory=list)
     landmarks: list[int] = field(default_factory=list)
     changes: array[int] = field(default_factory=lambda: array("q"))
@@ -72,11 +76,19 @@ class _Rows:
 
     def add(self, snapshots: Sequence[_Snapshot]) -> None:
         """Snapshots of the last debtor, whose invoices are known already."""
-        self.measures.append(stacked([one.measures[np.newaxis] for one in snapshots]))
+        self.loose += [one.measures[np.newaxis] for one in snapshots]
+        if len(self.loose) >= _BLOCK_SNAPSHOTS:
+            self._bind()
         self.snapshot_invoices += [self.index[one.invoice_id] for one in snapshots]
         self.landmarks += [one.landmark for one in snapshots]
 
+    def _bind(self) -> None:
+        """Rows that came one by one into a block: large pieces of memory go back to the system when they are freed."""
+        self.blocks.append(stacked(self.loose))
+        self.loose = []
+
     def timeline(self, history: History) -> Timeline:
+        self._bind()
         columns = np.array(self.changes, dtype=np.int64).reshape(-1, 7).T
         return Timeline(
             cut_day=history.cut_day,
@@ -86,12 +98,23 @@ class _Rows:
             debtor=np.array(self.debtor, dtype=np.int64),
             currency=tuple(self.currency),
             snapshots=Snapshots(
-                stacked(self.measures),
+                _joined(self.blocks),
                 np.array(self.snapshot_invoices, dtype=np.int64),
                 np.array(self.landmarks, dtype=np.int64),
             ),
             changes=Changes(*columns),
         )
+
+
+def _joined(blocks: list[Measures]) -> Measures:
+    """`stacked` of at least one block. The blocks are given up on the way: all and the whole would be twice as much."""
+    whole = np.zeros((sum(map(len, blocks)), max(block.shape[1] for block in blocks)))
+    at = len(whole)
+    while blocks:
+        block = blocks.pop()
+        whole[at - len(block) : at, : block.shape[1]] = block
+        at -= len(block)
+    return whole
 
 
 class _OutcomeFold:
