@@ -137,6 +137,8 @@ def _archive_bytes(archive: Archive) -> bytes:
 
 
 def _archive(encoded: bytes) -> Archive:
+    if not encoded:
+        return _NO_ARCHIVE
     message = pb.ArchiveState.FromString(encoded)
     archive = Archive(
         invoices=message.invoices,
@@ -152,6 +154,9 @@ def _archive(encoded: bytes) -> Archive:
     )
     object.__setattr__(archive, "encoded", encoded)
     return archive
+
+
+_NO_ARCHIVE = Archive()  # most debtors have none
 
 
 def _closed_bytes(closed: Closed) -> bytes:

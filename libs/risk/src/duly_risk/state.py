@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from operator import attrgetter
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from duly_risk.facts import Position
 from duly_risk.score import Band, Segment
@@ -36,8 +36,7 @@ class Closing(StrEnum):
     WRITTEN_OFF = "WRITTEN_OFF"
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(NamedTuple):
     """open_minor: total - standing allocations - write-offs, never below 0. closing: None while open or unknown."""
 
     open_minor: int

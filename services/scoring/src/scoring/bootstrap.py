@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -123,6 +124,16 @@ def make_shell(settings: Settings, app: ScoringApp, table: AckedTable) -> Shell:
     return TakeShell(app, table, settings.batch_records, settings.batch_wait_seconds)
 
 
+def calm_collector() -> None:
+    """Fewer passes of the cycle collector: the fold makes no cycles, yet took a third of its time to be told so.
+
+    What is there by now stays for good. A full pass comes after some hundred million objects, not every second.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
 def run_worker(settings: Settings, partitions: int, models: ServingModels, clock: Clock, metrics: Metrics) -> None:
     """Wire everything and run until a signal. Raises SystemExit with the worker's exit code."""
     app = make_app(
@@ -155,6 +166,7 @@ def run_worker(settings: Settings, partitions: int, models: ServingModels, clock
     watchdog.start()
     models.start()
     _log.info("scoring.worker_started", admin_port=admin.port, partitions=partitions)
+    calm_collector()
     try:
         Worker(app, asyncio.new_event_loop()).execute_from_commandline()
     finally:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from scoring.adapters.faust_consumer import SourceConsumer, Transport
 from scoring.adapters.faust_recovery import Tables
 from scoring.adapters.guards import EXIT_UNTRUSTED, end_process
 from scoring.adapters.local_state import state_folder
-from scoring.adapters.table_store import ROCKSDB_OPTIONS, Blobs, blobs_of
+from scoring.adapters.table_store import Blobs, blobs_of
 
 KNOWN_FAUST = "0.15.3"
 APP_ID = "scoring"
@@ -68,18 +67,15 @@ class AckedTable(faust.Table):  # type: ignore[misc]
     """Table whose writes can be awaited, and whose recovery never goes back behind a newer blob.
 
     An evicted worker may have written an old blob after a new one (the changelog knows no fencing): the higher applied
-    offset wins. applied: how to read it from a blob, raises DecodeError.
+    offset wins. applied: how to read it from a blob, raises DecodeError. blobs: the store below the table.
     """
+
+    blobs: Blobs
 
     def __init__(self, *args: Any, applied: Callable[[bytes], int], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._applied = applied
         self._unacked: list[Any] = []
-
-    @cached_property
-    def blobs(self) -> Blobs:
-        """The store below the table."""
-        return blobs_of(self)
 
     def send_changelog(self, *args: Any, **kwargs: Any) -> Any:
         future = super().send_changelog(*args, **kwargs)
@@ -204,10 +200,6 @@ def raw_topic(app: ScoringApp, name: str) -> Any:
 
 def debtors_table(app: ScoringApp, applied: Callable[[bytes], int] = applied_offset) -> AckedTable:
     """The state table; its changelog must exist. applied: the applied offset in a blob."""
-    # Faust takes options out of the mapping it is given.
-    table: AckedTable = app.Table(TABLE, key_type=bytes, value_type=bytes, applied=applied, options=dict(_options(app)))
+    table: AckedTable = app.Table(TABLE, key_type=bytes, value_type=bytes, applied=applied)
+    table.blobs = blobs_of(table)  # before Faust opens a partition: it does so with our settings
     return table
-
-
-def _options(app: ScoringApp) -> Mapping[str, int]:
-    return ROCKSDB_OPTIONS if app.conf.store.scheme == "rocksdb" else {}

@@ -43,6 +43,8 @@ RECORD_BYTES_MAX = 900_000
 ITEMS_PER_CALL = 256
 # Debtors in one outcome of a tick: what follows from it is sent and written before the next ones are scored.
 PORTION_DEBTORS = 512
+# Decoded states that are kept: each takes some 30 kB, a tick over many debtors finds none of its own among them.
+CACHED_STATES_MAX = 4_096
 # What a fold can raise over data it was not made for. Anything else means the process is broken.
 FOLD_FAULTS = (ValueError, ArithmeticError, LookupError, TypeError)
 
@@ -84,7 +86,7 @@ class Scorer:
     A batch that raises leaves the index ahead of the store: the process must end, nothing of it may be written.
     """
 
-    def __init__(self, store: StateStore, partitions: int, cached_states_max: int = 20_000) -> None:
+    def __init__(self, store: StateStore, partitions: int, cached_states_max: int = CACHED_STATES_MAX) -> None:
         self._states = _States(store, cached_states_max)
         self._partitions = partitions
         self._meter = PoisonMeter()
@@ -293,12 +295,14 @@ def _outputs(works: Sequence[Work], result: BatchResult, shadows: Shadows) -> li
 
 
 class _States:
-    """Decoded states over the store: this batch's changes, then a bounded cache, then the store itself."""
+    """Decoded states over the store: this portion's changes, what it has read, then the store itself, beside which a
+    bounded cache saves the decoding."""
 
     def __init__(self, store: StateStore, cached_max: int) -> None:
         self._store = store
         self._cached_max = cached_max
         self._changed: dict[tuple[int, bytes], tuple[bytes, DebtorState]] = {}
+        self._read: dict[tuple[int, bytes], tuple[bytes, DebtorState]] = {}
         self._cache: OrderedDict[tuple[int, bytes], tuple[bytes, DebtorState]] = OrderedDict()
 
     def load(self, partition: int, key: bytes) -> DebtorState:
@@ -318,25 +322,26 @@ class _States:
         for place in written:
             self._remember(place, self._changed[place])
         self._changed.clear()
+        self._read.clear()
 
     def clear(self) -> None:
         self._changed.clear()
+        self._read.clear()
         self._cache.clear()
 
     def _load(self, partition: int, key: bytes) -> tuple[bytes, DebtorState]:
         place = (partition, key)
-        if place in self._changed:
-            return self._changed[place]
-        blob = self._store.get(partition, key)
+        known = self._changed.get(place) or self._read.get(place)
+        if known is None:
+            known = self._read[place] = self._from_store(place)
+        return known
+
+    def _from_store(self, place: tuple[int, bytes]) -> tuple[bytes, DebtorState]:
+        blob = self._store.get(*place)
         if blob is None:
             return b"", DebtorState()
         cached = self._cache.get(place)
-        if cached is not None and cached[0] == blob:
-            self._cache.move_to_end(place)
-            return cached
-        loaded = (blob, _decoded(blob))
-        self._remember(place, loaded)
-        return loaded
+        return cached if cached is not None and cached[0] == blob else (blob, _decoded(blob))
 
     def _remember(self, place: tuple[int, bytes], loaded: tuple[bytes, DebtorState]) -> None:
         self._cache[place] = loaded
