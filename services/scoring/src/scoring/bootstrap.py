@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -38,7 +38,7 @@ from scoring.adapters.guards import (
     ZombieGuard,
     end_after,
 )
-from scoring.adapters.kafka_preflight import LEDGER, GroupOffsets, NotReadyToStart, Preflight
+from scoring.adapters.kafka_preflight import LEDGER, BrokersGroup, NotReadyToStart, Preflight
 from scoring.adapters.local_state import discard_unusable, state_folder
 from scoring.adapters.mlflow_registry import MlflowRegistry
 from scoring.adapters.model_control import ControlReader
@@ -88,6 +88,21 @@ def not_ready(app: ScoringApp) -> Callable[[], str]:
     return reason
 
 
+class Watched:
+    """`guards.Worker`."""
+
+    def __init__(self, app: ScoringApp, not_ready: Callable[[], str]) -> None:
+        self._app = app
+        self._not_ready = not_ready
+
+    def progress(self) -> object:
+        reason = self._not_ready()
+        return (reason, self._app.consumer_generation_id, self._app.changelog_records) if reason else None
+
+    def held(self) -> Collection[int]:
+        return {tp.partition for tp in self._app.assignor.assigned_actives()}
+
+
 def status(positions: Positions, models: ServingModels) -> Callable[[], Status]:
     """Positions are what is acknowledged, outputs and state; scoring has no outbox."""
 
@@ -135,11 +150,10 @@ def run_worker(settings: Settings, partitions: int, models: ServingModels, clock
     step = ScoringStep(Scorer(shell.states, partitions), models)
     Stream(app, table, shell, step, positions, guard, step_thread, clock, metrics).attach()
     reason = not_ready(app)
-    watchdog = Watchdog(
-        GroupOffsets(settings.kafka_bootstrap_servers, app_id(settings.app_version), partitions),
-        lambda: bool(reason()),
-        clock,
+    group = BrokersGroup(
+        settings.kafka_bootstrap_servers, app_id(settings.app_version), settings.instance_id, partitions
     )
+    watchdog = Watchdog(group, Watched(app, reason), clock)
     probes = Probes(lambda: guard.stalled(STALL_LIMIT_SECONDS), reason, status(positions, models))
     admin = AdminServer(settings.admin_host, settings.admin_port, probes, metrics)
     admin.start()

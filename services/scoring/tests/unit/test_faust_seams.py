@@ -226,7 +226,7 @@ def test_the_changelog_goes_into_the_table_and_ends_the_recovery() -> None:
     recovery.standby_offsets, recovery.standby_highwaters = Counter(), Counter()
     recovery.tp_to_table, recovery.in_recovery = {CHANGELOG: table}, True
     recovery.tables = SimpleNamespace(standbys_ready=True)
-    recovery.app = SimpleNamespace(in_recovery=True)
+    recovery.app = SimpleNamespace(in_recovery=True, changelog_records=0)
     recovery._active_events_received_at, recovery._standby_events_received_at = {}, {}
     recovery._processing_times = deque()
 
@@ -234,6 +234,7 @@ def test_the_changelog_goes_into_the_table_and_ends_the_recovery() -> None:
     assert (applied, recovery.in_recovery, recovery.signal_recovery_end.is_set()) == ([(0, [5, 6])], True, False)
     recovery.take(TP("scoring-debtors-changelog", 9), [changelog(0, b"k", b"v")])
     recovery.take(CHANGELOG, [changelog(7, b"k", b"v")])
+    assert recovery.app.changelog_records == 3
     assert (applied[1:], recovery.in_recovery, recovery.signal_recovery_end.is_set()) == ([(0, [7])], False, True)
 
 

@@ -62,6 +62,7 @@ class Bench:
             source_topic="ledger-events",
             on_partitions_revoked=SimpleNamespace(connect=lambda fn, weak: None),
             task=lambda fn: fn,
+            conf=SimpleNamespace(producer_request_timeout=60.0),
         )
         self.table: Any = SimpleNamespace(
             on_recover=lambda fn: None, take_unacked=lambda: [self.writing()], blobs=self.blobs

@@ -17,6 +17,7 @@ from duly_contracts.keys import partition_of
 from duly_runtime.log import Record
 
 from scoring.adapters.faust_app import AckedTable, ScoringApp
+from scoring.adapters.faust_producer import acknowledged
 from scoring.adapters.shell import Handler
 from scoring.application.score_batch import BatchOutcome
 
@@ -165,7 +166,7 @@ class BatchLine:
         while True:
             item = await self._sent.get()
             if isinstance(item, _Portion):
-                await _all(item.acks)
+                await self._acked(item.acks)
                 self._handler.checkpoint()
                 item = _Portion(item.outcome, await self._write_states(item.outcome))
             self._written.put_nowait(item)
@@ -183,7 +184,7 @@ class BatchLine:
         while True:
             item = await self._written.get()
             if isinstance(item, _Portion):
-                await _all(item.acks)
+                await self._acked(item.acks)
                 for ack, records in item.acks:
                     first = ack.result()
                     self._table.blobs.persist_offset(first.partition, first.offset + records - 1)
@@ -228,6 +229,5 @@ class BatchLine:
             self._counts[topic] = len(await self._app.producer._ensure_producer().partitions_for(topic))
         return self._counts[topic]
 
-
-async def _all(acks: Sequence[Ack]) -> None:
-    await asyncio.gather(*(ack for ack, _ in acks))
+    async def _acked(self, acks: Sequence[Ack]) -> None:
+        await acknowledged((ack for ack, _ in acks), self._app.conf.producer_request_timeout)

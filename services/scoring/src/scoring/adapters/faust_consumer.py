@@ -12,6 +12,8 @@ from typing import Any
 
 from faust.transport.drivers import aiokafka as driver
 
+from scoring.adapters.faust_producer import Producer
+
 _FETCH_WAIT_MS = 20
 _DRAIN_WAIT_SECONDS = 0.1
 
@@ -95,7 +97,9 @@ class SourceConsumer(driver.Consumer):  # type: ignore[misc]
 
 
 class Transport(driver.Transport):  # type: ignore[misc]
-    """Makes the consumer that the app's shell asks for."""
+    """Makes the consumer that the app's shell asks for, and our producer."""
+
+    Producer = Producer
 
     def __init__(self, *args: Any, consumer_type: type[SourceConsumer], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -257,6 +257,7 @@ class Life:
             source_topic=LEDGER,
             on_partitions_revoked=SimpleNamespace(connect=lambda handler, weak: None),
             task=lambda work: work,
+            conf=SimpleNamespace(producer_request_timeout=60.0),
             topic=lambda name, **kwargs: SimpleNamespace(send=_sender(producer, name, self._book.partitions)),
             agent=lambda topic, name, concurrency: self._keep_agent,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -123,8 +124,12 @@ class Worker:
         return self._process is None or self._process.poll() is not None
 
     def status(self) -> dict[str, object]:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/status", timeout=5) as answer:
-            return dict(json.load(answer))
+        """Raises OSError where nobody answers, or somebody who dies meanwhile."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/status", timeout=5) as answer:
+                return dict(json.load(answer))
+        except http.client.HTTPException as error:
+            raise ConnectionResetError(f"half an answer: {error!r}") from error
 
     def get(self, path: str) -> int:
         """The HTTP status; 0 where nobody answers."""
@@ -133,7 +138,7 @@ class Worker:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return 0
 
     def ready(self) -> bool:
