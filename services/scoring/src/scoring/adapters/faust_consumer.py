@@ -44,6 +44,17 @@ class SourceConsumer(driver.Consumer):  # type: ignore[misc]
         # From the start: tasks of a Faust app begin after the recovery only, which may take minutes.
         self.add_future(self.app.while_running())
 
+    async def _drain_messages(self, fetcher: Any) -> None:
+        try:
+            await self._drain(fetcher)
+        except asyncio.CancelledError:
+            # Faust takes a stop during a rebalance for a crash of its fetcher, and ends with 1.
+            if not self.app.should_stop:
+                raise
+
+    async def _drain(self, fetcher: Any) -> None:
+        await super()._drain_messages(fetcher)
+
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
         """Records of the source once the state is recovered; those of the changelog go straight into the table.
 
