@@ -120,6 +120,10 @@ class Producer:
         self._bench = bench
         self._rows = batch_rows
 
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
     async def partitions_for(self, topic: str) -> set[int]:
         return set(range(12))
 
@@ -151,7 +155,7 @@ class BatchBench(Bench):
         super().__init__(model, clock)
         self.table.changelog_topic_name = "changelog"
         self.producer = Producer(self)
-        self.app.producer = SimpleNamespace(_ensure_producer=lambda: self.producer)
+        self.app.producer = SimpleNamespace(_ensure_producer=lambda: self.producer, _new_producer=lambda: self.producer)
         self.states = PendingStates(self.table)
         self.ends: dict[int, int] = {}
         self.attach(self)
@@ -165,7 +169,7 @@ class BatchBench(Bench):
 
     def run(self, *batches: list[Any]) -> None:
         async def work() -> None:
-            self.line.start(self.finished)
+            await self.line.start(self.finished)
             for batch in batches:
                 await self.line.room()
                 await self.take(batch)
@@ -252,7 +256,7 @@ def test_a_later_chunk_sees_the_states_of_earlier_ones_in_flight_but_none_is_sto
     async def work() -> None:
         gate = asyncio.Event()
         line.sending = gate.wait  # type: ignore[assignment]
-        line.line.start(line.finished)
+        await line.line.start(line.finished)
         for batch in batches:
             await line.take(batch)
         assert line.blobs.blobs == {}
@@ -272,7 +276,7 @@ def test_no_more_than_four_portions_are_in_flight(line: BatchBench, book: Any) -
     async def work() -> None:
         gate = asyncio.Event()
         line.sending = gate.wait  # type: ignore[assignment]
-        line.line.start(line.finished)
+        await line.line.start(line.finished)
         for number in range(4):
             await asyncio.wait_for(line.line.room(), 60)
             await line.take([book.invoice("D-1", f"INV-{number}", DAY)])
@@ -290,7 +294,7 @@ def test_no_more_than_four_portions_are_in_flight(line: BatchBench, book: Any) -
 
 def test_a_caller_that_is_cancelled_leaves_the_chunk_to_be_finished(line: BatchBench, book: Any) -> None:
     async def work() -> None:
-        line.line.start(line.finished)
+        await line.line.start(line.finished)
         caller = asyncio.ensure_future(line.take([book.invoice("D-1", "INV-1", DAY)]))
         while not line.happened:
             await asyncio.sleep(0)
@@ -307,7 +311,7 @@ def test_a_stage_that_is_cancelled_before_the_stop_ends_the_process(
     line: BatchBench, book: Any, ended: list[tuple[int, str]]
 ) -> None:
     async def work() -> None:
-        line.line.start(line.finished)
+        await line.line.start(line.finished)
         await asyncio.sleep(0)
         line.line._stages[0].cancel()
         with pytest.raises(Ended):
@@ -332,7 +336,7 @@ def test_a_tick_stops_between_portions_when_partitions_move_and_is_not_acknowled
     portions = iter(range(5))
 
     async def work() -> None:
-        line.line.start(line.finished)
+        await line.line.start(line.finished)
         handler: Any = line.line._handler
         outcomes = handler._step.portions([book.invoice("D-1", "INV-1", DAY)])
         only = next(outcomes)

@@ -108,6 +108,15 @@ class SimProducer:
     def _ensure_producer(self) -> SimProducer:
         return self
 
+    def _new_producer(self) -> SimProducer:
+        return self
+
+    async def start(self) -> None:
+        await self._fate.moment()
+
+    async def stop(self) -> None:
+        await self._fate.moment()
+
     async def partitions_for(self, topic: str) -> set[int]:
         await self._fate.moment()
         return set(range(self._partitions))
@@ -277,7 +286,7 @@ class Life:
         await self._commit()
 
     async def _through(self, line: BatchLine) -> None:
-        line.start(self._may_commit)
+        await line.start(self._may_commit)
         for chunk in self._chunks():
             await self._fate.moment()
             await line.room()
