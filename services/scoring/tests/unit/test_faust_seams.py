@@ -289,6 +289,44 @@ def test_what_waits_for_the_step_is_joined_in_order_within_an_epoch_and_bounded(
     assert all(1 <= len(records) <= size for _, records in taken)
 
 
+@pytest.mark.parametrize("fault", ["a fetch", "a step"])
+def test_whatever_fails_between_fetch_and_step_ends_the_process_before_faust_fetches_anew(fault: str) -> None:
+    ended: list[str] = []
+
+    def failed(event: str) -> None:
+        ended.append(event)
+        raise asyncio.CancelledError  # the process would be gone
+
+    async def nothing(*args: Any) -> None: ...
+
+    async def fetched(*args: Any) -> dict[TP, list[Any]]:
+        if fault == "a fetch":
+            raise OSError("no such thing")
+        await asyncio.sleep(0)
+        return {SOURCE: [SimpleNamespace(partition=0, offset=0, key=b"k", value=b"v")]}
+
+    async def take(chunk: list[Any], ends: dict[int, int]) -> None:
+        raise OSError("no such thing")
+
+    async def work() -> None:
+        consumer = a_consumer(BatchConsumer)
+        consumer._stopped, consumer._crashed = asyncio.Event(), asyncio.Event()
+        line = SimpleNamespace(start=nothing, room=nothing, take=take, failed=failed)
+        consumer.app = SimpleNamespace(
+            source_topic="ledger-events", batch_line=line, chunk_records=512, should_stop=False
+        )
+        consumer._getmany, consumer._get_active_partitions = fetched, lambda: {SOURCE}
+        draining = asyncio.ensure_future(consumer._drain_messages(SimpleNamespace(should_stop=False)))
+        while not ended:
+            assert not draining.done()
+            await asyncio.sleep(0)
+        draining.cancel()
+        await asyncio.wait([draining])
+
+    asyncio.run(work())
+    assert ended == ["scoring.stream_failed"]
+
+
 def test_a_step_waits_for_the_first_chunk_and_a_chunk_of_before_partitions_moved_never_begins() -> None:
     begun: list[list[int]] = []
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from duly_runtime.poison_meter import PoisonMeter, TooMuchPoison
-from scoring.adapters import guards
+from scoring.adapters import faust_app, guards
+from scoring.adapters.faust_app import FailStopSensor
 from scoring.adapters.guards import Watchdog, ZombieGuard
 from scoring.domain.stall_detector import RecoveryDetector, StallDetector
 
@@ -101,6 +102,13 @@ def test_a_recovery_of_partitions_that_are_no_more_ends_with_71_and_leaves_the_g
     fake_clock.advance(2)
     watchdog._look(*broker.offsets())
     assert (seen, broker.without_us) == ([(71, "scoring.recovery_stuck", [2, 3])], not away)
+
+
+def test_a_send_that_failed_ends_the_process_although_faust_would_only_log_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faust_app, "end_process", _end)
+    with pytest.raises(Ended) as ended:
+        FailStopSensor().on_send_error(None, OSError("the broker is gone"), None)
+    assert ended.value.args == (70, "scoring.send_failed")
 
 
 def test_a_hundred_bad_records_in_a_row_are_too_many() -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from duly_contracts.keys import debtor_key, partition_of
@@ -72,12 +72,15 @@ class Bench:
     def attach(self, shell: Any) -> None:
         step = ScoringStep(Scorer(shell.states, 12), SimpleNamespace(current=lambda: self.model()))
         executor = ThreadPoolExecutor(1)
-        guard = ZombieGuard(self._clock)
+        guard = ZombieGuard(self._clock, self._zombie)
         Stream(self.app, self.table, shell, step, self.positions, guard, executor, self._clock, Metrics()).attach()
 
     async def acknowledged(self, what: str) -> None:
         await asyncio.sleep(0.01)
         self.happened.append(what)
+
+    def _zombie(self, code: int, event: str, **fields: Any) -> NoReturn:
+        raise Ended(code)
 
     def let_go(self) -> None:
         self.happened.append(f"acknowledged at {self.positions.snapshot()[0].get(PARTITION)}")
@@ -227,6 +230,63 @@ def test_outputs_are_in_the_log_before_a_blob_is_written_and_blobs_before_the_po
     bench.run([book.invoice("D-1", "INV-1", DAY)])
     assert bench.happened == ["output", "output acknowledged", "blob", "blob acknowledged", "acknowledged at 1"]
     assert ended == []
+
+
+def test_a_process_that_was_frozen_in_a_step_sends_nothing_of_it(
+    bench: Any, book: Any, rules: Any, fake_clock: Any, ended: list[tuple[int, str]]
+) -> None:
+    def frozen() -> Any:
+        fake_clock.advance(21)
+        return rules
+
+    bench.model = frozen
+    with pytest.raises(Ended):
+        bench.run([book.invoice("D-1", "INV-1", DAY)])
+    assert bench.happened == []
+
+
+def test_a_batch_that_is_cancelled_ends_the_process_as_faust_would_acknowledge_it(
+    rules: Any, fake_clock: Any, book: Any, ended: list[tuple[int, str]]
+) -> None:
+    bench = TakeBench(rules, fake_clock)
+    sending: list[asyncio.Task[Any]] = []
+
+    async def cancelled() -> None:
+        sending[0].cancel()
+        await asyncio.Event().wait()
+
+    async def work() -> None:
+        batches = ([book.invoice("D-1", "INV-1", DAY)],)
+        sending.append(
+            asyncio.ensure_future(
+                bench._agent(SimpleNamespace(take_events=lambda n, within: bench._handed_out(batches)))
+            )
+        )
+        await sending[0]
+
+    bench.sending = cancelled  # type: ignore[assignment]
+    with pytest.raises(Ended):
+        asyncio.run(work())
+    assert ended[0] == (EXIT_UNTRUSTED, "scoring.batch_failed")
+    assert bench.blobs.blobs == {}
+
+
+@pytest.mark.parametrize("unanswered", ["a send", "a write"])
+def test_a_broker_that_never_answers_ends_the_process_in_the_end(
+    bench: Any, book: Any, ended: list[tuple[int, str]], unanswered: str
+) -> None:
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    bench.app.conf.producer_request_timeout = 0.1
+    if unanswered == "a send":
+        bench.sending = never
+    else:
+        bench.writing = never
+    with pytest.raises(Ended):
+        bench.run([book.invoice("D-1", "INV-1", DAY)])
+    assert ended[0] == (EXIT_UNTRUSTED, "scoring.batch_failed")
+    assert not [step for step in bench.happened if step.startswith("acknowledged")]
 
 
 @pytest.mark.parametrize("fault", ["a send", "a write", "the step"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, cast
 
@@ -62,18 +62,18 @@ class BatchConsumer(SourceConsumer):
         line: BatchLine = self.app.batch_line
         await line.start(self.finished)
         waiting = Waiting(self.app.chunk_records)
-        stepping = asyncio.create_task(self._guarded(self._step(waiting, line)))
+        stepping = asyncio.create_task(self._guarded(self._step, waiting, line))
         try:
-            await self._guarded(self._fetch(waiting, fetcher))
+            await self._guarded(self._fetch, waiting, fetcher)
         except self.consumer_stopped_errors:
             if not self.app.should_stop:
                 raise
         finally:
             stepping.cancel()
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, work: Callable[..., Coroutine[Any, Any, None]], *arguments: Any) -> None:
         try:
-            await work
+            await work(*arguments)
         except (asyncio.CancelledError, *self.consumer_stopped_errors):
             raise  # the worker stops, or Faust restarts its fetcher; what has begun goes on in tasks of the line
         except BaseException:  # the process loop: Faust would start the fetcher again, behind what was dropped
