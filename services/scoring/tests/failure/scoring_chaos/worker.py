@@ -28,6 +28,10 @@ FAULTY = str(Path(__file__).with_name("faulty.py"))
 PATIENCE_SECONDS = 300.0
 
 
+# It dies at any moment, also while it answers.
+NO_ANSWER = (OSError, http.client.HTTPException)
+
+
 class Ended(Exception):
     """The worker is gone, and should not be."""
 
@@ -124,12 +128,8 @@ class Worker:
         return self._process is None or self._process.poll() is not None
 
     def status(self) -> dict[str, object]:
-        """Raises OSError where nobody answers, or somebody who dies meanwhile."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/status", timeout=5) as answer:
-                return dict(json.load(answer))
-        except http.client.HTTPException as error:
-            raise ConnectionResetError(f"half an answer: {error!r}") from error
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/status", timeout=5) as answer:
+            return dict(json.load(answer))
 
     def get(self, path: str) -> int:
         """The HTTP status; 0 where nobody answers."""
@@ -138,7 +138,7 @@ class Worker:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code
-        except (OSError, http.client.HTTPException):
+        except NO_ANSWER:
             return 0
 
     def ready(self) -> bool:
@@ -150,7 +150,7 @@ class Worker:
             return {}
         try:
             positions = self.status()["positions"]
-        except OSError:
+        except NO_ANSWER:
             return {}
         assert isinstance(positions, dict)
         return {int(partition): offset for partition, offset in positions["ledger-events"].items() if offset}
@@ -172,7 +172,7 @@ class Worker:
         """Facts folded by this life."""
         try:
             return int(str(self.status()["facts"])) if self.ready() else 0
-        except OSError:
+        except NO_ANSWER:
             return 0
 
     def last_words(self) -> str:
