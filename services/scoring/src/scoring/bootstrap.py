@@ -6,7 +6,7 @@ import asyncio
 import gc
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -41,7 +41,7 @@ from scoring.adapters.guards import (
     end_after,
     end_process,
 )
-from scoring.adapters.kafka_preflight import LEDGER, GroupOffsets, NotReadyToStart, Preflight
+from scoring.adapters.kafka_preflight import LEDGER, BrokersGroup, NotReadyToStart, Preflight
 from scoring.adapters.local_state import discard_unusable, state_folder
 from scoring.adapters.mlflow_registry import MlflowRegistry
 from scoring.adapters.model_control import ControlReader
@@ -89,6 +89,21 @@ def not_ready(app: ScoringApp) -> Callable[[], str]:
         return "" if app.tables.actives_ready else "recovering state"
 
     return reason
+
+
+class Watched:
+    """`guards.Worker`."""
+
+    def __init__(self, app: ScoringApp, not_ready: Callable[[], str]) -> None:
+        self._app = app
+        self._not_ready = not_ready
+
+    def progress(self) -> object:
+        reason = self._not_ready()
+        return (reason, self._app.consumer_generation_id, self._app.changelog_records) if reason else None
+
+    def held(self) -> Collection[int]:
+        return {tp.partition for tp in self._app.assignor.assigned_actives()}
 
 
 def status(positions: Positions, models: ServingModels) -> Callable[[], Status]:
@@ -155,11 +170,10 @@ def run_worker(settings: Settings, partitions: int, models: ServingModels, clock
     step = ScoringStep(Scorer(shell.states, partitions), models)
     Stream(app, table, shell, step, positions, guard, step_thread, clock, metrics).attach()
     reason = not_ready(app)
-    watchdog = Watchdog(
-        GroupOffsets(settings.kafka_bootstrap_servers, app_id(settings.app_version), partitions),
-        lambda: bool(reason()),
-        clock,
+    group = BrokersGroup(
+        settings.kafka_bootstrap_servers, app_id(settings.app_version), settings.instance_id, partitions
     )
+    watchdog = Watchdog(group, Watched(app, reason), clock)
     probes = Probes(lambda: guard.stalled(STALL_LIMIT_SECONDS), reason, status(positions, models))
     admin = AdminServer(settings.admin_host, settings.admin_port, probes, metrics)
     admin.start()

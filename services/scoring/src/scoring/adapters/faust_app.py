@@ -28,7 +28,7 @@ TABLE = "debtors"
 # Above what any producer of ours may send (1 000 000), so that a dead letter with its added headers always fits.
 _REQUEST_BYTES_MAX = 1_040_000
 # Faust's services log their life under the name of the module that subclasses them.
-_SERVICES = ("faust_app", "faust_consumer", "faust_recovery", "batch_shell")
+_SERVICES = ("faust_app", "faust_consumer", "faust_producer", "faust_recovery", "batch_shell")
 # One batch of one partition; the broker takes 1 MiB.
 _BATCH_BYTES_MAX = 900_000
 
@@ -120,10 +120,11 @@ def applied_offset(blob: bytes) -> int:
 class ScoringApp(faust.App):  # type: ignore[misc]
     """on_seek: told {partition: next offset} whenever Faust goes to the group's committed offsets.
 
-    while_running: runs from the start of the consumer to its end, during recovery too.
+    while_running: runs from the start of the consumer to its end, during recovery too. changelog_records: read so far.
     """
 
     source_topic = ""
+    changelog_records = 0
     consumer_type: type[SourceConsumer] = SourceConsumer
     on_seek: Callable[[Mapping[int, int]], None]
     while_running: Callable[[], Coroutine[Any, Any, None]]
