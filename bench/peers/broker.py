@@ -41,6 +41,7 @@ class Stored:
     at: int
     key: bytes
     value: bytes
+    headers: Sequence[tuple[str, bytes]] = ()
 
 
 class Topics:
@@ -81,7 +82,8 @@ class Topics:
         while any(self._reader.position(tp) < end for tp, end in ends.items()):
             for records in self._reader.poll(timeout_ms=_POLL_MS, max_records=_POLL_RECORDS).values():
                 for record in records:
-                    yield Stored(record.partition, record.offset, record.timestamp, record.key, record.value)
+                    place = record.partition, record.offset
+                    yield Stored(*place, record.timestamp, record.key, record.value, record.headers)
 
     def committed(self, group: str, topic: str) -> Mapping[int, int]:
         """Next offset by partition, 0 where nothing is committed."""

@@ -44,6 +44,8 @@ class Snapshots:
         return self.measures[:, COLUMN["as_of_day"]].astype(np.int64)
 
     def where(self, kept: NDArray[np.bool_]) -> Snapshots:
+        if kept.all():
+            return self  # of a large ledger more than a gigabyte, which nobody changes
         return Snapshots(self.measures[kept], self.invoice[kept], self.landmark[kept])
 
 

@@ -104,6 +104,7 @@ def train_on(
     on_progress(STAGES[1], 1, len(STAGES))
     timeline = timeline_of(history)
     sectors = [history.sectors.get(debtor_id, "") for debtor_id in timeline.debtor_ids]
+    del history  # of a large ledger a gigabyte that nobody reads any more
     released = release(timeline, settings, seed, on_progress, _serving(registry, champion), sectors)
     on_progress(STAGES[-1], len(STAGES) - 1, len(STAGES))
     with tempfile.TemporaryDirectory(prefix="duly-training-") as name:

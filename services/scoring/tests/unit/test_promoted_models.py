@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 from duly_contracts.envelope import Envelope
-from duly_contracts.events import encode, event_of
+from duly_contracts.events import encode
 from duly_risk.model import Role
 from duly_runtime.metrics import Metrics
 from duly_testing.clock import FakeClock
+from scoring.adapters import model_store
 from scoring.adapters.booster_model import BOOSTER_FILE, GOLDEN_FILE, ModelRefused, load_model
+from scoring.adapters.kafka_preflight import NotReadyToStart
 from scoring.adapters.mlflow_registry import MlflowRegistry, RegistryUnavailable
-from scoring.adapters.model_control import PromotionUnusable, promotion_of
+from scoring.adapters.model_control import ControlReader, PromotionUnusable, promotion_of
 from scoring.adapters.model_store import ModelStore
 from scoring.adapters.serving_models import ServingModels
 from scoring.domain.roster import AT_ONCE, Promotion
@@ -263,15 +265,87 @@ def test_what_serves_can_be_read_off_the_metrics(desk: MakeDesk, promote: Promot
     )
 
 
-@pytest.mark.parametrize("damage", ["no hashes", "no such date"])
-def test_a_record_that_cannot_be_acted_on_is_refused_whole(damage: str) -> None:
-    message = risk.RiskModelPromoted(
-        model_name="risk", model_version="3", role=risk.MODEL_ROLE_CHAMPION, artifact_sha256="a", schema_sha256="s",
-        golden_sha256="" if damage == "no hashes" else "g", effective_date="2031-02-30",
-    )  # fmt: skip
-    envelope = Envelope("id", event_of(message).type, "/x", "risk", datetime(2031, 1, 1, tzinfo=UTC), "acme")
+def test_a_restart_without_the_registry_has_every_version_in_force_on_the_disk(
+    desk: MakeDesk, promote: Promote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_store, "_FOLDERS_KEPT", 2)
+    promotions = [promote(str(number), 10 * number) for number in range(1, 13)]
+    at = desk(promotions[0])
+    at.run()
+    for promotion in promotions[1:]:
+        at.control.send(promotion)
+        at.models.follow(0)
+        assert at.serving(10) == "risk 1 CHAMPION"
+    assert len(list(at.folder.iterdir())) < 10
+    at.files.up = False
+    at.control = Control(*promotions)
+    at.start()
+    at.run()
+    assert (at.serving(10), at.serving(125)) == ("risk 1 CHAMPION", "risk 12 CHAMPION")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"golden_sha256": ""},
+        {"artifact_sha256": "../../../../../.."},
+        {"model_version": "../3"},
+        {"model_version": ""},
+        {"effective_date": "2031-02-30"},
+    ],
+    ids=str,
+)
+def test_a_record_that_cannot_be_acted_on_is_refused_whole(wrong: dict[str, str]) -> None:
+    good = {
+        "model_version": "3",
+        "artifact_sha256": "a" * 64,
+        "schema_sha256": "b" * 64,
+        "golden_sha256": "c" * 64,
+        "effective_date": "2031-02-28",
+    }
+    envelope = Envelope("id", "duly.risk.model_promoted.v1", "/x", "risk", datetime(2031, 1, 1, tzinfo=UTC), "acme")
+
+    def read(words: dict[str, str]) -> Promotion | None:
+        message = risk.RiskModelPromoted(model_name="risk", role=risk.MODEL_ROLE_CHAMPION, **words)
+        return promotion_of(envelope.to_headers(), encode(message))
+
+    assert read(good) is not None
     with pytest.raises(PromotionUnusable):
-        promotion_of(envelope.to_headers(), encode(message))
+        read(good | wrong)
+
+
+@pytest.mark.parametrize("partitions", [{0}, {0, 1}])
+def test_a_topic_of_several_partitions_has_no_order_to_follow(
+    partitions: set[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Consumer:
+        def __init__(self, **settings: Any) -> None:
+            self.assigned: set[Any] = set()
+
+        def assignment(self) -> set[Any]:
+            return self.assigned
+
+        def partitions_for_topic(self, topic: str) -> set[int]:
+            return partitions
+
+        def assign(self, tps: list[Any]) -> None:
+            self.assigned = set(tps)
+
+        def seek_to_beginning(self) -> None: ...
+
+        def end_offsets(self, tps: set[Any]) -> dict[Any, int]:
+            return dict.fromkeys(tps, 0)
+
+        def position(self, tp: Any) -> int:
+            return 0
+
+    monkeypatch.setattr("kafka.KafkaConsumer", Consumer)
+    reader = ControlReader("broker:9092")
+    if len(partitions) == 1:
+        assert reader.read_to_end() == []
+    else:
+        with pytest.raises(NotReadyToStart, match="2 partitions"):
+            reader.read_to_end()
 
 
 def test_a_model_of_another_feature_schema_is_refused(tmp_path: Path, write_model: Write) -> None:

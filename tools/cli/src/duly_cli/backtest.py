@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import xgboost as xgb
+from duly_contracts.dates import FIRST_DATE
 from duly_contracts.events import encode
 from duly_ledger_export import Ledger
 from duly_risk.event_codec import EventUnusable
@@ -28,8 +29,6 @@ from duly_cli.folders import StateFolder
 from duly_cli.ledgers import read_given
 from duly_cli.terminal import Line, Terminal
 
-# Days are looked up in tables from 1970 on; a due date in the year 9999 says "never" and is no date to count with.
-_FIRST, _LAST = date(1970, 1, 1), date(2160, 1, 1)
 _TITLES = {
     "fit": "Fit on what was known before",
     "replay": "Replay what followed, debtor by debtor",
@@ -59,7 +58,6 @@ def run_backtest(choice: BacktestChoice, state: StateFolder, terminal: Terminal)
         line = terminal.line(f"Read {choice.ledger}")
         with _told(line):
             ledger = read_given(choice.ledger, "")
-            _check_dates(ledger)
             window = _window(choice, ledger)
             history = read_history(ledger, _end(ledger))
         line.done(f"{len(ledger.records.invoices):,} invoices, {len(history.by_debtor):,} debtors")
@@ -92,18 +90,9 @@ def _dates(text: str) -> tuple[date, ...] | None:
         raise CommandFailed(f"--snapshots {text!r} must be dates such as 2026-03-31, with commas: {error}.") from error
 
 
-def _check_dates(ledger: Ledger) -> None:
-    dates = [(f"Invoice {one.invoice_id}: issue_date", one.issue_date) for one in ledger.records.invoices]
-    dates += [(f"Invoice {one.invoice_id}: due_date", one.due_date) for one in ledger.records.invoices]
-    dates += [(f"{fact.event} {fact.order[2]}: known on", fact.known_on) for fact in ledger.facts()]
-    for name, day in dates:
-        if not _FIRST <= day < _LAST:
-            raise CommandFailed(f"{name} {day} must lie between {_FIRST} and {_LAST}.")
-
-
 def _end(ledger: Ledger) -> date:
     """The day behind the last fact."""
-    return max((fact.known_on for fact in ledger.facts()), default=_FIRST) + timedelta(days=1)
+    return max((fact.known_on for fact in ledger.facts()), default=FIRST_DATE) + timedelta(days=1)
 
 
 def _folder(state: StateFolder, ledger: Ledger, window: Window) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import date
 
@@ -13,12 +14,14 @@ from duly_risk.model import Role
 from duly_runtime.logging import get_logger
 
 from duly.risk.v1 import events_pb2 as risk
+from scoring.adapters.kafka_preflight import NotReadyToStart
 from scoring.domain.roster import AT_ONCE, Promotion
 
 _log = get_logger(__name__)
 MODEL_CONTROL = "model-control"
 MODEL_NAME = "risk"
 _RECORDS_MAX = 200
+_VERSION, _SHA256 = re.compile("[0-9]{1,18}"), re.compile("[0-9a-f]{64}")
 _ROLES = {risk.MODEL_ROLE_CHAMPION: Role.CHAMPION, risk.MODEL_ROLE_SHADOW: Role.SHADOW}
 
 
@@ -31,7 +34,7 @@ class PromotionUnusable(ValueError):
 class ControlReader:
     """Its own client. Nobody else's reads, commits or rebalances touch it. One thread uses it at a time.
 
-    The topic may be absent, then it is empty until somebody makes it.
+    The topic may be absent, then it is empty until somebody makes it. It has one partition, that of `next_offset`.
     """
 
     def __init__(self, bootstrap_servers: str) -> None:
@@ -44,7 +47,7 @@ class ControlReader:
         self.next_offset = 0
 
     def read_to_end(self) -> list[Promotion]:
-        """Everything that is there now. Raises KafkaError."""
+        """Everything that is there now. Raises KafkaError, NotReadyToStart for a topic of several partitions."""
         found: list[Promotion] = []
         if self._assigned():
             ends = self._reader.end_offsets(self._reader.assignment())
@@ -55,7 +58,7 @@ class ControlReader:
     def poll(self, wait_seconds: float) -> list[Promotion]:
         """What came, in order; waits at most that long. A record nobody can use is logged and skipped.
 
-        Raises KafkaError.
+        Raises KafkaError, NotReadyToStart.
         """
         if not self._assigned():
             return []
@@ -79,6 +82,11 @@ class ControlReader:
             partitions = self._reader.partitions_for_topic(MODEL_CONTROL)
             if not partitions:
                 return False
+            if len(partitions) > 1:
+                raise NotReadyToStart(
+                    f"{MODEL_CONTROL} has {len(partitions)} partitions: the order of its records decides which model "
+                    "serves, so it must have one. Make it anew with one partition and promote again"
+                )
             self._reader.assign([kafka.TopicPartition(MODEL_CONTROL, partition) for partition in partitions])
             self._reader.seek_to_beginning()
         return True
@@ -100,8 +108,11 @@ def promotion_of(headers: Sequence[tuple[str, bytes]], value: bytes | None) -> P
     is_rollback = isinstance(message, risk.RiskModelRolledBack)
     effective = "" if isinstance(message, risk.RiskModelRolledBack) else message.effective_date
     hashes = (message.artifact_sha256, message.schema_sha256, message.golden_sha256)
-    if not all(hashes) and (message.model_version or not is_rollback):
-        raise PromotionUnusable(f"version {message.model_version!r} without the hashes of its files")
+    if message.model_version or not is_rollback:
+        if not _VERSION.fullmatch(message.model_version):  # it becomes the name of a folder
+            raise PromotionUnusable(f"{message.model_version!r} is no version of the registry")
+        if not all(map(_SHA256.fullmatch, hashes)):
+            raise PromotionUnusable(f"version {message.model_version!r} without the hashes of its files")
     return Promotion(
         event_id=envelope.id,
         tenant=envelope.tenant,
