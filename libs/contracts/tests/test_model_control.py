@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
-from duly_risk.model import Role
+import pytest
+from duly_contracts.envelope import Envelope
+from duly_contracts.events import encode, event_of
+from duly_contracts.model_control import AT_ONCE, CHAMPION, SHADOW, Promotion, PromotionUnusable, Roster, promotion_of
 from hypothesis import given
 from hypothesis import strategies as st
-from scoring.domain.roster import AT_ONCE, Promotion, Roster
+
+from duly.risk.v1 import events_pb2 as risk
 
 VERSIONS = st.sampled_from(["1", "2", "3", "4"])
 
 
-def promoted(version: str, day: int, *, role: Role = Role.CHAMPION, tenant: str = "acme") -> Promotion:
+def promoted(version: str, day: int, *, role: str = CHAMPION, tenant: str = "acme") -> Promotion:
     return Promotion(
         f"{version}@{day}", tenant, role, version, "a", "s", "g", day, False, datetime(2031, 1, 1, tzinfo=UTC)
     )
 
 
-def rolled_back(version: str, *, role: Role = Role.CHAMPION) -> Promotion:
+def rolled_back(version: str, *, role: str = CHAMPION) -> Promotion:
     at = datetime(2031, 1, 1, tzinfo=UTC)
     return Promotion(f"back to {version}", "acme", role, version, "a", "s", "g", AT_ONCE, True, at)
 
 
-def versions(roster: Roster, day: int, role: Role = Role.CHAMPION) -> list[str]:
+def versions(roster: Roster, day: int, role: str = CHAMPION) -> list[str]:
     return [one.version for one in roster.in_force("acme", role, day)]
 
 
@@ -52,14 +56,14 @@ def test_a_roll_back_to_a_version_never_promoted_here_takes_the_newest_away() ->
 
 
 def test_a_roll_back_to_no_model_leaves_none_that_was_promoted_last() -> None:
-    (first, *_) = Roster.of([promoted("1", 10), rolled_back("")]).in_force("acme", Role.CHAMPION, 50)
+    (first, *_) = Roster.of([promoted("1", 10), rolled_back("")]).in_force("acme", CHAMPION, 50)
     assert not first.has_model
 
 
 def test_tenants_and_roles_do_not_meet() -> None:
-    roster = Roster.of([promoted("1", 10), promoted("2", 10, role=Role.SHADOW), promoted("3", 10, tenant="other")])
+    roster = Roster.of([promoted("1", 10), promoted("2", 10, role=SHADOW), promoted("3", 10, tenant="other")])
     assert versions(roster, 10) == ["1"]
-    assert versions(roster, 10, Role.SHADOW) == ["2"]
+    assert versions(roster, 10, SHADOW) == ["2"]
     assert {one.version for one in roster.recent(1)} == {"1", "2", "3"}
 
 
@@ -72,3 +76,64 @@ def test_a_later_record_changes_no_business_date_before_its_own(
     after = before.after(promoted(version, day))
     assert all(versions(before, other) == versions(after, other) for other in range(day))
     assert all(versions(after, other)[0] == version for other in range(day, 60))
+
+
+@pytest.mark.parametrize(
+    ("history", "expected"),
+    [
+        ([promoted("1", 10)], None),
+        ([promoted("1", 10), promoted("1", 20)], None),
+        ([promoted("1", 10), promoted("2", 20)], "1"),
+        ([promoted("1", 10), promoted("2", 20), promoted("2", 30)], "1"),
+        ([promoted("1", 10), promoted("2", 20), promoted("3", 30), rolled_back("2")], "1"),
+        ([promoted("1", 10), promoted("2", 20), rolled_back("1"), promoted("3", 30)], "1"),
+        ([promoted("1", 10), promoted("2", 20), rolled_back("9")], "1"),
+        ([promoted("1", 10), rolled_back("")], None),
+    ],
+)
+def test_before_the_newest_stands_the_last_other_version_that_no_roll_back_took_away(
+    history: list[Promotion], expected: str | None
+) -> None:
+    before = Roster.of(history).before_newest("acme", CHAMPION)
+    assert (before.version if before else None) == expected
+
+
+RECORD = st.one_of(
+    st.builds(promoted, VERSIONS, st.integers(1, 50)), st.builds(rolled_back, st.one_of(VERSIONS, st.just("")))
+)
+
+
+@given(st.lists(RECORD, min_size=1, max_size=10))
+def test_going_back_lets_score_what_would_score_if_the_newest_version_had_never_been(records: list[Promotion]) -> None:
+    """What a command announces is what workers do: after the roll-back it writes, that version is in force."""
+    roster = Roster.of(records)
+    before = roster.before_newest("acme", CHAMPION)
+    if before is not None:
+        assert before.version != versions(roster, 99)[0]
+        back = roster.after(rolled_back(before.version))
+        assert {versions(back, day)[0] for day in (0, 25, 99)} == {before.version}
+
+
+def record_of(**fields: str) -> tuple[list[tuple[str, bytes]], bytes]:
+    named = {"model_name": "risk", "model_version": "3", "artifact_sha256": "a", "schema_sha256": "s", **fields}
+    message = risk.RiskModelPromoted(role=risk.MODEL_ROLE_CHAMPION, **named)  # type: ignore[arg-type]
+    envelope = Envelope("id", event_of(message).type, "/x", "risk", datetime(2031, 1, 1, tzinfo=UTC), "acme")
+    return envelope.to_headers(), encode(message)
+
+
+def test_a_record_says_who_promoted_what_from_when_on() -> None:
+    said = promotion_of(*record_of(golden_sha256="g", effective_date="2031-02-28", by="ann", reason="why", run_id="r"))
+    assert said is not None
+    assert (said.tenant, said.role, said.version, said.effective) == ("acme", CHAMPION, "3", date(2031, 2, 28))
+    assert (said.by, said.reason, said.run_id, said.is_rollback) == ("ann", "why", "r", False)
+
+
+@pytest.mark.parametrize("damage", [{"golden_sha256": ""}, {"golden_sha256": "g", "effective_date": "2031-02-30"}])
+def test_a_record_that_cannot_be_acted_on_is_refused_whole(damage: dict[str, str]) -> None:
+    with pytest.raises(PromotionUnusable):
+        promotion_of(*record_of(**damage))
+
+
+def test_tombstones_and_other_models_are_nobodys_promotion() -> None:
+    assert promotion_of((), None) is None
+    assert promotion_of(*record_of(model_name="cash", golden_sha256="g")) is None

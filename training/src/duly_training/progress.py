@@ -8,5 +8,9 @@ OnStep = Callable[[int, int], None]
 OnProgress = Callable[[str, int, int], None]
 
 
+def silent_stages(stage: str, done: int, total: int) -> None:
+    """For callers that do not watch."""
+
+
 def silent(done: int, total: int) -> None:
     """For callers that do not watch."""

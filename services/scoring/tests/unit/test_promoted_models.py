@@ -11,19 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from duly_contracts.envelope import Envelope
-from duly_contracts.events import encode, event_of
+from duly_contracts.model_control import AT_ONCE, Promotion
 from duly_risk.model import Role
 from duly_runtime.metrics import Metrics
 from duly_testing.clock import FakeClock
 from scoring.adapters.booster_model import BOOSTER_FILE, GOLDEN_FILE, ModelRefused, load_model
 from scoring.adapters.mlflow_registry import MlflowRegistry, RegistryUnavailable
-from scoring.adapters.model_control import PromotionUnusable, promotion_of
 from scoring.adapters.model_store import ModelStore
 from scoring.adapters.serving_models import ServingModels
-from scoring.domain.roster import AT_ONCE, Promotion
-
-from duly.risk.v1 import events_pb2 as risk
 
 Write = Callable[..., dict[str, str]]
 
@@ -261,17 +256,6 @@ def test_what_serves_can_be_read_off_the_metrics(desk: MakeDesk, promote: Promot
         value("duly_model_promoted_timestamp_seconds", {"role": "CHAMPION"})
         == datetime(2031, 1, 1, tzinfo=UTC).timestamp()
     )
-
-
-@pytest.mark.parametrize("damage", ["no hashes", "no such date"])
-def test_a_record_that_cannot_be_acted_on_is_refused_whole(damage: str) -> None:
-    message = risk.RiskModelPromoted(
-        model_name="risk", model_version="3", role=risk.MODEL_ROLE_CHAMPION, artifact_sha256="a", schema_sha256="s",
-        golden_sha256="" if damage == "no hashes" else "g", effective_date="2031-02-30",
-    )  # fmt: skip
-    envelope = Envelope("id", event_of(message).type, "/x", "risk", datetime(2031, 1, 1, tzinfo=UTC), "acme")
-    with pytest.raises(PromotionUnusable):
-        promotion_of(envelope.to_headers(), encode(message))
 
 
 def test_a_model_of_another_feature_schema_is_refused(tmp_path: Path, write_model: Write) -> None:
