@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+# (how far, of how much)
 OnStep = Callable[[int, int], None]
+# (what is being done, how far, of how much)
 OnProgress = Callable[[str, int, int], None]
 
 

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 from duly_risk.days import date_of, day_of
-from duly_risk.features import schema_sha256
+from duly_risk.features import features_of, schema_sha256
 
 from duly_training.artefact import write_artefact
 from duly_training.fairness import GroupRow, by_group
@@ -181,7 +181,8 @@ def group_rows(timeline: Timeline, released: Released, groups: Mapping[str, str]
     if not groups or not ripe.any():
         return ()
     of = [groups.get(timeline.debtor_ids[debtor], "") for debtor in judged.debtor[ripe].tolist()]
-    return by_group(judged.late()[ripe], released.window.by_name[MODEL].p_late[5][ripe], of)
+    features = features_of(judged.measures[ripe], released.final.known.frame)
+    return by_group(judged.late()[ripe], released.window.by_name[MODEL].p_late[5][ripe], features, of)
 
 
 def _gate_word(verdict: Verdict) -> str:
