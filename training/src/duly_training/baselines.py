@@ -22,7 +22,6 @@ from duly_training.predictions import Predictions
 
 # The hazard model must be surely better than these three.
 GATE_BASELINES = ("constant", "debtor_rate", "logistic")
-DAY_BASELINES = ("days_due", "days_median", "days_ewm", "days_mean")
 _RATE_WEIGHT = 5
 _CLASSIFIER_ROUNDS = 150
 

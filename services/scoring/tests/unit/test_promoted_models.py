@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from duly_contracts.envelope import Envelope
-from duly_contracts.events import encode
+from duly_contracts.model_control import AT_ONCE, Promotion
 from duly_risk.model import Role
 from duly_runtime.metrics import Metrics
 from duly_testing.clock import FakeClock
@@ -20,12 +19,9 @@ from scoring.adapters import model_store
 from scoring.adapters.booster_model import BOOSTER_FILE, GOLDEN_FILE, ModelRefused, load_model
 from scoring.adapters.kafka_preflight import NotReadyToStart
 from scoring.adapters.mlflow_registry import MlflowRegistry, RegistryUnavailable
-from scoring.adapters.model_control import ControlReader, PromotionUnusable, promotion_of
+from scoring.adapters.model_control import ControlReader
 from scoring.adapters.model_store import ModelStore
 from scoring.adapters.serving_models import ServingModels
-from scoring.domain.roster import AT_ONCE, Promotion
-
-from duly.risk.v1 import events_pb2 as risk
 
 Write = Callable[..., dict[str, str]]
 
@@ -282,36 +278,6 @@ def test_a_restart_without_the_registry_has_every_version_in_force_on_the_disk(
     at.start()
     at.run()
     assert (at.serving(10), at.serving(125)) == ("risk 1 CHAMPION", "risk 12 CHAMPION")
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"golden_sha256": ""},
-        {"artifact_sha256": "../../../../../.."},
-        {"model_version": "../3"},
-        {"model_version": ""},
-        {"effective_date": "2031-02-30"},
-    ],
-    ids=str,
-)
-def test_a_record_that_cannot_be_acted_on_is_refused_whole(wrong: dict[str, str]) -> None:
-    good = {
-        "model_version": "3",
-        "artifact_sha256": "a" * 64,
-        "schema_sha256": "b" * 64,
-        "golden_sha256": "c" * 64,
-        "effective_date": "2031-02-28",
-    }
-    envelope = Envelope("id", "duly.risk.model_promoted.v1", "/x", "risk", datetime(2031, 1, 1, tzinfo=UTC), "acme")
-
-    def read(words: dict[str, str]) -> Promotion | None:
-        message = risk.RiskModelPromoted(model_name="risk", role=risk.MODEL_ROLE_CHAMPION, **words)
-        return promotion_of(envelope.to_headers(), encode(message))
-
-    assert read(good) is not None
-    with pytest.raises(PromotionUnusable):
-        read(good | wrong)
 
 
 @pytest.mark.parametrize("partitions", [{0}, {0, 1}])

@@ -66,6 +66,7 @@ ThreadsOption = Annotated[int, typer.Option("--threads", min=1, max=64, help="Of
 DaskOption = Annotated[
     str, typer.Option("--dask", help="Grow the trees on the workers of this Dask scheduler, tcp://host:port.")
 ]
+TenantOption = Annotated[str, typer.Option("--tenant", help="Whose models.")]
 Promoted = Literal["champion", "challenger"]
 _STATE = Path(".duly")
 
@@ -185,6 +186,7 @@ def train(
     groups: Annotated[
         Path | None, typer.Option("--groups", help="CSV of debtor_id, group: results by group in the report, no more.")
     ] = None,
+    tenant: TenantOption = "demo",
     state: StateOption = _STATE,
 ) -> None:
     """Fit the risk model on a ledger, judge it on its latest invoices, register it; `duly promote` lets it score.
@@ -195,8 +197,8 @@ def train(
     from duly_cli.with_running import attached
 
     where = tracking_uri or attached(StateFolder(state)).mlflow.tracking_uri
-    learning = Learning(_choice(ledger, until, 0, seed), threads, report, dask, groups)
-    if not train_ledger(learning, where, Terminal()).promoted:
+    learning = Learning(_choice(ledger, until, 0, seed), threads, report, dask, groups, tenant)
+    if not train_ledger(learning, where, Terminal()).may_be_promoted:
         raise typer.Exit(EXIT_NOT_HELD)
 
 
@@ -222,7 +224,6 @@ def evaluate(
         raise typer.Exit(EXIT_NOT_HELD)
 
 
-TenantOption = Annotated[str, typer.Option("--tenant", help="Whose models.")]
 ByOption = Annotated[str, typer.Option("--by", help="Who does it; recorded [the user of this machine].")]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from duly_risk.cash import CASH_DAYS
@@ -19,9 +19,8 @@ from duly_training.backtest.predictions import in_order, prediction_rows
 from duly_training.backtest.serving import Served, served
 from duly_training.fit import FitSettings
 from duly_training.history import History
+from duly_training.progress import OnProgress
 
-# on_progress(what is being done, how far, of how much)
-OnProgress = Callable[[str, int, int], None]
 # Weekly forecasts measure the band best; on a large ledger every second one does as well.
 _WEEKLY_INVOICES_MAX = 200_000
 

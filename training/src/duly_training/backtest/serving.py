@@ -8,7 +8,6 @@ the cash band has to be.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,9 +26,9 @@ from duly_training.fit import FitSettings
 from duly_training.folding import timeline_of
 from duly_training.history import History
 from duly_training.origin import TooFewSettledInvoices, fit_before, known_before
+from duly_training.progress import OnProgress
 from duly_training.timeline import FIRST, NEVER, Days, Timeline
 
-OnProgress = Callable[[str, int, int], None]
 _EARLIER_DAYS_MAX, _EARLIER_SHARE = 182, 0.3
 _LIKELIHOOD_MIN = 1e-6
 _NORMAL_90 = 1.2816

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from duly_contracts.model_control import MODEL_NAME, Promotion
 from duly_risk.model import HazardModel, Role
 
 from scoring.adapters.booster_model import (
@@ -27,8 +28,6 @@ from scoring.adapters.booster_model import (
     load_model,
 )
 from scoring.adapters.mlflow_registry import RegistryUnavailable
-from scoring.adapters.model_control import MODEL_NAME
-from scoring.domain.roster import Promotion
 
 _FAULTS_MAX = 1_000
 # What a file that is no model can make a library raise.
@@ -57,7 +56,7 @@ class ModelKey(NamedTuple):
 def key_of(promotion: Promotion) -> ModelKey:
     """The model that a promotion names."""
     hashes = (promotion.artifact_sha256, promotion.schema_sha256, promotion.golden_sha256)
-    return ModelKey(promotion.role, promotion.version, *hashes)
+    return ModelKey(Role(promotion.role), promotion.version, *hashes)
 
 
 class ModelStore:
