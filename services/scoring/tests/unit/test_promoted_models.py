@@ -297,7 +297,10 @@ def test_a_topic_of_several_partitions_has_no_order_to_follow(
         def assign(self, tps: list[Any]) -> None:
             self.assigned = set(tps)
 
-        def seek_to_beginning(self) -> None: ...
+        def seek(self, tp: Any, offset: int) -> None: ...
+
+        def beginning_offsets(self, tps: list[Any]) -> dict[Any, int]:
+            return dict.fromkeys(tps, 0)
 
         def end_offsets(self, tps: set[Any]) -> dict[Any, int]:
             return dict.fromkeys(tps, 0)
