@@ -1,4 +1,4 @@
-"""Every case runs with both shells and both stores; its topics have few partitions, so that each is busy."""
+"""Cases run with both shells and both stores, in two pairs; their topics have few partitions, so that each is busy."""
 
 from __future__ import annotations
 
