@@ -18,7 +18,7 @@ from duly_runtime.log import Record
 from duly_runtime.poison_meter import TooMuchPoison
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scoring.application import score_batch
+from scoring.application import score_batch, states
 from scoring.application.outputs import Output
 from scoring.application.ports import MemoryStates, OneModel
 from scoring.application.pure_fold import pure_fold
@@ -144,6 +144,22 @@ def test_a_score_names_its_cause(book: Any) -> None:
     assert headers["ce_businessdate"] == b"2031-03-03"
     score = risk.RiskScoreUpdated.FromString(output.value)
     assert (score.score_id, score.ledger_version, score.role) == (output.id, record.offset, risk.MODEL_ROLE_FALLBACK)
+
+
+def test_what_is_kept_decoded_is_bounded_by_bytes_and_changes_nothing(
+    play_ledger: Any, rules: OneModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = play_ledger(seed=2, debtors=12, days=20, live_days=10)
+    expected = pure_fold(book.records, rules, book.partitions)
+    monkeypatch.setattr(states, "CACHED_BYTES_MAX", 3_000)
+    monkeypatch.setattr(states, "CACHED_STATES_MAX", 5)
+    bench = Bench()
+    for start in range(0, len(book.records), 10):
+        bench.feed(book.records[start : start + 10])
+        kept = bench.scorer._states
+        assert kept._cached_bytes == sum(len(blob) for blob, _ in kept._cache.values()) <= 3_000
+        assert len(kept._cache) <= 5
+    assert bench.blobs() == expected.blobs()
 
 
 def test_backfill_folds_without_a_score(book: Any) -> None:
