@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from duly_risk.fallback import RulesModel
-from scoring.application.ports import OneModel
+from scoring.adapters.memory import OneModel
 from scoring_chaos.broker import Broker
 from scoring_chaos.campaign import PARTITIONS
 from scoring_chaos.checker import check

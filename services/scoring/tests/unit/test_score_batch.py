@@ -18,9 +18,9 @@ from duly_runtime.log import Record
 from duly_runtime.poison_meter import TooMuchPoison
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scoring.adapters.memory import MemoryStates, OneModel
 from scoring.application import score_batch, states
 from scoring.application.outputs import Output
-from scoring.application.ports import MemoryStates, OneModel
 from scoring.application.pure_fold import pure_fold
 from scoring.application.score_batch import Scorer
 from scoring.domain.open_debtors import OpenDebtors
