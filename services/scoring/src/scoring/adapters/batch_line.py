@@ -95,7 +95,7 @@ class BatchLine:
         self._stages: list[asyncio.Task[None]] = []
         self._stepping: asyncio.Task[None] | None = None
         self._counts: dict[str, int] = {}
-        self._changelog: Any = None
+        self._changelog: Any = None  # aiokafka's producer for states
         self._emptying = False
         self._closed = False
         self._finished: Callable[[Mapping[int, int]], None]
@@ -104,9 +104,10 @@ class BatchLine:
         """finished: told {partition: next offset} when all of a chunk is acknowledged. Again after a rebalance."""
         self._finished = finished
         if self._changelog is None:
-            # A producer of its own: a broker answers one request of a producer at a time, and outputs come first.
-            self._changelog = self._app.producer._new_producer()
-            await self._changelog.start()
+            # Of their own, as aiokafka has one request under way per broker: outputs do not wait for earlier states.
+            producer = self._app.producer._new_producer()
+            await producer.start()
+            self._changelog = producer
         if not self._stages:
             self._stages = [asyncio.create_task(self._guarded(stage)) for stage in (self._write, self._finish)]
 
