@@ -5,7 +5,6 @@ Pure but for reading the store; nothing in it depends on where a batch begins or
 
 from __future__ import annotations
 
-import sys
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -105,34 +104,40 @@ class Scorer:
 
     def score(self, records: Sequence[Record], models: Models) -> BatchOutcome:
         """Records of any partitions, in offset order within each. Raises what makes the process untrustworthy."""
-        (outcome,) = self.portions(records, models, debtors_max=sys.maxsize)
+        (outcome,) = self.portions(records, models, debtors_max=None)
         return outcome
 
     def portions(
-        self, records: Sequence[Record], models: Models, debtors_max: int = PORTION_DEBTORS
+        self, records: Sequence[Record], models: Models, debtors_max: int | None = PORTION_DEBTORS
     ) -> Iterator[BatchOutcome]:
         """The same in outcomes of few debtors each, so that a tick over many does not hold everything up.
 
-        The store must hold the blobs of one before the next is asked for. debtors_max: where an outcome ends, give or
-        take one model call.
+        Facts go first, and out, where no tick of their partition comes before them; ticks follow one by one. The store
+        must hold the blobs of one outcome before the next is asked for. debtors_max: where an outcome ends, give or
+        take one model call; None = one outcome.
         """
         outcome = BatchOutcome()
         queues: dict[int, deque[Usable | Poison]] = {}
         for record in records:
             queues.setdefault(record.partition, deque()).append(decode_record(record))
         while queues:
+            ready = [partition for partition in sorted(queues) if not _begins_with_tick(queues[partition])]
             runs: list[Iterable[Work]] = []
-            for partition in sorted(queues):
+            for partition in ready or sorted(queues)[:1]:
                 runs.append(self._next_run(queues[partition], outcome))
                 if not queues[partition]:
                     del queues[partition]
             works = chain.from_iterable(runs)
             while some := list(islice(works, ITEMS_PER_CALL)):
                 self._apply(some, models, outcome)
-                if len(outcome.blobs) >= debtors_max:
+                if debtors_max is not None and len(outcome.blobs) >= debtors_max:
                     self._states.keep(outcome.blobs)
                     yield outcome
                     outcome = BatchOutcome()
+            if debtors_max is not None and ready and queues and outcome.blobs:
+                self._states.keep(outcome.blobs)
+                yield outcome
+                outcome = BatchOutcome()
         self._states.keep(outcome.blobs)
         yield outcome
 
@@ -246,6 +251,10 @@ class Scorer:
             outcome.outputs += [dead_letter_output(poison), degraded_output(poison, key, after)]
         blob = self._states.blob_if_unchanged(partition, key, after) or encode_state(after)
         self._put(partition, key, after, blob, outcome)
+
+
+def _begins_with_tick(queue: deque[Usable | Poison]) -> bool:
+    return isinstance(queue[0], Usable) and queue[0].event.is_tick
 
 
 def is_news(state: DebtorState, tick: Usable) -> bool:
