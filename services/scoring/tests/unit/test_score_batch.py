@@ -401,6 +401,28 @@ def test_a_tick_over_many_debtors_comes_in_portions_that_add_up_to_the_whole(
     assert max(blobs_of_portions) <= score_batch.ITEMS_PER_CALL
 
 
+def test_facts_do_not_wait_for_the_ticks_of_other_partitions(play_ledger: Any, rules: RulesModel) -> None:
+    book = play_ledger(seed=4, debtors=120, days=20, live_days=1, disturbed=False)
+    ticks = book.tick(DAY + timedelta(days=30))
+    fact = book.invoice("D-1", "LATE", DAY + timedelta(days=30))
+    behind = [tick for tick in ticks if tick.partition == fact.partition]
+    chunk = [tick for tick in ticks if tick not in behind] + [fact]
+    whole, cut = Bench(rules), Bench(rules)
+    for bench in (whole, cut):
+        bench.feed([record for record in book.records if record not in (*ticks, fact)])
+        bench.outputs.clear()
+    whole.feed(chunk)
+
+    portions = []
+    for portion in cut.scorer.portions(chunk, cut.models):
+        portions.append(portion)
+        cut.store.blobs.update(portion.blobs)
+    assert [{key for _, key in portions[0].blobs}, portions[0].facts] == [{fact.key}, 1]
+    assert sum(portion.facts for portion in portions) == 1
+    assert [output for portion in portions for output in portion.outputs] == whole.outputs
+    assert cut.blobs() == whole.blobs()
+
+
 def test_after_a_recovery_a_tick_visits_the_open_debtors_and_forgets_the_others(play_ledger: Any) -> None:
     book = play_ledger(seed=4, debtors=60, days=20, live_days=1, disturbed=False)
     bench = Bench()

@@ -5,7 +5,6 @@ Pure but for reading the store; nothing in it depends on where a batch begins or
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -106,16 +105,17 @@ class Scorer:
 
     def score(self, records: Sequence[Record], models: Models) -> BatchOutcome:
         """Records of any partitions, in offset order within each. Raises what makes the process untrustworthy."""
-        (outcome,) = self.portions(records, models, debtors_max=sys.maxsize)
+        (outcome,) = self.portions(records, models, debtors_max=None)
         return outcome
 
     def portions(
-        self, records: Sequence[Record], models: Models, debtors_max: int = PORTION_DEBTORS
+        self, records: Sequence[Record], models: Models, debtors_max: int | None = PORTION_DEBTORS
     ) -> Iterator[BatchOutcome]:
         """The same in outcomes of few debtors each, so that a tick over many does not hold everything up.
 
-        The store must hold the blobs of one before the next is asked for. debtors_max: where an outcome ends, give or
-        take one model call.
+        Facts go first, and out, where no tick of their partition comes before them; ticks follow one by one. The store
+        must hold the blobs of one outcome before the next is asked for. debtors_max: where an outcome ends, give or
+        take one model call; None = one outcome.
         """
         self._aside.clear()
         outcome = BatchOutcome()
@@ -123,9 +123,10 @@ class Scorer:
         for record in records:
             queues.setdefault(record.partition, deque()).append(decode_record(record))
         while queues:
+            ready = [partition for partition in sorted(queues) if not _begins_with_tick(queues[partition])]
             runs: list[Iterable[Work]] = []
             ticks: list[Usable] = []
-            for partition in sorted(queues):
+            for partition in ready or sorted(queues)[:1]:
                 runs.append(self._next_run(queues[partition], ticks, outcome))
                 if not queues[partition]:
                     del queues[partition]
@@ -133,11 +134,15 @@ class Scorer:
             while some := list(islice(works, ITEMS_PER_CALL)):
                 self._apply(some, models, outcome)
                 self._meter_all(work.cause for work in some if not work.cause.event.is_tick)
-                if len(outcome.blobs) >= debtors_max:
+                if debtors_max is not None and len(outcome.blobs) >= debtors_max:
                     self._states.keep(outcome.blobs)
                     yield outcome
                     outcome = BatchOutcome()
             self._meter_all(ticks)
+            if debtors_max is not None and ready and queues and outcome.blobs:
+                self._states.keep(outcome.blobs)
+                yield outcome
+                outcome = BatchOutcome()
         self._states.keep(outcome.blobs)
         yield outcome
 
@@ -264,6 +269,10 @@ def _culprit(work: Work, error: Exception) -> Poison:
     """The event of which the fold, or what follows from it, has raised."""
     reason, detail = getattr(error, "code", "fold_failed"), f"{type(error).__name__}: {error}"
     return poison(work.cause.record, work.cause.envelope, reason, detail, work.item.debtor_id)
+
+
+def _begins_with_tick(queue: deque[Usable | Poison]) -> bool:
+    return isinstance(queue[0], Usable) and queue[0].event.is_tick
 
 
 def is_news(state: DebtorState, tick: Usable) -> bool:
