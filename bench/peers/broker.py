@@ -42,6 +42,7 @@ class Stored:
     at: int
     key: bytes
     value: bytes
+    headers: Sequence[tuple[str, bytes]] = ()
 
 
 class Topics:
@@ -81,7 +82,8 @@ class Topics:
         for tp, first in self._reader.beginning_offsets(partitions).items():
             self._reader.seek(tp, first)
         for record in records_until(self._reader, ends, _POLL_RECORDS):
-            yield Stored(record.partition, record.offset, record.timestamp, record.key, record.value)
+            place = record.partition, record.offset
+            yield Stored(*place, record.timestamp, record.key, record.value, record.headers)
 
     def committed(self, group: str, topic: str) -> Mapping[int, int]:
         """Next offset by partition, 0 where nothing is committed."""

@@ -256,7 +256,9 @@ def pinned(core: int) -> Iterator[bool]:
 
 
 def raise_priority(pid: int, nice: int) -> None:
-    """Of all threads of a process; below 0 needs root."""
+    """Of all threads of a process, and of its session where Linux weighs these first; below 0 needs root."""
+    with suppress(OSError):
+        Path(f"/proc/{pid}/autogroup").write_text(str(nice), "utf-8")
     for thread in psutil.Process(pid).threads():
         with suppress(ProcessLookupError):
             os.setpriority(os.PRIO_PROCESS, thread.id, nice)

@@ -115,20 +115,31 @@ def test_going_back_lets_score_what_would_score_if_the_newest_version_had_never_
 
 
 def record_of(**fields: str) -> tuple[list[tuple[str, bytes]], bytes]:
-    named = {"model_name": "risk", "model_version": "3", "artifact_sha256": "a", "schema_sha256": "s", **fields}
+    hashes = {"artifact_sha256": "a" * 64, "schema_sha256": "b" * 64, "golden_sha256": "c" * 64}
+    named = {"model_name": "risk", "model_version": "3", **hashes, **fields}
     message = risk.RiskModelPromoted(role=risk.MODEL_ROLE_CHAMPION, **named)  # type: ignore[arg-type]
     envelope = Envelope("id", event_of(message).type, "/x", "risk", datetime(2031, 1, 1, tzinfo=UTC), "acme")
     return envelope.to_headers(), encode(message)
 
 
 def test_a_record_says_who_promoted_what_from_when_on() -> None:
-    said = promotion_of(*record_of(golden_sha256="g", effective_date="2031-02-28", by="ann", reason="why", run_id="r"))
+    said = promotion_of(*record_of(effective_date="2031-02-28", by="ann", reason="why", run_id="r"))
     assert said is not None
     assert (said.tenant, said.role, said.version, said.effective) == ("acme", CHAMPION, "3", date(2031, 2, 28))
     assert (said.by, said.reason, said.run_id, said.is_rollback) == ("ann", "why", "r", False)
 
 
-@pytest.mark.parametrize("damage", [{"golden_sha256": ""}, {"golden_sha256": "g", "effective_date": "2031-02-30"}])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"golden_sha256": ""},
+        {"artifact_sha256": "../../../../../.."},
+        {"model_version": "../3"},
+        {"model_version": ""},
+        {"effective_date": "2031-02-30"},
+    ],
+    ids=str,
+)
 def test_a_record_that_cannot_be_acted_on_is_refused_whole(damage: dict[str, str]) -> None:
     with pytest.raises(PromotionUnusable):
         promotion_of(*record_of(**damage))
@@ -136,4 +147,4 @@ def test_a_record_that_cannot_be_acted_on_is_refused_whole(damage: dict[str, str
 
 def test_tombstones_and_other_models_are_nobodys_promotion() -> None:
     assert promotion_of((), None) is None
-    assert promotion_of(*record_of(model_name="cash", golden_sha256="g")) is None
+    assert promotion_of(*record_of(model_name="cash")) is None

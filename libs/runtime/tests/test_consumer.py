@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -220,6 +221,24 @@ def test_a_header_with_a_nul_byte_is_put_aside_like_any_garbage(
     write(memory_log, "good")
     drain(make_loop(remember))
     assert dead_letters(database) == ["envelope_invalid"]
+    assert seen(database) == ["good"]
+
+
+LONG = random.Random(1).randbytes(5_000).hex()  # what an index could compress would fit
+
+
+@pytest.mark.parametrize(
+    ("key", "event_id", "reason"),
+    [("t|D", LONG, "envelope_invalid"), (f"t|{LONG}", "e-1", "event_undecodable")],
+    ids=["id", "key"],
+)
+def test_an_id_or_a_key_longer_than_an_index_takes_is_put_aside_and_holds_nobody_up(
+    key: str, event_id: str, reason: str, database: Database, memory_log: MemoryLog, make_loop: MakeLoop
+) -> None:
+    memory_log.producer("test").send(TOPIC, key.encode(), b"\xff\xff", envelope(event_id).to_headers())
+    write(memory_log, "good")
+    drain(make_loop(remember))
+    assert dead_letters(database) == [reason]
     assert seen(database) == ["good"]
 
 

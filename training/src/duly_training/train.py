@@ -12,6 +12,7 @@ from duly_risk.days import date_of, day_of
 from duly_risk.features import features_of, schema_sha256
 
 from duly_training.artefact import write_artefact
+from duly_training.closed_days import closed_words
 from duly_training.fairness import GroupRow, by_group
 from duly_training.fit import FitSettings
 from duly_training.folding import timeline_of
@@ -85,6 +86,7 @@ def train_on(
     on_progress(STAGES[1], 1, len(STAGES))
     timeline = timeline_of(history)
     sectors = [history.sectors.get(debtor_id, "") for debtor_id in timeline.debtor_ids]
+    del history  # of a large ledger a gigabyte that nobody reads any more
     released = release(timeline, settings, seed, on_progress, _serving(registry, champion), sectors, gate)
     on_progress(STAGES[-1], len(STAGES) - 1, len(STAGES))
     with tempfile.TemporaryDirectory(prefix="duly-training-") as name:
@@ -134,7 +136,7 @@ def _register(
     artefact, report = folder / "artefact", folder / "report"
     artefact.mkdir()
     report.mkdir()
-    hashes = write_artefact(artefact, released.final.booster, released.final.sample.x)
+    hashes = write_artefact(artefact, released.final)
     facts = run_facts(timeline, released, inputs)
     write_report(report, released, facts, roll_rates(timeline, released.window.from_day), groups)
     (report / REFERENCE_FILE).write_text(reference_of(timeline, released.final.model, timeline.cut_day).to_json())
@@ -167,7 +169,7 @@ def _fallback(
         raise ValueError("a refused model comes with a fallback")
     folder.mkdir()
     fitted = released.fallback
-    hashes = write_artefact(folder, fitted.booster, fitted.sample.x)
+    hashes = write_artefact(folder, fitted)
     (report / REFERENCE_FILE).write_text(reference_of(timeline, fitted.model, timeline.cut_day).to_json())
     tags = {**tags, "kind": Kind.RATE.value}
     record = RunRecord({"kind": Kind.RATE.value, "instead_of": released.verdict.reason[:400]}, {}, tags, report)
@@ -206,6 +208,7 @@ def run_facts(timeline: Timeline, released: Released, inputs: Mapping[str, str])
         "payments in them": f"{final.events}",
         "rounds": f"{final.rounds}",
         "calibration of the logit": f"{final.calibration.intercept:+.4f} {final.calibration.slope:.4f} x",
+        "closed besides weekends": closed_words(final.known.frame.closed_rules),
         "data sha256": inputs["data_sha256"],
         "feature schema sha256": inputs["schema_sha256"],
         "seed": inputs["seed"],

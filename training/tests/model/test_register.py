@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import xgboost as xgb
 from duly_contracts.model_control import CHAMPION
+from duly_risk.asking import hazards_of
+from duly_risk.curves import HORIZON_DAYS
 from duly_risk.days import day_of
 from duly_risk.features import schema_sha256
 from duly_risk.model import FeatureFrame
 from duly_training import train as train_module
-from duly_training.fit import FitSettings
+from duly_training.fit import FitSettings, as_model
 from duly_training.gate import GateLine, Verdict
 from duly_training.model_versions import ModelVersions, VersionUnknown
 from duly_training.origin import Kind
@@ -137,7 +139,16 @@ def _assert_run_page(folder: Path) -> None:
     assert not verdict["promote"]
     assert "logloss gain over logistic" in [line["name"] for line in verdict["lines"] if not line["passed"]]
     text = (folder / "report.md").read_text()
-    for part in ("Verdict", "Judged on", "Slices", "Roll rates", "What it looks at", "Limits"):
+    assert "closed besides weekends" in (folder / "model_card.md").read_text()
+    for part in (
+        "closed besides weekends",
+        "Verdict",
+        "Judged on",
+        "Slices",
+        "Roll rates",
+        "What it looks at",
+        "Limits",
+    ):
         assert part in text
 
 
@@ -148,8 +159,11 @@ def _assert_artefact(folder: Path, model) -> None:
     booster = xgb.Booster(model_file=folder / "model.ubj")
     booster.set_param({"nthread": 1})
     with np.load(folder / "golden.npz") as golden:
-        rows, hazards = golden["rows"], golden["hazards"]
+        rows, hazards, measures, curves = (golden[name] for name in ("rows", "hazards", "measures", "curves"))
     assert len(rows) >= 64
+    assert curves.shape == (16, HORIZON_DAYS)
+    served = as_model(booster, FeatureFrame.from_json(booster.attr("duly_frame")))
+    assert hazards_of(served, measures).tobytes() == curves.tobytes()
     assert booster.inplace_predict(rows).astype(np.float32).tobytes() == hazards.tobytes()
     assert FeatureFrame.from_json(booster.attr("duly_frame")).amount_median_minor["EUR"] > 0
 

@@ -6,10 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
+from duly_contracts.ids import ID_BYTES_MAX
+
 Headers = list[tuple[str, bytes]]
 
 CONTENT_TYPE = "application/protobuf"
 _REQUIRED = ("ce_id", "ce_type", "ce_source", "ce_time", "ce_tenantid")
+# They become parts of keys and indexes, which have their limits.
+_KEYS = ("ce_id", "ce_tenantid", "ce_subject")
 
 
 class EnvelopeInvalid(ValueError):
@@ -70,6 +74,9 @@ class Envelope:
             missing = [name for name in _REQUIRED if not values.get(name)]
             if missing:
                 raise EnvelopeInvalid(f"header {', '.join(missing)} missing")
+            for name in _KEYS:
+                if len(values.get(name, "").encode()) > ID_BYTES_MAX:
+                    raise EnvelopeInvalid(f"header {name} longer than {ID_BYTES_MAX} bytes")
             business_date = values.get("ce_businessdate", "")
             return Envelope(
                 id=values["ce_id"],

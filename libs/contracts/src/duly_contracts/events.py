@@ -62,6 +62,7 @@ EVENTS: tuple[EventType, ...] = (
     EventType("allocation.removed", ledger.AllocationRemoved, _LEDGER),
     EventType("ledger.drift_detected", ledger.LedgerDriftDetected, _LEDGER),
     EventType("ledger.drift_cleared", ledger.LedgerDriftCleared, _LEDGER),
+    # Also in any other topic whose dead letter was dismissed: it stands where the event itself would (ADR 15).
     EventType("ledger.event_dismissed", ledger.LedgerEventDismissed, _LEDGER),
     EventType("calendar.business_date_advanced", ledger.CalendarBusinessDateAdvanced, _LEDGER),
     EventType("risk.score_updated", risk.RiskScoreUpdated, _RISK),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from hashlib import sha1
 from uuid import UUID
 
+# Longer than any id or key of ours, and short enough for an index of a database.
+ID_BYTES_MAX = 1_000
 _NAMESPACE = UUID("6f1d3a52-6f0e-5b3e-9a55-0d9f0c2d7b10").bytes
 
 
@@ -23,8 +25,16 @@ def named_id(kind: str, *parts: str) -> str:
     return _uuid5(kind, *parts)
 
 
-def record_id(topic: str, partition: int, offset: int) -> str:
-    """Id of a record that names no event, from its place: what waits for it needs a name for it."""
+def record_id(named: bytes, topic: str, partition: int, offset: int) -> str:
+    """Id by which a record that could not be used is waited for: the one it names, else one made of its place.
+
+    named: its `ce_id`, or nothing. One that is no text, or longer than any id of ours, names nothing.
+    """
+    if 0 < len(named) <= ID_BYTES_MAX and b"\x00" not in named:
+        try:
+            return named.decode()
+        except UnicodeDecodeError:
+            pass
     return named_id("record", topic, str(partition), str(offset))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# A tenant and a debtor's id of 200 characters each, in UTF-8, and room.
+KEY_BYTES_MAX = 2_000
 _SEED = 0x9747B28C
 _M = 0x5BD1E995
 _MASK = 0xFFFFFFFF

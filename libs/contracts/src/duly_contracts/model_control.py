@@ -7,6 +7,7 @@ partition has reached. A roll-back has no date: it is in force on every date. Wh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -23,6 +24,7 @@ AT_ONCE = 0
 KEPT_MAX = 1_000
 _ROLES = {risk.MODEL_ROLE_CHAMPION: CHAMPION, risk.MODEL_ROLE_SHADOW: SHADOW}
 _EPOCH = date(1970, 1, 1)
+_VERSION, _SHA256 = re.compile("[0-9]{1,18}"), re.compile("[0-9a-f]{64}")
 
 
 class PromotionUnusable(ValueError):
@@ -79,8 +81,11 @@ def promotion_of(headers: Sequence[tuple[str, bytes]], value: bytes | None) -> P
     is_rollback = isinstance(message, risk.RiskModelRolledBack)
     effective = "" if isinstance(message, risk.RiskModelRolledBack) else message.effective_date
     hashes = (message.artifact_sha256, message.schema_sha256, message.golden_sha256)
-    if not all(hashes) and (message.model_version or not is_rollback):
-        raise PromotionUnusable(f"version {message.model_version!r} without the hashes of its files")
+    if message.model_version or not is_rollback:
+        if not _VERSION.fullmatch(message.model_version):  # it becomes the name of a folder
+            raise PromotionUnusable(f"{message.model_version!r} is no version of the registry")
+        if not all(map(_SHA256.fullmatch, hashes)):
+            raise PromotionUnusable(f"version {message.model_version!r} without the hashes of its files")
     return Promotion(
         event_id=envelope.id,
         tenant=envelope.tenant,

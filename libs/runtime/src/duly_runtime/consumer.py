@@ -15,6 +15,7 @@ import psycopg
 from duly_contracts.envelope import Envelope, EnvelopeInvalid
 from duly_contracts.events import EventUndecodable, EventUnknown, decode
 from duly_contracts.ids import record_id
+from duly_contracts.keys import KEY_BYTES_MAX
 from google.protobuf.message import Message
 
 from duly_runtime.clock import Clock
@@ -163,9 +164,10 @@ class ConsumerLoop:
         with self._database.unit_of_work() as uow:
             self._advance(uow.connection, partition, record.offset, record.offset + 1)
             dead_letter(uow, record, self._service, reason, detail)
-            self._await_again(uow.connection, record)
-            if self._on_unusable is not None and b"\x00" not in record.key:  # PostgreSQL's text holds no NUL
-                self._on_unusable(record, reason, uow)
+            if _may_name_somebody(record.key):
+                self._await_again(uow.connection, record)
+                if self._on_unusable is not None:
+                    self._on_unusable(record, reason, uow)
         self.applied[partition] = record.offset + 1
         self._metrics.count(DLQ_RECORDS, topic=record.topic, reason=reason)
 
@@ -179,8 +181,8 @@ class ConsumerLoop:
 
     def _await_again(self, connection: Connection, record: Record) -> None:
         """Remember an event that a replay may bring again."""
-        named = dict(record.headers).get("ce_id", b"").decode(errors="replace").replace("\x00", "")
-        event_id = named or record_id(record.topic, record.partition, record.offset)
+        named = dict(record.headers).get("ce_id", b"")
+        event_id = record_id(named, record.topic, record.partition, record.offset)
         connection.execute(
             "insert into waiting_event (consumer, event_id, key) values (%s, %s, %s) on conflict do nothing",
             (self.name, event_id, record.key),
@@ -262,6 +264,11 @@ class ConsumerLoop:
             if paused.resume_at <= now:
                 paused.resume_at = float("inf")
                 self._consumer.resume(partition)
+
+
+def _may_name_somebody(key: bytes) -> bool:
+    """PostgreSQL's text holds no NUL, and its indexes nothing that long."""
+    return len(key) <= KEY_BYTES_MAX and b"\x00" not in key
 
 
 def _detail(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -64,14 +65,15 @@ def test_a_tick_has_as_many_slices_as_its_debtors_need_and_from_outside_it_is_wr
     assert world.parts.service.status().work == 0
 
 
-def in_real_time(pg_dsn: str, clock: FakeClock, log: MemoryLog) -> LedgerSync:
+def in_real_time(pg_dsn: str, clock: FakeClock, log: MemoryLog, *tenants: str) -> LedgerSync:
+    zones = [{"tenant": tenant, "zone": "Europe/Berlin"} for tenant in ("demo", *tenants)]
     migrate(pg_dsn, MIGRATIONS)
     settings = Settings.model_validate(
         {
             "kafka_bootstrap_servers": "none:1",
             "database_url": pg_dsn,
             "jwks_file": "none",
-            "tenants": '[{"tenant": "demo", "zone": "Europe/Berlin"}]',
+            "tenants": json.dumps(zones),
         }
     )
     return compose(settings, clock, Metrics(), log)
@@ -96,6 +98,20 @@ def test_in_real_time_slices_come_one_by_one_and_the_next_tick_after_the_last_of
     for close in parts.service.closers:
         close()
     assert written == [*range(2, 25), 24]  # the first step begins the tick and goes on with it at once
+
+
+def test_in_real_time_a_long_tick_of_one_tenant_holds_up_no_other(pg_dsn: str) -> None:
+    log, clock = MemoryLog(), FakeClock(datetime(2031, 3, 1, 23, 30, tzinfo=UTC))
+    parts = in_real_time(pg_dsn, clock, log, "small")
+    many_debtors(parts.database, 1_300)
+    run_out(parts)
+    clock.advance(3600)
+    run_out(parts)
+    ticks = [record.key for record in log.records("ledger-events")]
+    for close in parts.service.closers:
+        close()
+    assert ticks.count(b"small|") == 2 * log.partitions("ledger-events")
+    assert ticks.count(b"demo|") == 3
 
 
 def test_in_real_time_the_ticker_writes_each_hour_once_and_nobody_else_may(pg_dsn: str, world: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,9 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 @pytest.fixture
 def broker(kafka_server: Any) -> Iterator[Broker]:
     """The shared broker with the topics of scoring alone, empty."""
-    made = Broker(kafka_server.address)
-    made.fresh_topics(PARTITIONS)
-    yield made
-    made.close()
+    with closing(Broker(kafka_server.address)) as made:
+        made.fresh_topics(PARTITIONS)
+        yield made
 
 
 @pytest.fixture

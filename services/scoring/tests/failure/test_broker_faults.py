@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +60,9 @@ def test_f6_without_its_broker_the_worker_ends_and_after_the_return_nothing_is_l
     own_server: KafkaServer, tmp_path: Path, kind: Any
 ) -> None:
     book = play(6, 40, 40, live_days=30, partitions=PARTITIONS)
-    broker = Broker(own_server.bootstrap_servers)
-    broker.fresh_topics(PARTITIONS)
-    broker.send(book.records)
-    broker.close()
+    with closing(Broker(own_server.bootstrap_servers)) as broker:
+        broker.fresh_topics(PARTITIONS)
+        broker.send(book.records)
     worker = Worker(own_server.bootstrap_servers, tmp_path, kind)
     worker.start(["slow-step:0.2", "send-timeout:3"])
     eventually(lambda: worker.facts() > 50, PATIENCE_SECONDS)
@@ -70,9 +70,8 @@ def test_f6_without_its_broker_the_worker_ends_and_after_the_return_nothing_is_l
     assert worker.wait(PATIENCE_SECONDS) == 70, worker.last_words()
 
     own_server.start()
-    broker = Broker(own_server.bootstrap_servers)
     worker.start()
     worker.until_applied(book.ends)
     assert worker.stop() == 0
-    assert check(broker, book, OneModel(RulesModel())).wrong == ()
-    broker.close()
+    with closing(Broker(own_server.bootstrap_servers)) as broker:
+        assert check(broker, book, OneModel(RulesModel())).wrong == ()

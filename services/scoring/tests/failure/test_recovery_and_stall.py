@@ -1,4 +1,4 @@
-"""F8, F9: a lost disk, and a partition that stands still."""
+"""F8, F9: a lost disk, a partition that stands still, a recovery that waits for what will never come."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from scoring_chaos.ledger_log import START, play
 from scoring_chaos.worker import PATIENCE_SECONDS
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
+
+# The broker keeps the member for so long after its end.
+SESSION_LONG = {"DULY_SCORING_SESSION_TIMEOUT_SECONDS": "300"}
 
 
 def test_f8_with_its_disk_gone_the_worker_recovers_the_fold_and_is_ready_only_then(
@@ -59,6 +62,46 @@ def test_f9_one_partition_that_stands_still_ends_the_process_with_71(
     committed = broker.committed(PARTITIONS)
     assert committed == {**book.ends, 2: 0}
     worker.start()
+    worker.until_applied(book.ends)
+    assert worker.stop() == 0
+    nothing_lost(book)
+
+
+def test_f9_partitions_that_are_no_more_end_the_recovery_with_71_and_the_next_life_has_those_there_are(
+    broker: Any, worker: Any, nothing_lost: Any
+) -> None:
+    book = play(63, 30, 30, live_days=10, partitions=PARTITIONS)
+    broker.send(book.records)
+    worker.start(env=SESSION_LONG)
+    worker.until_applied(book.ends)
+    worker.kill()
+    broker.fresh_topics(PARTITIONS // 2, keep_members=True)
+    smaller = play(64, 30, 30, live_days=10, partitions=PARTITIONS // 2)
+    broker.send(smaller.records)
+
+    worker.start(["patience:5"], env=SESSION_LONG)
+    assert worker.wait(PATIENCE_SECONDS) == 71, worker.last_words()
+    assert "scoring.recovery_stuck" in worker.last_words()
+    worker.start(env=SESSION_LONG)
+    worker.until_applied(smaller.ends)
+    assert worker.stop() == 0
+    nothing_lost(smaller)
+
+
+def test_f9_a_recovery_with_nothing_left_to_read_ends_with_71_and_one_that_reads_takes_its_time(
+    broker: Any, worker: Any, nothing_lost: Any
+) -> None:
+    book = play(65, 30, 30, live_days=10, partitions=PARTITIONS)
+    broker.send(book.records)
+    worker.start()
+    worker.until_applied(book.ends)
+    worker.kill()
+    shutil.rmtree(worker.data)
+    worker.start(["far-recovery:1000000", "patience:5"])
+    assert worker.wait(PATIENCE_SECONDS) == 71, worker.last_words()
+
+    shutil.rmtree(worker.data)
+    worker.start(["slow-recovery:3", "patience:5"])  # some fetches: in all longer than the patience
     worker.until_applied(book.ends)
     assert worker.stop() == 0
     nothing_lost(book)

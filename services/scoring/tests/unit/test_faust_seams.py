@@ -14,7 +14,7 @@ from faust.types import TP
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scoring.adapters import faust_app
-from scoring.adapters.batch_shell import BatchConsumer, chunks_of
+from scoring.adapters.batch_shell import BatchConsumer, Waiting, chunks_of
 from scoring.adapters.faust_app import AckedTable, applied_offset, debtors_table, make_app, raw_topic
 from scoring.adapters.faust_consumer import SourceConsumer
 from scoring.adapters.faust_recovery import BatchRecovery
@@ -78,6 +78,16 @@ def test_recovery_never_goes_back_behind_a_newer_blob(app: Any) -> None:
     table.apply_records(3, [changelog(4, b"a|1", blob(6))])
     assert applied(b"a|1") == 6
     assert set(table.blobs.places()) == ({(3, b"a|1"), (3, b"a|2")} if app.conf.store.scheme == "memory" else set())
+
+
+def test_a_blob_nobody_can_read_is_recovered_as_it_is(app: Any) -> None:
+    table = debtors_table(app)
+    table.apply_records(
+        3, [changelog(0, b"a|1", blob(5)), changelog(1, b"a|1", b"\xff"), changelog(2, b"a|2", b"\xff")]
+    )
+    assert (table.blobs.get(3, b"a|1"), table.blobs.get(3, b"a|2")) == (b"\xff", b"\xff")
+    table.apply_records(3, [changelog(3, b"a|1", b"\xfe"), changelog(4, b"a|2", blob(1))])
+    assert (table.blobs.get(3, b"a|1"), table.blobs.get(3, b"a|2")) == (b"\xfe", blob(1))
 
 
 def test_the_local_store_remembers_how_far_it_has_the_changelog(app: Any) -> None:
@@ -226,7 +236,7 @@ def test_the_changelog_goes_into_the_table_and_ends_the_recovery() -> None:
     recovery.standby_offsets, recovery.standby_highwaters = Counter(), Counter()
     recovery.tp_to_table, recovery.in_recovery = {CHANGELOG: table}, True
     recovery.tables = SimpleNamespace(standbys_ready=True)
-    recovery.app = SimpleNamespace(in_recovery=True)
+    recovery.app = SimpleNamespace(in_recovery=True, changelog_records=0)
     recovery._active_events_received_at, recovery._standby_events_received_at = {}, {}
     recovery._processing_times = deque()
 
@@ -234,6 +244,7 @@ def test_the_changelog_goes_into_the_table_and_ends_the_recovery() -> None:
     assert (applied, recovery.in_recovery, recovery.signal_recovery_end.is_set()) == ([(0, [5, 6])], True, False)
     recovery.take(TP("scoring-debtors-changelog", 9), [changelog(0, b"k", b"v")])
     recovery.take(CHANGELOG, [changelog(7, b"k", b"v")])
+    assert recovery.app.changelog_records == 3
     assert (applied[1:], recovery.in_recovery, recovery.signal_recovery_end.is_set()) == ([(0, [7])], False, True)
 
 
@@ -257,3 +268,99 @@ def test_chunks_hold_every_record_once_and_keep_the_order_of_each_partition(leng
     assert all(1 <= len(chunk) <= size for chunk in chunks)
     for partition, records in fetched.items():
         assert [r for chunk in chunks for r in chunk if r.value == str(partition).encode()] == records
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 10)), max_size=40), st.integers(10, 25))
+def test_what_waits_for_the_step_is_joined_in_order_within_an_epoch_and_bounded(
+    moves: list[tuple[bool, int]], size: int
+) -> None:
+    waiting, epochs, put, taken = Waiting(size), 0, [], []
+
+    async def work() -> None:
+        nonlocal epochs
+        for new_epoch, length in moves:
+            epochs += new_epoch
+            room = asyncio.ensure_future(waiting.room())
+            await asyncio.sleep(0)
+            while not room.done():
+                taken.append(await waiting.take())
+                await asyncio.sleep(0)
+            chunk = [changelog(len(put), b"k", b"v") for _ in range(length)]
+            put.append((epochs, chunk))
+            waiting.put(epochs, chunk)
+            assert waiting._records < 2 * size
+        while waiting._records:
+            taken.append(await waiting.take())
+
+    asyncio.run(work())
+    flat = [(epoch, record) for epoch, records in taken for record in records]
+    assert flat == [(epoch, record) for epoch, records in put for record in records]
+    assert all(1 <= len(records) <= size for _, records in taken)
+
+
+@pytest.mark.parametrize("fault", ["a fetch", "a step"])
+def test_whatever_fails_between_fetch_and_step_ends_the_process_before_faust_fetches_anew(fault: str) -> None:
+    ended: list[str] = []
+
+    def failed(event: str) -> None:
+        ended.append(event)
+        raise asyncio.CancelledError  # the process would be gone
+
+    async def nothing(*args: Any) -> None: ...
+
+    async def fetched(*args: Any) -> dict[TP, list[Any]]:
+        if fault == "a fetch":
+            raise OSError("no such thing")
+        await asyncio.sleep(0)
+        return {SOURCE: [SimpleNamespace(partition=0, offset=0, key=b"k", value=b"v")]}
+
+    async def take(chunk: list[Any], ends: dict[int, int]) -> None:
+        raise OSError("no such thing")
+
+    async def work() -> None:
+        consumer = a_consumer(BatchConsumer)
+        consumer._stopped, consumer._crashed = asyncio.Event(), asyncio.Event()
+        line = SimpleNamespace(start=nothing, room=nothing, take=take, failed=failed)
+        consumer.app = SimpleNamespace(
+            source_topic="ledger-events", batch_line=line, chunk_records=512, should_stop=False
+        )
+        consumer._getmany, consumer._get_active_partitions = fetched, lambda: {SOURCE}
+        draining = asyncio.ensure_future(consumer._drain_messages(SimpleNamespace(should_stop=False)))
+        while not ended:
+            assert not draining.done()
+            await asyncio.sleep(0)
+        draining.cancel()
+        await asyncio.wait([draining])
+
+    asyncio.run(work())
+    assert ended == ["scoring.stream_failed"]
+
+
+def test_a_step_waits_for_the_first_chunk_and_a_chunk_of_before_partitions_moved_never_begins() -> None:
+    begun: list[list[int]] = []
+
+    async def take(chunk: list[Any], ends: dict[int, int]) -> None:
+        begun.append([record.offset for record in chunk])
+
+    async def room() -> None: ...
+
+    async def work() -> None:
+        consumer = a_consumer(BatchConsumer)
+        consumer._stopped, consumer._crashed = asyncio.Event(), asyncio.Event()
+        consumer.app = SimpleNamespace(source_topic="ledger-events")
+        waiting = Waiting(512)
+        stepping = asyncio.ensure_future(consumer._step(waiting, SimpleNamespace(room=room, take=take)))
+        await asyncio.sleep(0)
+        for epoch, offset in ((0, 5), (0, 6)):
+            waiting.put(epoch, [SimpleNamespace(partition=0, offset=offset)])
+        consumer.epoch = 1
+        waiting.put(1, [SimpleNamespace(partition=0, offset=3)])
+        while not begun:
+            assert not stepping.done()
+            await asyncio.sleep(0)
+        stepping.cancel()
+        assert consumer._read_offset[SOURCE] == 4
+
+    asyncio.run(work())
+    assert begun == [[3]]

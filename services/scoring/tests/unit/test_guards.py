@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from duly_runtime.poison_meter import PoisonMeter, TooMuchPoison
-from scoring.adapters.guards import ZombieGuard
-from scoring.domain.stall_detector import StallDetector
+from scoring.adapters import faust_app, guards
+from scoring.adapters.faust_app import FailStopSensor
+from scoring.adapters.guards import Watchdog, ZombieGuard
+from scoring.domain.stall_detector import RecoveryDetector, StallDetector
 
 
 class Ended(Exception):
@@ -54,6 +57,58 @@ def test_a_broker_that_was_away_starts_the_measurement_anew() -> None:
     detector.observe(0, {0: 5}, {0: 1}, excused=False)
     detector.forget()
     assert detector.observe(500, {0: 5}, {0: 1}, excused=False) == []
+
+
+def test_a_recovery_that_gets_on_may_take_for_ever_and_one_that_does_not_is_stuck() -> None:
+    detector = RecoveryDetector(120)
+    for second in range(0, 1000, 10):
+        assert not detector.observe(second, ("recovering state", 1, second // 100))
+    assert [detector.observe(second, ("recovering state", 1, 9)) for second in (1020, 1021)] == [False, True]
+    assert not detector.observe(1022, ("recovering state", 2, 9))
+    assert not detector.observe(1200, None)
+    assert not detector.observe(9000, None)
+    assert not detector.observe(9001, ("recovering state", 2, 9))
+
+
+class Broker:
+    """The group as a watchdog sees it: two partitions, nothing to read."""
+
+    def __init__(self, away: bool = False) -> None:
+        self.without_us = False
+        self._away = away
+
+    def offsets(self) -> tuple[dict[int, int], dict[int, int]]:
+        return {0: 5, 1: 5}, {0: 5, 1: 5}
+
+    def put_out(self) -> None:
+        if self._away:
+            raise OSError("no coordinator")
+        self.without_us = True
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_a_recovery_of_partitions_that_are_no_more_ends_with_71_and_leaves_the_group_so_that_the_next_life_has_others(
+    fake_clock: Any, monkeypatch: pytest.MonkeyPatch, away: bool
+) -> None:
+    seen: list[tuple[int, str, Any]] = []
+    monkeypatch.setattr(guards, "end_process", lambda code, event, **said: seen.append((code, event, said["missing"])))
+    broker = Broker(away)
+    worker = SimpleNamespace(progress=lambda: ("recovering state", 1, 0), held=lambda: {1, 2, 3})
+    watchdog = Watchdog(broker, worker, fake_clock)
+    watchdog._look(*broker.offsets())
+    fake_clock.advance(119)
+    watchdog._look(*broker.offsets())
+    assert seen == []
+    fake_clock.advance(2)
+    watchdog._look(*broker.offsets())
+    assert (seen, broker.without_us) == ([(71, "scoring.recovery_stuck", [2, 3])], not away)
+
+
+def test_a_send_that_failed_ends_the_process_although_faust_would_only_log_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faust_app, "end_process", _end)
+    with pytest.raises(Ended) as ended:
+        FailStopSensor().on_send_error(None, OSError("the broker is gone"), None)
+    assert ended.value.args == (70, "scoring.send_failed")
 
 
 def test_a_hundred_bad_records_in_a_row_are_too_many() -> None:

@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from duly_contracts.keys import debtor_key, partition_of
 from duly_runtime.metrics import Metrics
+from prometheus_client import CollectorRegistry
 from scoring.adapters.batch_line import BatchLine, PendingStates
 from scoring.adapters.guards import EXIT_UNTRUSTED, ZombieGuard
 from scoring.adapters.take_shell import TakeShell
@@ -62,6 +63,7 @@ class Bench:
             source_topic="ledger-events",
             on_partitions_revoked=SimpleNamespace(connect=lambda fn, weak: None),
             task=lambda fn: fn,
+            conf=SimpleNamespace(producer_request_timeout=60.0),
         )
         self.table: Any = SimpleNamespace(
             on_recover=lambda fn: None, take_unacked=lambda: [self.writing()], blobs=self.blobs
@@ -69,14 +71,18 @@ class Bench:
         self._clock = clock
 
     def attach(self, shell: Any) -> None:
-        step = ScoringStep(Scorer(shell.states, 12), SimpleNamespace(current=lambda: self.model()))
+        self.scorer, self.registry = Scorer(shell.states, 12), CollectorRegistry()
+        step = ScoringStep(self.scorer, SimpleNamespace(current=lambda: self.model()))
         executor = ThreadPoolExecutor(1)
-        guard = ZombieGuard(self._clock)
-        Stream(self.app, self.table, shell, step, self.positions, guard, executor, self._clock, Metrics()).attach()
+        guard, metrics = ZombieGuard(self._clock, self._zombie), Metrics(self.registry)
+        Stream(self.app, self.table, shell, step, self.positions, guard, executor, self._clock, metrics).attach()
 
     async def acknowledged(self, what: str) -> None:
         await asyncio.sleep(0.01)
         self.happened.append(what)
+
+    def _zombie(self, code: int, event: str, **fields: Any) -> NoReturn:
+        raise Ended(code)
 
     def let_go(self) -> None:
         self.happened.append(f"acknowledged at {self.positions.snapshot()[0].get(PARTITION)}")
@@ -119,6 +125,10 @@ class Producer:
         self._bench = bench
         self._rows = batch_rows
 
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
     async def partitions_for(self, topic: str) -> set[int]:
         return set(range(12))
 
@@ -150,7 +160,7 @@ class BatchBench(Bench):
         super().__init__(model, clock)
         self.table.changelog_topic_name = "changelog"
         self.producer = Producer(self)
-        self.app.producer = SimpleNamespace(_ensure_producer=lambda: self.producer)
+        self.app.producer = SimpleNamespace(_ensure_producer=lambda: self.producer, _new_producer=lambda: self.producer)
         self.states = PendingStates(self.table)
         self.ends: dict[int, int] = {}
         self.attach(self)
@@ -164,7 +174,7 @@ class BatchBench(Bench):
 
     def run(self, *batches: list[Any]) -> None:
         async def work() -> None:
-            self.line.start(self.finished)
+            await self.line.start(self.finished)
             for batch in batches:
                 await self.line.room()
                 await self.take(batch)
@@ -224,6 +234,63 @@ def test_outputs_are_in_the_log_before_a_blob_is_written_and_blobs_before_the_po
     assert ended == []
 
 
+def test_a_process_that_was_frozen_in_a_step_sends_nothing_of_it(
+    bench: Any, book: Any, rules: Any, fake_clock: Any, ended: list[tuple[int, str]]
+) -> None:
+    def frozen() -> Any:
+        fake_clock.advance(21)
+        return rules
+
+    bench.model = frozen
+    with pytest.raises(Ended):
+        bench.run([book.invoice("D-1", "INV-1", DAY)])
+    assert bench.happened == []
+
+
+def test_a_batch_that_is_cancelled_ends_the_process_as_faust_would_acknowledge_it(
+    rules: Any, fake_clock: Any, book: Any, ended: list[tuple[int, str]]
+) -> None:
+    bench = TakeBench(rules, fake_clock)
+    sending: list[asyncio.Task[Any]] = []
+
+    async def cancelled() -> None:
+        sending[0].cancel()
+        await asyncio.Event().wait()
+
+    async def work() -> None:
+        batches = ([book.invoice("D-1", "INV-1", DAY)],)
+        sending.append(
+            asyncio.ensure_future(
+                bench._agent(SimpleNamespace(take_events=lambda n, within: bench._handed_out(batches)))
+            )
+        )
+        await sending[0]
+
+    bench.sending = cancelled  # type: ignore[assignment]
+    with pytest.raises(Ended):
+        asyncio.run(work())
+    assert ended[0] == (EXIT_UNTRUSTED, "scoring.batch_failed")
+    assert bench.blobs.blobs == {}
+
+
+@pytest.mark.parametrize("unanswered", ["a send", "a write"])
+def test_a_broker_that_never_answers_ends_the_process_in_the_end(
+    bench: Any, book: Any, ended: list[tuple[int, str]], unanswered: str
+) -> None:
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    bench.app.conf.producer_request_timeout = 0.1
+    if unanswered == "a send":
+        bench.sending = never
+    else:
+        bench.writing = never
+    with pytest.raises(Ended):
+        bench.run([book.invoice("D-1", "INV-1", DAY)])
+    assert ended[0] == (EXIT_UNTRUSTED, "scoring.batch_failed")
+    assert not [step for step in bench.happened if step.startswith("acknowledged")]
+
+
 @pytest.mark.parametrize("fault", ["a send", "a write", "the step"])
 def test_a_batch_that_fails_ends_the_process_and_is_never_acknowledged(
     bench: Any, book: Any, ended: list[tuple[int, str]], fault: str
@@ -241,6 +308,21 @@ def test_a_batch_that_fails_ends_the_process_and_is_never_acknowledged(
     assert fault != "a send" or bench.blobs.blobs == {}
 
 
+def test_a_tick_that_several_debtors_cannot_bear_counts_as_one_record(
+    bench: Any, book: Any, ended: list[tuple[int, str]]
+) -> None:
+    tick = next(one for one in book.tick(DAY) if one.partition == PARTITION)
+    keys = [key for number in range(99) if partition_of(key := debtor_key("acme", f"D-{number}"), 12) == PARTITION]
+    bench.blobs.blobs = {(PARTITION, key): b"\xff" for key in keys[:3]}
+    bench.scorer.rebuild(bench.blobs.blobs)
+    bench.run([tick])
+    assert ended == []
+    labels = {"topic": "ledger-events"}
+    put_aside = {**labels, "reason": "state_unreadable"}
+    assert bench.registry.get_sample_value("duly_dlq_records_total", put_aside) == 3
+    assert bench.registry.get_sample_value("duly_stream_events_total", {**labels, "outcome": "handled"}) == 0
+
+
 def test_a_later_chunk_sees_the_states_of_earlier_ones_in_flight_but_none_is_stored_before_its_outputs(
     line: BatchBench, book: Any, rules: Any, fake_clock: Any
 ) -> None:
@@ -251,7 +333,7 @@ def test_a_later_chunk_sees_the_states_of_earlier_ones_in_flight_but_none_is_sto
     async def work() -> None:
         gate = asyncio.Event()
         line.sending = gate.wait  # type: ignore[assignment]
-        line.line.start(line.finished)
+        await line.line.start(line.finished)
         for batch in batches:
             await line.take(batch)
         assert line.blobs.blobs == {}
@@ -271,7 +353,7 @@ def test_no_more_than_four_portions_are_in_flight(line: BatchBench, book: Any) -
     async def work() -> None:
         gate = asyncio.Event()
         line.sending = gate.wait  # type: ignore[assignment]
-        line.line.start(line.finished)
+        await line.line.start(line.finished)
         for number in range(4):
             await asyncio.wait_for(line.line.room(), 60)
             await line.take([book.invoice("D-1", f"INV-{number}", DAY)])
@@ -289,7 +371,7 @@ def test_no_more_than_four_portions_are_in_flight(line: BatchBench, book: Any) -
 
 def test_a_caller_that_is_cancelled_leaves_the_chunk_to_be_finished(line: BatchBench, book: Any) -> None:
     async def work() -> None:
-        line.line.start(line.finished)
+        await line.line.start(line.finished)
         caller = asyncio.ensure_future(line.take([book.invoice("D-1", "INV-1", DAY)]))
         while not line.happened:
             await asyncio.sleep(0)
@@ -306,7 +388,7 @@ def test_a_stage_that_is_cancelled_before_the_stop_ends_the_process(
     line: BatchBench, book: Any, ended: list[tuple[int, str]]
 ) -> None:
     async def work() -> None:
-        line.line.start(line.finished)
+        await line.line.start(line.finished)
         await asyncio.sleep(0)
         line.line._stages[0].cancel()
         with pytest.raises(Ended):
@@ -331,7 +413,7 @@ def test_a_tick_stops_between_portions_when_partitions_move_and_is_not_acknowled
     portions = iter(range(5))
 
     async def work() -> None:
-        line.line.start(line.finished)
+        await line.line.start(line.finished)
         handler: Any = line.line._handler
         outcomes = handler._step.portions([book.invoice("D-1", "INV-1", DAY)])
         only = next(outcomes)

@@ -44,23 +44,28 @@ class TickerLoop:
         self._slice_pause_seconds = slice_pause_seconds
         self._clock = clock
         self._wake = wake
-        self._next_at = clock.monotonic()
+        self._next_at = dict.fromkeys(zones, clock.monotonic())
 
     def step(self, wait_seconds: float) -> bool:
-        if self._clock.monotonic() < self._next_at:
+        now = self._clock.monotonic()
+        their_turn = [tenant for tenant, at in self._next_at.items() if at <= now]
+        if not their_turn:
             self._wake.wait(wait_seconds)
             return False
-        now = self._clock.monotonic()
-        under_way = [self._tried(tenant, self._calendar.go_on) for tenant in self._zones]
-        if any(under_way):
-            self._next_at = now + self._slice_pause_seconds
-            return True
-        moved = [self._tried(tenant, self._advance) for tenant in self._zones]
-        self._next_at = now if any(moved) else now + _TICKER_EVERY_SECONDS
+        moved = [self._turn(tenant, now) for tenant in their_turn]
         return any(moved)
 
     def close(self) -> None:
         """Holds nothing."""
+
+    def _turn(self, tenant: str, now: float) -> bool:
+        """One tenant's tick moves at its own pace: a long one holds up nobody else's."""
+        if self._tried(tenant, self._calendar.go_on):
+            self._next_at[tenant] = now + self._slice_pause_seconds
+            return True
+        moved = self._tried(tenant, self._advance)
+        self._next_at[tenant] = now if moved else now + _TICKER_EVERY_SECONDS
+        return moved
 
     def _advance(self, tenant: str) -> bool:
         """The next tick that is due, or the beginning of it."""

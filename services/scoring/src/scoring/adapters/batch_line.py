@@ -17,6 +17,7 @@ from duly_contracts.keys import partition_of
 from duly_runtime.log import Record
 
 from scoring.adapters.faust_app import AckedTable, ScoringApp
+from scoring.adapters.faust_producer import acknowledged
 from scoring.adapters.shell import Handler
 from scoring.application.score_batch import BatchOutcome
 
@@ -95,13 +96,18 @@ class BatchLine:
         self._stages: list[asyncio.Task[None]] = []
         self._stepping: asyncio.Task[None] | None = None
         self._counts: dict[str, int] = {}
+        self._changelog: Any = None
         self._emptying = False
         self._closed = False
         self._finished: Callable[[Mapping[int, int]], None]
 
-    def start(self, finished: Callable[[Mapping[int, int]], None]) -> None:
+    async def start(self, finished: Callable[[Mapping[int, int]], None]) -> None:
         """finished: told {partition: next offset} when all of a chunk is acknowledged. Again after a rebalance."""
         self._finished = finished
+        if self._changelog is None:
+            # A producer of its own: a broker answers one request of a producer at a time, and outputs come first.
+            self._changelog = self._app.producer._new_producer()
+            await self._changelog.start()
         if not self._stages:
             self._stages = [asyncio.create_task(self._guarded(stage)) for stage in (self._write, self._finish)]
 
@@ -132,6 +138,8 @@ class BatchLine:
         for stage in self._stages:
             stage.cancel()
         await asyncio.gather(*self._stages, return_exceptions=True)
+        if self._changelog is not None:
+            await self._changelog.stop()
 
     def failed(self, event: str) -> NoReturn:
         self._handler.failed(event)
@@ -157,7 +165,7 @@ class BatchLine:
             self._handler.checkpoint()
             for (partition, key), blob in outcome.blobs.items():
                 self._states.put(partition, key, blob)
-            acks = await self._hand_over(await self._by_place(outcome))
+            acks = await self._hand_over(self._app.producer._ensure_producer(), await self._by_place(outcome))
             outcomes.append(outcome)
             self._sent.put_nowait(_Portion(outcome, acks))
 
@@ -165,7 +173,7 @@ class BatchLine:
         while True:
             item = await self._sent.get()
             if isinstance(item, _Portion):
-                await _all(item.acks)
+                await self._acked(item.acks)
                 self._handler.checkpoint()
                 item = _Portion(item.outcome, await self._write_states(item.outcome))
             self._written.put_nowait(item)
@@ -177,13 +185,13 @@ class BatchLine:
             (changelog, partition): [(key, blob, []) for key, blob in blobs.items()]
             for partition, blobs in self._states.store(outcome.blobs).items()
         }
-        return await self._hand_over(rows)
+        return await self._hand_over(self._changelog, rows)
 
     async def _finish(self) -> None:
         while True:
             item = await self._written.get()
             if isinstance(item, _Portion):
-                await _all(item.acks)
+                await self._acked(item.acks)
                 for ack, records in item.acks:
                     first = ack.result()
                     self._table.blobs.persist_offset(first.partition, first.offset + records - 1)
@@ -193,23 +201,10 @@ class BatchLine:
                 self._handler.done(item.ends, item.outcomes, item.records, item.began)
             self._written.task_done()
 
-    async def _hand_over(self, rows: Mapping[tuple[str, int], Sequence[Row]]) -> list[Ack]:
+    async def _hand_over(self, producer: Any, rows: Mapping[tuple[str, int], Sequence[Row]]) -> list[Ack]:
         """One batch per topic and partition, more where it would be too large. The order of a partition is kept."""
-        handed = await asyncio.gather(*(self._batches(*place, found) for place, found in rows.items()))
+        handed = await asyncio.gather(*(_batches(producer, *place, found) for place, found in rows.items()))
         return [ack for acks in handed for ack in acks]
-
-    async def _batches(self, topic: str, partition: int, rows: Sequence[Row]) -> list[Ack]:
-        producer = self._app.producer._ensure_producer()
-        acks: list[Ack] = []
-        batch = producer.create_batch()
-        for key, value, headers in rows:
-            if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
-                acks.append((await producer.send_batch(batch, topic, partition=partition), batch.record_count()))
-                batch = producer.create_batch()
-                batch.append(key=key, value=value, timestamp=None, headers=headers)  # the first one always fits
-        batch.close()
-        acks.append((await producer.send_batch(batch, topic, partition=partition), batch.record_count()))
-        return acks
 
     async def _by_place(self, outcome: BatchOutcome) -> dict[tuple[str, int], list[Row]]:
         """Outputs by topic and partition: their debtor's own where the topic has as many, else by the key's hash."""
@@ -228,6 +223,18 @@ class BatchLine:
             self._counts[topic] = len(await self._app.producer._ensure_producer().partitions_for(topic))
         return self._counts[topic]
 
+    async def _acked(self, acks: Sequence[Ack]) -> None:
+        await acknowledged((ack for ack, _ in acks), self._app.conf.producer_request_timeout)
 
-async def _all(acks: Sequence[Ack]) -> None:
-    await asyncio.gather(*(ack for ack, _ in acks))
+
+async def _batches(producer: Any, topic: str, partition: int, rows: Sequence[Row]) -> list[Ack]:
+    acks: list[Ack] = []
+    batch = producer.create_batch()
+    for key, value, headers in rows:
+        if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
+            acks.append((await producer.send_batch(batch, topic, partition=partition), batch.record_count()))
+            batch = producer.create_batch()
+            batch.append(key=key, value=value, timestamp=None, headers=headers)  # the first one always fits
+    batch.close()
+    acks.append((await producer.send_batch(batch, topic, partition=partition), batch.record_count()))
+    return acks

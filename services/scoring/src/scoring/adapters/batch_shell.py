@@ -1,14 +1,15 @@
 """The batch shell: Faust's group, fetch thread, commits and recovery, but whole batches through step, topic and table.
 
-It stands on private names of faust-streaming 0.15.3 and on aiokafka's `send_batch`. `BatchConsumer` takes what was
-fetched, `chunks_of` cuts it, `batch_line` carries each chunk through. Fetched records that have not begun when
-partitions move are dropped: the seek that follows brings them back.
+It stands on private names of faust-streaming 0.15.3 and on aiokafka's `send_batch`. `BatchConsumer` fetches, also while
+the step works; `chunks_of` cuts what came, `Waiting` joins what is small, `batch_line` carries each chunk through.
+Fetched records that have not begun when partitions move are dropped: the seek that follows brings them back.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, cast
 
@@ -57,21 +58,32 @@ class BatchConsumer(SourceConsumer):
         await super().on_start()
         self.app.topics.add(raw_topic(self.app, self.app.source_topic))  # to be subscribed; no agent does it here
 
-    async def _drain_messages(self, fetcher: Any) -> None:
+    async def _drain(self, fetcher: Any) -> None:
         line: BatchLine = self.app.batch_line
-        line.start(self.finished)
+        await line.start(self.finished)
+        waiting = Waiting(self.app.chunk_records)
+        stepping = asyncio.create_task(self._guarded(self._step, waiting, line))
         try:
-            while not (self.should_stop or fetcher.should_stop):
-                await self._drain_once(line)
+            await self._guarded(self._fetch, waiting, fetcher)
         except self.consumer_stopped_errors:
             if not self.app.should_stop:
                 raise
-        except asyncio.CancelledError:
+        finally:
+            stepping.cancel()
+
+    async def _guarded(self, work: Callable[..., Coroutine[Any, Any, None]], *arguments: Any) -> None:
+        try:
+            await work(*arguments)
+        except (asyncio.CancelledError, *self.consumer_stopped_errors):
             raise  # the worker stops, or Faust restarts its fetcher; what has begun goes on in tasks of the line
         except BaseException:  # the process loop: Faust would start the fetcher again, behind what was dropped
-            line.failed("scoring.stream_failed")
+            self.app.batch_line.failed("scoring.stream_failed")
 
-    async def _drain_once(self, line: BatchLine) -> None:
+    async def _fetch(self, waiting: Waiting, fetcher: Any) -> None:
+        while not (self.should_stop or fetcher.should_stop):
+            await self._fetch_once(waiting)
+
+    async def _fetch_once(self, waiting: Waiting) -> None:
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
         active = self._get_active_partitions()
@@ -81,9 +93,15 @@ class BatchConsumer(SourceConsumer):
         fetched = await self._getmany(active, _FETCH_SECONDS)
         epoch = self.epoch
         for chunk in chunks_of(self._unread(fetched), self.app.chunk_records):
+            await waiting.room()
+            waiting.put(epoch, chunk)
+
+    async def _step(self, waiting: Waiting, line: BatchLine) -> None:
+        while True:
             await line.room()
+            epoch, chunk = await waiting.take()
             if epoch != self.epoch or self.should_stop:
-                return
+                continue
             ends = {record.partition: record.offset + 1 for record in chunk}
             self._read_offset.update({self._source(partition): at for partition, at in ends.items()})
             await line.take(chunk, ends)
@@ -127,6 +145,41 @@ class BatchConsumer(SourceConsumer):
 
     def _source(self, partition: int) -> TP:
         return TP(self.app.source_topic, partition)
+
+
+class Waiting:
+    """Chunks that were fetched and have not begun, of about twice `size` records at most. Small ones are joined."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._chunks: deque[tuple[int, list[Record]]] = deque()
+        self._records = 0
+        self._changed = asyncio.Event()
+
+    async def room(self) -> None:
+        """Until a chunk may be put."""
+        while self._records >= self._size:
+            await self._change()
+
+    def put(self, epoch: int, chunk: list[Record]) -> None:
+        self._chunks.append((epoch, chunk))
+        self._records += len(chunk)
+        self._changed.set()
+
+    async def take(self) -> tuple[int, list[Record]]:
+        """All that is there of one epoch, up to `size` records; waits until there is some."""
+        while not self._chunks:
+            await self._change()
+        epoch, joined = self._chunks.popleft()
+        while self._chunks and self._chunks[0][0] == epoch and len(joined) + len(self._chunks[0][1]) <= self._size:
+            joined = joined + self._chunks.popleft()[1]
+        self._records -= len(joined)
+        self._changed.set()
+        return epoch, joined
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
 
 
 def chunks_of(fetched: Mapping[int, Sequence[Record]], size: int) -> Iterator[list[Record]]:

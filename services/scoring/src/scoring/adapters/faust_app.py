@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,13 @@ from typing import Any
 import faust
 from duly_risk.peek import applied_position
 from faust.sensors.monitor import Monitor
+from google.protobuf.message import DecodeError
 
 from scoring.adapters.faust_consumer import SourceConsumer, Transport
 from scoring.adapters.faust_recovery import Tables
 from scoring.adapters.guards import EXIT_UNTRUSTED, end_process
 from scoring.adapters.local_state import state_folder
-from scoring.adapters.table_store import ROCKSDB_OPTIONS, Blobs, blobs_of
+from scoring.adapters.table_store import Blobs, blobs_of
 
 KNOWN_FAUST = "0.15.3"
 APP_ID = "scoring"
@@ -28,7 +28,7 @@ TABLE = "debtors"
 # Above what any producer of ours may send (1 000 000), so that a dead letter with its added headers always fits.
 _REQUEST_BYTES_MAX = 1_040_000
 # Faust's services log their life under the name of the module that subclasses them.
-_SERVICES = ("faust_app", "faust_consumer", "faust_recovery", "batch_shell")
+_SERVICES = ("faust_app", "faust_consumer", "faust_producer", "faust_recovery", "batch_shell")
 # One batch of one partition; the broker takes 1 MiB.
 _BATCH_BYTES_MAX = 900_000
 
@@ -67,18 +67,15 @@ class AckedTable(faust.Table):  # type: ignore[misc]
     """Table whose writes can be awaited, and whose recovery never goes back behind a newer blob.
 
     An evicted worker may have written an old blob after a new one (the changelog knows no fencing): the higher applied
-    offset wins. applied: how to read it from a blob.
+    offset wins. applied: how to read it from a blob, raises DecodeError. blobs: the store below the table.
     """
+
+    blobs: Blobs
 
     def __init__(self, *args: Any, applied: Callable[[bytes], int], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._applied = applied
         self._unacked: list[Any] = []
-
-    @cached_property
-    def blobs(self) -> Blobs:
-        """The store below the table."""
-        return blobs_of(self)
 
     def send_changelog(self, *args: Any, **kwargs: Any) -> Any:
         future = super().send_changelog(*args, **kwargs)
@@ -97,7 +94,7 @@ class AckedTable(faust.Table):  # type: ignore[misc]
         for record in records:
             offset = record.offset
             known = newest.get(record.key) or self.blobs.get(partition, record.key)
-            if record.value and (known is None or self._applied(record.value) >= self._applied(known)):
+            if record.value and (known is None or _follows(self._applied, record.value, known)):
                 newest[record.key] = record.value
         self.blobs.put(partition, newest, offset)
 
@@ -106,8 +103,16 @@ class AckedTable(faust.Table):  # type: ignore[misc]
         assert not list(batch), "the changelog goes to apply_records"
 
 
+def _follows(applied: Callable[[bytes], int], blob: bytes, known: bytes) -> bool:
+    """Where one of them cannot be read, the order of the changelog counts: the step finds out, a recovery goes on."""
+    try:
+        return applied(blob) >= applied(known)
+    except DecodeError:
+        return True
+
+
 def applied_offset(blob: bytes) -> int:
-    """The applied offset in a state blob; -1 for one without."""
+    """The applied offset in a state blob; -1 for one without. Raises DecodeError."""
     applied = applied_position(blob)
     return -1 if applied is None else applied.offset
 
@@ -115,10 +120,11 @@ def applied_offset(blob: bytes) -> int:
 class ScoringApp(faust.App):  # type: ignore[misc]
     """on_seek: told {partition: next offset} whenever Faust goes to the group's committed offsets.
 
-    while_running: runs from the start of the consumer to its end, during recovery too.
+    while_running: runs from the start of the consumer to its end, during recovery too. changelog_records: read so far.
     """
 
     source_topic = ""
+    changelog_records = 0
     consumer_type: type[SourceConsumer] = SourceConsumer
     on_seek: Callable[[Mapping[int, int]], None]
     while_running: Callable[[], Coroutine[Any, Any, None]]
@@ -195,10 +201,6 @@ def raw_topic(app: ScoringApp, name: str) -> Any:
 
 def debtors_table(app: ScoringApp, applied: Callable[[bytes], int] = applied_offset) -> AckedTable:
     """The state table; its changelog must exist. applied: the applied offset in a blob."""
-    # Faust takes options out of the mapping it is given.
-    table: AckedTable = app.Table(TABLE, key_type=bytes, value_type=bytes, applied=applied, options=dict(_options(app)))
+    table: AckedTable = app.Table(TABLE, key_type=bytes, value_type=bytes, applied=applied)
+    table.blobs = blobs_of(table)  # before Faust opens a partition: it does so with our settings
     return table
-
-
-def _options(app: ScoringApp) -> Mapping[str, int]:
-    return ROCKSDB_OPTIONS if app.conf.store.scheme == "rocksdb" else {}

@@ -12,6 +12,8 @@ from typing import Any
 
 from faust.transport.drivers import aiokafka as driver
 
+from scoring.adapters.faust_producer import Producer
+
 _FETCH_WAIT_MS = 20
 _DRAIN_WAIT_SECONDS = 0.1
 
@@ -41,6 +43,17 @@ class SourceConsumer(driver.Consumer):  # type: ignore[misc]
         await super().on_start()
         # From the start: tasks of a Faust app begin after the recovery only, which may take minutes.
         self.add_future(self.app.while_running())
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        try:
+            await self._drain(fetcher)
+        except asyncio.CancelledError:
+            # Faust takes a stop during a rebalance for a crash of its fetcher, and ends with 1.
+            if not self.app.should_stop:
+                raise
+
+    async def _drain(self, fetcher: Any) -> None:
+        await super()._drain_messages(fetcher)
 
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
         """Records of the source once the state is recovered; those of the changelog go straight into the table.
@@ -95,7 +108,9 @@ class SourceConsumer(driver.Consumer):  # type: ignore[misc]
 
 
 class Transport(driver.Transport):  # type: ignore[misc]
-    """Makes the consumer that the app's shell asks for."""
+    """Makes the consumer that the app's shell asks for, and our producer."""
+
+    Producer = Producer
 
     def __init__(self, *args: Any, consumer_type: type[SourceConsumer], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -16,8 +16,6 @@ _log = get_logger(f"{__package__}.recovery")  # the module's own name is Faust's
 class BatchRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped here
     """Faust decides where recovery begins and ends; the consumer hands it what it has fetched by `take`."""
 
-    _records = 0
-
     def take(self, tp: Any, records: Sequence[Any]) -> None:
         """Records of a changelog partition, in offset order. Those of partitions no longer held are dropped."""
         if tp in self.active_tps:
@@ -29,11 +27,11 @@ class BatchRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped here
         seen = offsets[tp]  # None before the first; Faust seeks to the newest that is known, so it comes again
         fresh = [record for record in records if seen is None or record.offset > seen]
         if fresh:
-            self._records += len(fresh)
+            self.app.changelog_records += len(fresh)
             self.tp_to_table[tp].apply_records(tp.partition, fresh)
             offsets[tp] = fresh[-1].offset
         if self.in_recovery and not self.need_recovery():
-            _log.info("scoring.changelog_read", records=self._records)
+            _log.info("scoring.changelog_read", records=self.app.changelog_records)
             self._set_recovery_ended()
             self.signal_recovery_end.set()
         if not self.tables.standbys_ready and not self.standby_remaining_total():
@@ -42,7 +40,6 @@ class BatchRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped here
     def _set_recovery_started(self) -> None:
         # Called right before the changelog is resumed: a signal of an interrupted recovery must not end this one.
         self.signal_recovery_end.clear()
-        self._records = 0
         super()._set_recovery_started()
 
     @Service.task  # type: ignore[untyped-decorator]

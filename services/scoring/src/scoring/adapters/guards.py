@@ -1,7 +1,7 @@
 """What ends a process that must not go on: nothing it has not committed is let go, the next one does it again.
 
-Exit codes: 70 failed send, failed step or cancelled batch; 71 a stalled partition; 72 a zombie; 75 stop took too long;
-64 and 78 as everywhere: called or configured wrongly.
+Exit codes: 70 failed send, failed step or cancelled batch; 71 a stalled partition or recovery; 72 a zombie; 75 stop
+took too long; 64 and 78 as everywhere: called or configured wrongly.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NoReturn, Protocol
 
 from duly_runtime.clock import Clock
 from duly_runtime.logging import get_logger
 
-from scoring.domain.stall_detector import StallDetector
+from scoring.domain.stall_detector import RecoveryDetector, StallDetector
 
 _log = get_logger(__name__)
 
@@ -58,21 +58,40 @@ class ZombieGuard:
         return ["stream"] if self._clock.monotonic() - self._last > limit_seconds else []
 
 
-Offsets = Callable[[], tuple[Mapping[int, int], Mapping[int, int]]]
+class Group(Protocol):
+    """The consumer group as the broker has it. Both raise what the client raises."""
+
+    def offsets(self) -> tuple[Mapping[int, int], Mapping[int, int]]:
+        """(next, committed) offset of each partition there is."""
+
+    def put_out(self) -> None:
+        """Take this worker out of it, so that its next life is given partitions anew."""
+
+
+class Worker(Protocol):
+    """This process."""
+
+    def progress(self) -> object:
+        """Changes as a recovery or a rebalance gets on; None when there is none."""
+
+    def held(self) -> Collection[int]:
+        """The partitions it was given."""
 
 
 class Watchdog:
     """Asks the broker, over a client and in a thread of its own, whether committed offsets move; exits 71 if not.
 
-    One partition can stall alone while Faust reports commits that failed. A broker that is down or a recovery is no
-    reason to exit.
+    One partition can stall alone while Faust reports commits that failed. A broker that is down is no reason to exit,
+    nor is a recovery that gets on. One that does not waits for ever, above all for partitions that are no more: a
+    static member outlives its process, and is given back what it had when the topics were larger.
     """
 
-    def __init__(self, offsets: Offsets, excused: Callable[[], bool], clock: Clock) -> None:
-        self._offsets = offsets
-        self._excused = excused
+    def __init__(self, group: Group, worker: Worker, clock: Clock) -> None:
+        self._group = group
+        self._worker = worker
         self._clock = clock
-        self._detector = StallDetector()
+        self._stalls = StallDetector()
+        self._recovery = RecoveryDetector()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
 
@@ -85,14 +104,31 @@ class Watchdog:
     def _run(self) -> None:
         while not self._stop.wait(_WATCH_EVERY_SECONDS):
             try:
-                ends, committed = self._offsets()
+                ends, committed = self._group.offsets()
             except Exception as error:  # a broker that does not answer: neither progress nor a stall
                 _log.warning("scoring.watchdog_blind", error=str(error))
-                self._detector.forget()
+                self._stalls.forget()
+                self._recovery.forget()
                 continue
-            stalled = self._detector.observe(self._clock.monotonic(), ends, committed, self._excused())
-            if stalled:
-                end_process(EXIT_STALLED, "scoring.partition_stalled", partitions=stalled)
+            self._look(ends, committed)
+
+    def _look(self, ends: Mapping[int, int], committed: Mapping[int, int]) -> None:
+        now, progress = self._clock.monotonic(), self._worker.progress()
+        if self._recovery.observe(now, progress):
+            held = self._worker.held()
+            self._leave()
+            missing = sorted(set(held) - ends.keys())
+            end_process(EXIT_STALLED, "scoring.recovery_stuck", at=progress, held=sorted(held), missing=missing)
+        stalled = self._stalls.observe(now, ends, committed, excused=progress is not None)
+        if stalled:
+            end_process(EXIT_STALLED, "scoring.partition_stalled", partitions=stalled)
+
+    def _leave(self) -> None:
+        # Else the next life, under the same name within the session, is given the same partitions.
+        try:
+            self._group.put_out()
+        except Exception as error:  # the end of the process is what matters
+            _log.warning("scoring.group_not_left", error=str(error))
 
 
 def end_after(seconds: float) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import kafka
 from duly_contracts.topics import dlq_of
+from kafka.admin import MemberToRemove
 from kafka.errors import KafkaError
 
 LEDGER = "ledger-events"
@@ -56,16 +57,17 @@ class Preflight:
         return len(self._reader.partitions_for_topic(topic) or ())
 
 
-class GroupOffsets:
-    """End and committed offsets of the group, as the broker has them. Connects on first use."""
+class BrokersGroup:
+    """`guards.Group`. Connects on first use."""
 
-    def __init__(self, bootstrap_servers: str, group: str, partitions: int) -> None:
+    def __init__(self, bootstrap_servers: str, group: str, instance_id: str, partitions: int) -> None:
         self._bootstrap = bootstrap_servers.split(",")
         self._group = group
+        self._instance_id = instance_id
         self._tps = [kafka.TopicPartition(LEDGER, partition) for partition in range(partitions)]
         self._reader: kafka.KafkaConsumer | None = None
 
-    def __call__(self) -> tuple[Mapping[int, int], Mapping[int, int]]:
+    def offsets(self) -> tuple[Mapping[int, int], Mapping[int, int]]:
         if self._reader is None:
             self._reader = kafka.KafkaConsumer(
                 bootstrap_servers=self._bootstrap,
@@ -76,3 +78,10 @@ class GroupOffsets:
         ends = self._reader.end_offsets(self._tps)
         committed = {tp.partition: self._reader.committed(tp) or 0 for tp in self._tps}
         return {tp.partition: end for tp, end in ends.items()}, committed
+
+    def put_out(self) -> None:
+        admin = kafka.KafkaAdminClient(bootstrap_servers=self._bootstrap)
+        try:
+            admin.remove_group_members(self._group, [MemberToRemove(group_instance_id=self._instance_id)])
+        finally:
+            admin.close()

@@ -12,6 +12,8 @@ from duly_contracts.model_control import MODEL_CONTROL, Promotion, PromotionUnus
 from duly_runtime.kafka_log import records_until
 from duly_runtime.logging import get_logger
 
+from scoring.adapters.kafka_preflight import NotReadyToStart
+
 _log = get_logger(__name__)
 _RECORDS_MAX = 200
 
@@ -19,7 +21,7 @@ _RECORDS_MAX = 200
 class ControlReader:
     """Its own client. Nobody else's reads, commits or rebalances touch it. One thread uses it at a time.
 
-    The topic may be absent, then it is empty until somebody makes it.
+    The topic may be absent, then it is empty until somebody makes it. It has one partition, that of `next_offset`.
     """
 
     def __init__(self, bootstrap_servers: str) -> None:
@@ -32,7 +34,8 @@ class ControlReader:
         self.next_offset = 0
 
     def read_to_end(self) -> list[Promotion]:
-        """Everything that is there now. Raises KafkaError, also where the topic gives nothing for half a minute."""
+        """Everything that is there now. Raises KafkaError, also where the topic gives nothing for half a minute;
+        NotReadyToStart for a topic of several partitions."""
         if not self._assigned():
             return []
         ends = self._reader.end_offsets(self._reader.assignment())
@@ -41,7 +44,7 @@ class ControlReader:
     def poll(self, wait_seconds: float) -> list[Promotion]:
         """What came, in order; waits at most that long. A record nobody can use is logged and skipped.
 
-        Raises KafkaError.
+        Raises KafkaError, NotReadyToStart.
         """
         if not self._assigned():
             return []
@@ -68,6 +71,11 @@ class ControlReader:
             partitions = self._reader.partitions_for_topic(MODEL_CONTROL)
             if not partitions:
                 return False
+            if len(partitions) > 1:
+                raise NotReadyToStart(
+                    f"{MODEL_CONTROL} has {len(partitions)} partitions: the order of its records decides which model "
+                    "serves, so it must have one. Make it anew with one partition and promote again"
+                )
             tps = [kafka.TopicPartition(MODEL_CONTROL, partition) for partition in partitions]
             begins = self._reader.beginning_offsets(tps)
             self._reader.assign(tps)

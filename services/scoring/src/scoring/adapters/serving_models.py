@@ -88,7 +88,7 @@ class ServingModels:
         self._thread = threading.Thread(target=self._run, name="model-control", daemon=True)
 
     def read_to_end(self) -> None:
-        """Know every promotion that was published before now. Raises KafkaError. Loads nothing yet."""
+        """Know every promotion that was published before now. Raises KafkaError, NotReadyToStart. Loads nothing yet."""
         for promotion in self._reader.read_to_end():
             self._roster = self._roster.after(promotion)
         self._selection = self._select()

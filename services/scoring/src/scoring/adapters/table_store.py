@@ -10,9 +10,13 @@ from typing import Any, Protocol
 
 import rocksdict
 from faust.stores.memory import Store as MemoryStore
+from faust.stores.rocksdb import RocksDBOptions
 
-# Of one partition; Faust's defaults are 2 GiB of cache and 3 write buffers of 64 MB each, per partition.
-ROCKSDB_OPTIONS = {"block_cache_size": 32 << 20, "write_buffer_size": 8 << 20, "max_write_buffer_number": 2}
+# Write buffers are of one partition, the cache is of all. Faust's defaults are 3 buffers of 64 MB and a cache of 2 GiB
+# for each partition.
+_BUFFER_BYTES, _BUFFERS = 4 << 20, 2
+_CACHE_BYTES = 64 << 20
+_BLOOM_BITS = 10
 
 # A file beside the tables: the next start throws them away.
 DAMAGED = "damaged"
@@ -71,11 +75,28 @@ class MemoryBlobs:
         return [(partition, key) for key, partition in self._partitions.items()]
 
 
+class SharedCacheOptions(RocksDBOptions):  # type: ignore[misc]  # Faust is untyped here
+    """Memory that does not grow with the partitions a worker holds."""
+
+    def __init__(self) -> None:
+        super().__init__(write_buffer_size=_BUFFER_BYTES, max_write_buffer_number=_BUFFERS, block_cache_size=0)
+        self._cache = rocksdict.Cache(_CACHE_BYTES)
+
+    def as_options(self) -> rocksdict.Options:
+        options = super().as_options()
+        tables = rocksdict.BlockBasedOptions()
+        tables.set_block_cache(self._cache)
+        tables.set_bloom_filter(_BLOOM_BITS, block_based=False)
+        options.set_block_based_table_factory(tables)
+        return options
+
+
 class RocksBlobs:
     """One RocksDB per partition. Raises StoreDamaged."""
 
     def __init__(self, store: Any) -> None:
         self._store = store
+        store.rocksdb_options = SharedCacheOptions()
 
     def get(self, partition: int, key: bytes) -> bytes | None:
         try:

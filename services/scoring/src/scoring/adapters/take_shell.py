@@ -15,6 +15,7 @@ import faust.streams
 from duly_runtime.log import Record
 
 from scoring.adapters.faust_app import AckedTable, ScoringApp, raw_topic
+from scoring.adapters.faust_producer import acknowledged
 from scoring.adapters.shell import Handler
 from scoring.application.outputs import Output
 from scoring.application.ports import StateStore
@@ -66,7 +67,7 @@ class TakeShell:
             self._handler.checkpoint()
             for (partition, key), blob in outcome.blobs.items():
                 self._states.put(partition, key, blob)
-            await asyncio.gather(*self._table.take_unacked())
+            await self._acked(self._table.take_unacked())
             outcomes.append(outcome)
         next_offsets = {record.partition: record.offset + 1 for record in records}
         self._handler.done(next_offsets, outcomes, len(records), began)
@@ -76,7 +77,10 @@ class TakeShell:
             await self._topic(output.topic).send(key=output.key, value=output.value, headers=list(output.headers))
             for output in outputs
         ]
-        await asyncio.gather(*futures)
+        await self._acked(futures)
+
+    async def _acked(self, sent: Sequence[Any]) -> None:
+        await acknowledged(sent, self._app.conf.producer_request_timeout)
 
     def _topic(self, name: str) -> Any:
         if name not in self._topics:

@@ -91,7 +91,4 @@ def _debtor_of(key: bytes) -> str:
 
 
 def _id_of(record: Record) -> str:
-    for name, value in record.headers:
-        if name == "ce_id" and value:
-            return value.decode(errors="replace")
-    return record_id(record.topic, record.partition, record.offset)
+    return record_id(dict(record.headers).get("ce_id", b""), record.topic, record.partition, record.offset)

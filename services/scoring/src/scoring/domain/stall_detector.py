@@ -1,10 +1,11 @@
-"""Tells a partition that has stalled from one that is idle or recovering."""
+"""Tells what has stalled from what is idle or gets on."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 STALL_LIMIT_SECONDS = 120.0
+RECOVERY_LIMIT_SECONDS = 120.0
 
 
 class StallDetector:
@@ -31,3 +32,26 @@ class StallDetector:
         """The broker did not answer: whatever was measured before says nothing."""
         self._committed.clear()
         self._moved_at.clear()
+
+
+class RecoveryDetector:
+    """Tells a recovery that waits for what will never come from one that takes long."""
+
+    def __init__(self, limit_seconds: float = RECOVERY_LIMIT_SECONDS) -> None:
+        self._limit_seconds = limit_seconds
+        self._progress: object = None
+        self._moved_at = 0.0
+
+    def observe(self, now: float, progress: object) -> bool:
+        """Whether nothing has changed for longer than the limit. progress: whatever changes as it gets on; None: done.
+
+        now: monotonic seconds.
+        """
+        if progress is None or progress != self._progress:
+            self._moved_at = now
+        self._progress = progress
+        return now - self._moved_at > self._limit_seconds
+
+    def forget(self) -> None:
+        """The broker did not answer: nobody could have got on."""
+        self._progress = None

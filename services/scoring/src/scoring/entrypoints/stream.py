@@ -100,7 +100,8 @@ class Stream:
         self._positions.done(ends, records, facts, scores)
         topic, poison = self._app.source_topic, [poison for outcome in outcomes for poison in outcome.poison]
         self._metrics.observe(STREAM_BATCH, self._clock.monotonic() - began, topic=topic)
-        self._metrics.count(STREAM_EVENTS, records - len(poison), topic=topic, outcome="handled")
+        unusable = len({record.position for record in poison})  # a tick may be unusable for many debtors
+        self._metrics.count(STREAM_EVENTS, records - unusable, topic=topic, outcome="handled")
         for outcome in outcomes:
             self._metrics.observe(STATE_BLOB_BYTES, max(map(len, outcome.blobs.values()), default=0))
             if outcome.shadow_faults:

@@ -33,11 +33,12 @@ class Broker:
         self._producer.close()
         self._reader.close()
 
-    def fresh_topics(self, partitions: int) -> None:
-        """The topics that scoring knows, all empty."""
+    def fresh_topics(self, partitions: int, keep_members: bool = False) -> None:
+        """The topics that scoring knows, all empty. keep_members: whoever is in the group stays in it."""
         admin = kafka.KafkaAdminClient(bootstrap_servers=self.bootstrap)
         try:
-            eventually(lambda: _put_out(admin), 120)
+            if not keep_members:
+                eventually(lambda: _put_out(admin), 120)
             with suppress(KafkaError):
                 admin.delete_topics(list(_TOPICS))
             eventually(lambda: not set(_TOPICS) & set(admin.list_topics()), 120)

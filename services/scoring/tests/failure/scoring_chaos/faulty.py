@@ -4,9 +4,12 @@ kill:POINT:N          SIGKILL at the N-th time that POINT comes, see POINTS
 fold-raises:EVENT_ID  the fold cannot bear that event
 unknown-enum:NUMBER   an older version, to which that write-off reason is unknown
 stall:PARTITION       records of that partition are never handed on
-watch:SECONDS         the watchdog's limit
+watch:SECONDS         the watchdog's limit for partitions
+patience:SECONDS      the watchdog's limit for a recovery
 zombie:SECONDS        the gap after which it takes itself for frozen
 hold-recovery:FILE    recovery does not go on before FILE exists
+slow-recovery:SECONDS every fetch of the changelog takes at least so long
+far-recovery:RECORDS  the changelog seems to be so much longer than it is
 send-timeout:SECONDS  how long a record may wait for the broker
 slow-step:SECONDS     every batch takes at least so long
 """
@@ -129,6 +132,14 @@ def watch(seconds: str) -> None:
     guards._WATCH_EVERY_SECONDS = 0.5
 
 
+def patience(seconds: str) -> None:
+    from scoring.adapters import guards
+    from scoring.domain.stall_detector import RecoveryDetector
+
+    guards.RecoveryDetector = lambda: RecoveryDetector(float(seconds))
+    guards._WATCH_EVERY_SECONDS = 0.5
+
+
 def zombie(seconds: str) -> None:
     from scoring.adapters import guards
 
@@ -146,6 +157,30 @@ def hold_recovery(file: str) -> None:
         apply(self, partition, records)
 
     AckedTable.apply_records = held
+
+
+def slow_recovery(seconds: str) -> None:
+    from scoring.adapters.faust_app import AckedTable
+
+    apply = AckedTable.apply_records
+
+    def slow(self: Any, partition: int, records: Any) -> None:
+        time.sleep(float(seconds))
+        apply(self, partition, records)
+
+    AckedTable.apply_records = slow
+
+
+def far_recovery(records: str) -> None:
+    from scoring.adapters.faust_recovery import BatchRecovery
+
+    build = BatchRecovery._build_highwaters
+
+    async def further(self: Any, consumer: Any, tps: Any, destination: Any, title: str) -> None:
+        await build(self, consumer, tps, destination, title)
+        destination.update({tp: int(records) for tp in tps})
+
+    BatchRecovery._build_highwaters = further
 
 
 def send_timeout(seconds: str) -> None:
@@ -177,8 +212,11 @@ FAULTS: dict[str, Callable[..., None]] = {
     "unknown-enum": unknown_enum,
     "stall": stall,
     "watch": watch,
+    "patience": patience,
     "zombie": zombie,
     "hold-recovery": hold_recovery,
+    "slow-recovery": slow_recovery,
+    "far-recovery": far_recovery,
     "send-timeout": send_timeout,
     "slow-step": slow_step,
 }

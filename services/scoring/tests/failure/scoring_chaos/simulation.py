@@ -108,6 +108,15 @@ class SimProducer:
     def _ensure_producer(self) -> SimProducer:
         return self
 
+    def _new_producer(self) -> SimProducer:
+        return self
+
+    async def start(self) -> None:
+        await self._fate.moment()
+
+    async def stop(self) -> None:
+        await self._fate.moment()
+
     async def partitions_for(self, topic: str) -> set[int]:
         await self._fate.moment()
         return set(range(self._partitions))
@@ -176,7 +185,7 @@ class SimTable:
     def __init__(self, producer: SimProducer, disk: Disk) -> None:
         self._producer = producer
         self._unacked: list[Any] = []
-        self.blobs = MemoryBlobs(disk.local or _empty_store())
+        self.blobs = MemoryBlobs(disk.local or empty_store())
         for (topic, partition), records in disk.records.items():
             if topic == CHANGELOG:
                 AckedTable.apply_records(self, partition, records)  # type: ignore[arg-type]
@@ -196,7 +205,8 @@ class SimTable:
         await (await self._producer.send_rows([(key, blob, [])], CHANGELOG, partition))
 
 
-def _empty_store() -> SimpleNamespace:
+def empty_store() -> SimpleNamespace:
+    """Of a worker that keeps one."""
     return SimpleNamespace(data={}, _key_partition={})
 
 
@@ -257,6 +267,7 @@ class Life:
             source_topic=LEDGER,
             on_partitions_revoked=SimpleNamespace(connect=lambda handler, weak: None),
             task=lambda work: work,
+            conf=SimpleNamespace(producer_request_timeout=60.0),
             topic=lambda name, **kwargs: SimpleNamespace(send=_sender(producer, name, self._book.partitions)),
             agent=lambda topic, name, concurrency: self._keep_agent,
         )
@@ -276,7 +287,7 @@ class Life:
         await self._commit()
 
     async def _through(self, line: BatchLine) -> None:
-        line.start(self._may_commit)
+        await line.start(self._may_commit)
         for chunk in self._chunks():
             await self._fate.moment()
             await line.room()
@@ -374,10 +385,15 @@ class Simulated:
     awaits: int
 
 
-def simulate(seed: int, shell: str, book: Ledger, model: Models, dies_at: Sequence[int]) -> Simulated:
-    """Lives that die at the given awaits, with a refused send now and then, and one that comes to the end."""
+def simulate(
+    seed: int, shell: str, book: Ledger, model: Models, dies_at: Sequence[int], disk: Disk | None = None
+) -> Simulated:
+    """Lives that die at the given awaits, with a refused send now and then, and one that comes to the end.
+
+    disk: what there is before; None: nothing, and the seed says whether a local store outlives the lives.
+    """
     rng = random.Random(seed)
-    disk = Disk(local=rng.choice((None, _empty_store())))
+    disk = Disk(local=rng.choice((None, empty_store()))) if disk is None else disk
     real, lives = stream_module.end_process, 0
     try:
         for at in (*dies_at, 0):

@@ -80,9 +80,8 @@ class Letter:
     @property
     def event_id(self) -> str:
         """Of a record that names none, the id that services know it by; '' where that cannot be told either."""
-        if named := self.header("ce_id"):
-            return named
-        return record_id(self.topic, *self.origin) if self.origin else ""
+        named = next((value for name, value in self.headers if name == "ce_id"), b"")
+        return record_id(named, self.topic, *self.origin) if self.origin else _text(named)
 
     @property
     def event_type(self) -> str:
