@@ -32,7 +32,7 @@ Sent = tuple[str, bytes, bytes, list[tuple[str, bytes]], int | None]
 
 
 def model(version: str) -> RegisteredModel:
-    return RegisteredModel("risk", version, "a", "s", "g", "run")
+    return RegisteredModel("risk", version, "a" * 64, "b" * 64, "c" * 64, "run")
 
 
 def record(message: Message, tenant: str, day: date | None = None, at: int | None = None, **to: Any) -> Sent:
@@ -69,7 +69,7 @@ def test_commands_and_workers_pass_over_the_same_records(kafka_log: KafkaLog, ka
     good = promotion_event(model("1"), date(2031, 5, 2), "ann", "")
     no_date = promotion_event(model("2"), None, "ann", "")
     no_date.effective_date = "2031-02-30"
-    no_hash = promotion_event(RegisteredModel("risk", "3", "a", "s", "", "run"), None, "ann", "")
+    no_hash = promotion_event(RegisteredModel("risk", "3", "a" * 64, "b" * 64, "", "run"), None, "ann", "")
     no_role = promotion_event(model("4"), None, "ann", "")
     no_role.role = 9  # type: ignore[assignment]
     others = promotion_event(model("5"), None, "ann", "")
