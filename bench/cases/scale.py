@@ -18,6 +18,7 @@ import kafka
 from duly_cli.ports import Ports
 from duly_cli.stack.topics import ensure_topics
 from duly_contracts.keys import partition_of
+from duly_contracts.model_control import MODEL_NAME
 from duly_contracts.topics import topics
 from duly_localstack.jars import ensure_jars
 from duly_runtime.log import Record
@@ -28,8 +29,8 @@ from duly_training.fit import FitSettings
 from duly_training.folding import timeline_of
 from duly_training.history import read_history
 from duly_training.origin import fit_before
-from duly_training.promotion import promotion_of
-from duly_training.registry import MODEL_NAME, RegisteredModel
+from duly_training.promotion import promotion_event
+from duly_training.registry import RegisteredModel
 from scoring.application.outputs import SCORE_UPDATED
 
 from bench.books import LargeTenant
@@ -138,11 +139,11 @@ def _promoted(bootstrap_servers: str, models: Path, bench: Bench) -> int:
     fitted = fit_before(timeline, timeline.cut_day, settings, seed=1)
     made = models / "made"
     made.mkdir(parents=True)
-    hashes = write_artefact(made, fitted.booster, fitted.sample.x)
+    hashes = write_artefact(made, fitted)
     made.rename(models / f"v1-{hashes.model[:16]}")
     model = RegisteredModel(MODEL_NAME, "1", hashes.model, hashes.schema, hashes.golden, "bench")
     ControlTopic(bootstrap_servers).publish(
-        promotion_of(model, None, "bench", "measured"), TENANT, None, bench.clock.now()
+        promotion_event(model, None, "bench", "measured"), TENANT, None, bench.clock.now()
     )
     return rounds * _TREES_A_ROUND
 
