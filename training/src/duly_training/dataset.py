@@ -43,7 +43,7 @@ class Dataset:
 @dataclass(frozen=True, slots=True)
 class RowSource:
     """Rows for days t0 + 1 .. min(paid, cut - 1, t0 + 182); an invoice voided or credited ends the day before.
-    Closed days are rows like others (docs/adr/0017), only due has moved past them.
+    Closed days are rows like others (docs/adr/0016), only due has moved past them.
 
     far_share: of the rows far from due that are no event, this share is kept, with weight 1 / far_share. Which ones
     depends on the row's number and the seed alone, not on how rows are cut into batches.
