@@ -31,6 +31,8 @@ unit: setup ## Fast tests only: no servers
 	@$(BIN)/python -m pytest -q -m "not kafka and not postgres and not docker and not sockets and not slow" $(ARGS)
 test-chaos: setup ## scoring killed, frozen, joined and simulated: SEEDS=100, SHELL_KIND=batch|take, ARGS="--first 7"
 	@PYTHONPATH=$(CHAOS_PATH) $(BIN)/python -m scoring_chaos --seeds $(or $(SEEDS),100) $(if $(SHELL_KIND),--shell $(SHELL_KIND)) $(ARGS)
+parity: setup ## Training, back-test and a worker that is killed read one log: equal bytes; EVENTS=100000
+	@DULY_PARITY_EVENTS=$(or $(EVENTS),100000) $(BIN)/python -m pytest -s -v tests/integration/parity $(ARGS)
 chaos: setup ## Kill services at random while a demo plays; SEED=n
 	@$(BIN)/duly demo --once --chaos $(or $(SEED),1) $(ARGS)
 test-docker: images ## Build the images and test them; needs a Docker engine
@@ -108,4 +110,4 @@ $(PEERS): requirements/peers.txt $(STAMP)
 	@$(BIN)/uv pip sync --quiet --python $(@D)/bin/python --require-hashes --compile-bytecode requirements/peers.txt
 	@touch $@
 
-.PHONY: setup up demo demo-once down purge test unit test-chaos chaos test-docker check lint types arch proto-check generated manifests fix generate lock images bench load train help bench-peers
+.PHONY: setup up demo demo-once down purge test unit test-chaos parity chaos test-docker check lint types arch proto-check generated manifests fix generate lock images bench load train help bench-peers

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import kafka
 import pytest
-from duly_contracts.envelope import Envelope
-from duly_contracts.events import encode, event_of
 from duly_contracts.topics import topics
-from duly_runtime.kafka_log import KafkaLog
 from duly_runtime.log import Record
 from duly_testing.eventually import eventually
-from google.protobuf.message import Message
 from kafka.admin import NewTopic
+from scoring_chaos.registry import Registry, put_in_force
 
 from duly.risk.v1 import events_pb2 as risk
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 START, DAYS, LIVE = date(2031, 3, 3), 40, 20
-ROOT = "1/models"
 
 
 def live_day(number: int) -> date:
@@ -36,52 +29,15 @@ def live_day(number: int) -> date:
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """(tracking URI, folder): serves `<folder>/v<version>/*` in MLflow's words."""
-    folder = tmp_path / "registry"
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            url = urlsplit(self.path)
-            query = {name: values[0] for name, values in parse_qs(url.query).items()}
-            if url.path.endswith("get-download-uri"):
-                body = json.dumps({"artifact_uri": f"mlflow-artifacts:/{ROOT}/v{query['version']}"}).encode()
-            elif "path" in query:
-                files = sorted(file.name for file in (folder / Path(query["path"]).name).iterdir())
-                body = json.dumps({"files": [{"path": name, "is_dir": False} for name in files]}).encode()
-            else:
-                body = (folder / url.path.split(f"{ROOT}/")[1]).read_bytes()
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", folder
-    server.shutdown()
-    server.server_close()
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    with Registry(tmp_path / "registry") as opened:
+        yield opened
 
 
 @pytest.fixture
-def control(kafka_bootstrap: str) -> Iterator[Callable[..., None]]:
+def control(kafka_bootstrap: str) -> Callable[..., None]:
     """Writes one record of `model-control`."""
-    producer = KafkaLog(kafka_bootstrap).producer("test")
-
-    def send(version: str, hashes: Mapping[str, str], effective: date | None, role: str = "CHAMPION") -> None:
-        number = risk.ModelRole.Value(f"MODEL_ROLE_{role}")
-        message: Message = risk.RiskModelRolledBack(model_name="risk", model_version=version, role=number, **hashes)
-        if effective is not None:
-            message = risk.RiskModelPromoted(
-                model_name="risk", model_version=version, role=number, effective_date=effective.isoformat(), **hashes
-            )
-        at = datetime(2031, 3, 1, tzinfo=UTC)
-        envelope = Envelope(f"{version}-{effective}-{role}", event_of(message).type, "/test", "risk", at, "acme")
-        producer.send("model-control", f"acme|risk|{role}".encode(), encode(message), envelope.to_headers()).result(30)
-
-    yield send
-    producer.close()
+    return partial(put_in_force, kafka_bootstrap)
 
 
 def test_models_are_swapped_under_load_and_a_replay_scores_every_date_with_the_same_version_again(
@@ -89,13 +45,12 @@ def test_models_are_swapped_under_load_and_a_replay_scores_every_date_with_the_s
     broker: Any,
     play_ledger: Any,
     write_model: Callable[..., dict[str, str]],
-    registry: tuple[str, Path],
+    registry: Registry,
     control: Callable[..., None],
     kafka_bootstrap: str,
 ) -> None:
-    uri, folder = registry
-    hashes = {version: write_model(folder / f"v{version}", seed=int(version)) for version in "1234"}
-    env = {"MLFLOW_TRACKING_URI": uri}
+    hashes = {version: write_model(registry.folder / f"v{version}", seed=int(version)) for version in "1234"}
+    env = {"MLFLOW_TRACKING_URI": registry.uri}
     book = play_ledger(seed=11, debtors=30, days=DAYS, live_days=LIVE)
     cuts = [_first_of(book.records, live_day(number)) for number in (0, 4, 8, 12)] + [len(book.records)]
 

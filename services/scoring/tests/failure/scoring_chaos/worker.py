@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -25,6 +26,10 @@ FAULTY = str(Path(__file__).with_name("faulty.py"))
 
 # Longer than the watchdog's 120 s, so that a stall shows as its exit and only a busy machine needs all of it.
 PATIENCE_SECONDS = 300.0
+
+
+# It dies at any moment, also while it answers.
+NO_ANSWER = (OSError, http.client.HTTPException)
 
 
 class Ended(Exception):
@@ -133,7 +138,7 @@ class Worker:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code
-        except OSError:
+        except NO_ANSWER:
             return 0
 
     def ready(self) -> bool:
@@ -145,7 +150,7 @@ class Worker:
             return {}
         try:
             positions = self.status()["positions"]
-        except OSError:
+        except NO_ANSWER:
             return {}
         assert isinstance(positions, dict)
         return {int(partition): offset for partition, offset in positions["ledger-events"].items() if offset}
@@ -167,7 +172,7 @@ class Worker:
         """Facts folded by this life."""
         try:
             return int(str(self.status()["facts"])) if self.ready() else 0
-        except OSError:
+        except NO_ANSWER:
             return 0
 
     def last_words(self) -> str:
