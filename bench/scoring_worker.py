@@ -36,6 +36,7 @@ class ScoringWorker:
     bootstrap_servers: str
     admin_port: int
     clock: Clock
+    _http: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False, timeout=10.0), init=False)
     _child: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _life: int = field(default=0, init=False)
 
@@ -87,7 +88,7 @@ class ScoringWorker:
 
     def status(self) -> Mapping[str, Any]:
         """`/status`."""
-        found: Mapping[str, Any] = httpx.get(f"{self._url}/status", timeout=10.0, trust_env=False).json()
+        found: Mapping[str, Any] = self._http.get(f"{self._url}/status").json()
         return found
 
     def cpu_seconds(self) -> float:
@@ -121,7 +122,7 @@ class ScoringWorker:
 
     def _is_ready(self) -> bool:
         try:
-            return httpx.get(f"{self._url}/ready", timeout=2.0, trust_env=False).status_code == httpx.codes.OK
+            return self._http.get(f"{self._url}/ready").status_code == httpx.codes.OK
         except httpx.HTTPError:
             return False
 
