@@ -80,12 +80,18 @@ bench: setup ## Throughput and latency of the hot paths, as JSON
 bench-peers: setup $(PEERS) ## The engine job on our shells, Faust, Quix Streams and aiokafka, each tuned and checked
 	@$(BIN)/python -m bench.peers $(ARGS)
 
-load: setup ## One scoring worker on a ramp, then at a peak with a hot debtor and a tick: figures; SHELL_KIND=batch|take
+bench-load: setup ## One scoring worker on a ramp, then at a peak with a hot debtor and a tick: figures; SHELL_KIND=batch|take
 	@PYTHONPATH=$(CHAOS_PATH) $(BIN)/python -m scoring_chaos --load $(if $(SHELL_KIND),--shell $(SHELL_KIND)) $(ARGS)
 
 ##@ Model
-train: setup ## Train on a ledger export and register the model: LEDGER=DIR
+train: setup ## Train on a ledger export and register the model: LEDGER=DIR, by default the simulated company's
 	@$(BIN)/duly train $(if $(LEDGER),--ledger "$(LEDGER)") $(ARGS)
+evaluate: setup ## Judge the model at rolling monthly origins of a ledger: LEDGER=DIR, ARGS="--months 9"
+	@$(BIN)/duly evaluate $(if $(LEDGER),--ledger "$(LEDGER)") $(ARGS)
+backtest: setup ## What would have been predicted: LEDGER=DIR, ARGS="--known-until 2026-01-01 --out predictions.csv"
+	@$(BIN)/duly backtest $(if $(LEDGER),--ledger "$(LEDGER)") $(ARGS)
+promote: setup ## Let a registered version score, from the next business date on: V=2
+	@$(BIN)/duly promote $(or $(V),$(error say which version: make promote V=2)) $(ARGS)
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -110,4 +116,4 @@ $(PEERS): requirements/peers.txt $(STAMP)
 	@$(BIN)/uv pip sync --quiet --python $(@D)/bin/python --require-hashes --compile-bytecode requirements/peers.txt
 	@touch $@
 
-.PHONY: setup up demo demo-once down purge test unit test-chaos parity chaos test-docker check lint types arch proto-check generated manifests fix generate lock images bench load train help bench-peers
+.PHONY: setup up demo demo-once down purge test unit test-chaos parity chaos test-docker check lint types arch proto-check generated manifests fix generate lock images bench bench-load train evaluate backtest promote help bench-peers

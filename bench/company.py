@@ -115,25 +115,27 @@ def ledger_records(facts: Iterable[DatedFact], tenants: Sequence[str], *, backfi
     return records
 
 
-def tick_records(tenant: str, instant: datetime, *, backfill: bool) -> list[Record]:
-    """The tick of an instant's day for every partition, as ledger-sync writes it. Offsets are not set (-1)."""
-    message = pb.CalendarBusinessDateAdvanced(business_date=instant.date().isoformat(), slices=1)
+def tick_records(tenant: str, instant: datetime, *, backfill: bool, slices: int = 1) -> list[Record]:
+    """The tick of an instant's day for every partition and slice, in ledger-sync's order. Offsets are not set (-1)."""
+    partitions = topics()[LEDGER_TOPIC].partitions
+    return [_tick(tenant, instant, part, slices, p, backfill) for part in range(slices) for p in range(partitions)]
+
+
+def _tick(tenant: str, instant: datetime, part: int, slices: int, partition: int, backfill: bool) -> Record:
+    message = pb.CalendarBusinessDateAdvanced(business_date=instant.date().isoformat(), slice=part, slices=slices)
     message.instant.FromDatetime(instant)
-    records = []
-    for partition in range(topics()[LEDGER_TOPIC].partitions):
-        envelope = Envelope(
-            id=named_id("tick", tenant, instant.isoformat(), str(partition)),
-            type=event_of(message).type,
-            source=f"/tenants/{tenant}/services/ledger-sync",
-            subject="",
-            time=instant,
-            tenant=tenant,
-            business_date=instant.date(),
-            backfill=backfill,
-        )
-        headers = tuple(envelope.to_headers())
-        records.append(Record(LEDGER_TOPIC, partition, -1, debtor_key(tenant, ""), encode(message), headers))
-    return records
+    envelope = Envelope(
+        id=named_id("tick", tenant, instant.isoformat(), str(partition), str(part)),
+        type=event_of(message).type,
+        source=f"/tenants/{tenant}/services/ledger-sync",
+        subject="",
+        time=instant,
+        tenant=tenant,
+        business_date=instant.date(),
+        backfill=backfill,
+    )
+    headers = tuple(envelope.to_headers())
+    return Record(LEDGER_TOPIC, partition, -1, debtor_key(tenant, ""), encode(message), headers)
 
 
 def _envelope(fact: DatedFact, tenant: str, backfill: bool) -> Envelope:

@@ -18,18 +18,18 @@ from duly_contracts.money import Money
 from duly_ledger_export import DatedFact
 from duly_ledger_export.facts import FactFactory
 from duly_ledger_export.records import Allocation, AllocationSource, Invoice, LedgerSettings, Payment
+from duly_risk.asking import hazards_of
 from duly_risk.codec import decode_state, encode_state
 from duly_risk.fallback import RulesModel
-from duly_risk.features import features_of
-from duly_risk.measures import curve_days, stacked
+from duly_risk.measures import stacked
 from duly_risk.outlook import outlooks_of
 from duly_risk.plan import plan_of
 from duly_risk.state import DebtorState, replaced
 from duly_risk.step import conclude, fold
 from duly_runtime.log import Record
+from scoring.adapters.memory import MemoryStates, OneModel
 from scoring.application.decode_record import Usable, decode_record
 from scoring.application.outputs import score_id_of, score_outputs
-from scoring.application.ports import MemoryStates, OneModel
 from scoring.application.score_batch import Scorer
 
 from bench.company import CURRENCY, TODAY, ZONE, ledger_records
@@ -43,7 +43,7 @@ BATCH = 128
 
 
 def run(bench: Bench) -> Result:
-    """us per event: decode_record, fold, plan, features, curves (rules score), outlook, conclude, score_outputs,
+    """us per event: decode_record, fold, plan, curves (features and rules score), outlook, conclude, score_outputs,
     encode_state and, for a state that is not cached, decode_state; `event` is the sum of what a live event needs and
     `scorer` the same measured through `Scorer` at once."""
     measures: dict[str, Measure] = {}
@@ -94,13 +94,12 @@ class _World:
             times[name] = time.thread_time() - before
             return result
 
-        model, frame = self._model, self._model.info.frame
+        model = self._model
         usable = timed("decode_record", lambda: [_usable(record) for record in records])
         folded = timed("fold", lambda: [fold(self.states[u.record.key], u.event, u.position).state for u in usable])
         plans = timed("plan", lambda: [plan_of(state) for state in folded])
         measures = stacked([plan.measures for plan in plans])
-        static = timed("features", lambda: features_of(measures, frame))
-        hazards = timed("curves", lambda: model.curves(static, curve_days(measures)))
+        hazards = timed("curves", lambda: hazards_of(model, measures))
         outlooks = timed("outlook", lambda: outlooks_of(plans, hazards))
         scored = timed(
             "conclude",

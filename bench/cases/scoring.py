@@ -15,10 +15,10 @@ from duly_runtime.log import Record
 from duly_simulator.observe import HttpStatusReader
 from duly_simulator.parameters import SimulationSettings
 from duly_training.control_topic import ControlTopic
-from duly_training.promotion import promotion_of
+from duly_training.promotion import promotion_event
 from duly_training.registry import Registry
 from duly_training.train import train_on
-from scoring.application.ports import OneModel
+from scoring.adapters.memory import OneModel
 from scoring.application.pure_fold import pure_fold
 
 from bench.company import LEDGER_TOPIC, ledger_records, simulated
@@ -49,13 +49,14 @@ def run_model(bench: Bench) -> Result:
     ledger = _ledger(bench)
     records = _records(bench, ledger)
     with stage(bench, "scoring-model", ("kafka", "mlflow")) as on:
+        registry = Registry(on.stack.mlflow.tracking_uri, TENANT)
         before = on.clock.monotonic()
-        report = train_on(ledger, on.stack.mlflow.tracking_uri, SimulationSettings().play_from, SEED)
+        report = train_on(ledger, registry, SimulationSettings().play_from, SEED)
         trained = on.clock.monotonic() - before
-        promotion = promotion_of(report.model, None, "bench", "measured")
+        promotion = promotion_event(report.model, None, "bench", "measured")
         ControlTopic(on.kafka).publish(promotion, TENANT, None, on.clock.now())
         measures = _through_worker(on, records)
-        model = Registry(on.stack.mlflow.tracking_uri).load(report.model)
+        model = registry.load(report.model)
         measures["pure_fold_events_per_second"] = _pure(on.clock, records, model, bench.size(3, 1))
         measures["training"] = Measure("s", (trained,))
         return Result(measures, _conditions(records, f"champion version {report.model.version}"), on.running())

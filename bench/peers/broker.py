@@ -9,12 +9,13 @@ from pathlib import Path
 
 import kafka
 from duly_localstack.kafka import KafkaServer
+from duly_runtime.kafka_log import records_until
 from kafka.admin import NewTopic
 
 from bench.peers.job import PARTITIONS
 
 _PINNED = Path(__file__).with_name("pinned.py")
-_POLL_MS, _POLL_RECORDS = 500, 10_000
+_POLL_RECORDS = 10_000
 _FETCH_BYTES = 4 * 1024 * 1024
 
 
@@ -41,6 +42,7 @@ class Stored:
     at: int
     key: bytes
     value: bytes
+    headers: Sequence[tuple[str, bytes]] = ()
 
 
 class Topics:
@@ -77,11 +79,11 @@ class Topics:
         partitions = _partitions(name)
         ends = self._reader.end_offsets(partitions)
         self._reader.assign(partitions)
-        self._reader.seek_to_beginning(*partitions)
-        while any(self._reader.position(tp) < end for tp, end in ends.items()):
-            for records in self._reader.poll(timeout_ms=_POLL_MS, max_records=_POLL_RECORDS).values():
-                for record in records:
-                    yield Stored(record.partition, record.offset, record.timestamp, record.key, record.value)
+        for tp, first in self._reader.beginning_offsets(partitions).items():
+            self._reader.seek(tp, first)
+        for record in records_until(self._reader, ends, _POLL_RECORDS):
+            place = record.partition, record.offset
+            yield Stored(*place, record.timestamp, record.key, record.value, record.headers)
 
     def committed(self, group: str, topic: str) -> Mapping[int, int]:
         """Next offset by partition, 0 where nothing is committed."""

@@ -56,6 +56,23 @@ def test_a_compiler_that_fails_gives_way_to_the_next(library: native.Library, tm
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
 
 
+def test_a_cache_folder_that_is_wanted_is_used_and_else_none_is_left(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen = tmp_path / "seen"
+    telling = Compiler("telling", ("/bin/sh", "-c", f'echo "$ZIG_GLOBAL_CACHE_DIR" >> {seen}; exit 1'))
+    monkeypatch.setenv("ZIG_GLOBAL_CACHE_DIR", "/wanted")
+    with pytest.raises(NoCompiler):
+        build.build(tmp_path / "made", [telling])
+    monkeypatch.delenv("ZIG_GLOBAL_CACHE_DIR")
+    with pytest.raises(NoCompiler):
+        build.build(tmp_path / "made", [telling])
+    wanted, own = seen.read_text().splitlines()
+    assert wanted == "/wanted"
+    assert Path(own).parent == tmp_path / "made"
+    assert not list((tmp_path / "made").iterdir())
+
+
 def test_without_a_working_compiler_each_says_why(tmp_path: Path) -> None:
     with pytest.raises(NoCompiler, match=r"absent: .*broken: it does not work here"):
         build.build(tmp_path, [ABSENT, BROKEN])

@@ -227,6 +227,22 @@ def test_every_bad_value_is_one_finding_with_its_place(tmp_path: Path) -> None:
     ]
 
 
+def test_dates_and_amounts_beyond_all_bounds_are_findings(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        ledger__yaml=SETTINGS,
+        invoices="invoice_id,debtor_id,issue_date,due_date,total,recorded_at\n"
+        "I1,D1,1969-12-31,9999-12-31,5,\nI2,D1,2026-03-01,2159-12-31,10000000000001,9999-12-31T23:59:59Z\n",
+    )
+    beyond = "is not between 1970-01-01 and 2159-12-31"
+    assert refused(tmp_path) == [
+        f"invoices.csv, line 2, issue_date: '1969-12-31' {beyond}",
+        f"invoices.csv, line 2, due_date: '9999-12-31' {beyond}",
+        f"invoices.csv, line 3, total: '10000000000001' 10000000000001 is too large: at most {10**15} minor units",
+        f"invoices.csv, line 3, recorded_at: '9999-12-31T23:59:59Z' {beyond}",
+    ]
+
+
 def test_a_payment_cannot_settle_another_debtors_invoice(tmp_path: Path) -> None:
     write(
         tmp_path,

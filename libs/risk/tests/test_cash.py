@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import pytest
+from duly_risk import cash
 from duly_risk.cash import (
     CASH_DAYS,
     Effects,
@@ -54,6 +59,37 @@ def paid_of(book: OpenBook, effects: Effects, seed: int, weeks: int = WEEKS) -> 
         by_week[pays, week] = book.amounts[pays]
         open_ &= ~pays
     return Paid(book, by_week, weeks)
+
+
+def peak_bytes(work: Callable[[], object]) -> int:
+    tracemalloc.start()
+    work()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak
+
+
+class TestManyInvoicesOfOneDebtor:
+    """Where not all rows x draws may be held at once."""
+
+    EFFECTS = Effects(1.0, 0.2)
+
+    def test_their_cash_spreads_as_if_they_were_drawn_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        book = book_of(2_000, debtors=1)
+        whole = simulate(book, self.EFFECTS, generator(), 400)[:, 0]
+        monkeypatch.setattr(cash, "_CELLS_AT_ONCE", 40_000)
+        pieces = simulate(book, self.EFFECTS, generator(2), 400)[:, 0]
+        assert pieces.mean() == pytest.approx(whole.mean(), rel=0.1)
+        # Pieces that moved apart would spread by a third of it.
+        assert pieces.std() == pytest.approx(whole.std(), rel=0.2)
+
+    def test_they_take_no_more_memory_than_as_many_of_many_debtors(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(cash, "_CELLS_AT_ONCE", 40_000)
+        many, one = (
+            peak_bytes(partial(simulate, book_of(10_000, debtors), self.EFFECTS, generator(), 100))
+            for debtors in (5_000, 1)
+        )
+        assert one < 1.5 * many
 
 
 class TestExpectedCash:

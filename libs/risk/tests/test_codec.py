@@ -4,11 +4,27 @@ import base64
 from datetime import date
 
 import pytest
+from duly_contracts.dates import LAST_DATE
+from duly_contracts.money import AMOUNT_MAX_MINOR
 from duly_risk.balances import unapplied_minor
-from duly_risk.codec import EventUnusable, StateUnreadable, decode_event, decode_state, encode_state
+from duly_risk.batch import Item, apply_batch
+from duly_risk.codec import EventUnusable, decode_event, decode_state, encode_state
 from duly_risk.days import date_of, day_of
-from duly_risk.facts import AllocationApplied, DisputeStated, InvoiceStated, Position, SourceReceived, Tick
+from duly_risk.degraded import no_longer_waiting_for, waits_for
+from duly_risk.facts import (
+    AllocationApplied,
+    DisputeStated,
+    InvoiceStated,
+    NoBalanceChange,
+    PaymentReversed,
+    Position,
+    RiskEvent,
+    SourceReceived,
+    Tick,
+)
+from duly_risk.fallback import RulesModel
 from duly_risk.score import Band, Behaviour, Segment, Tier
+from duly_risk.score_codec import encode_score
 from duly_risk.state import (
     WHOLE,
     Allocation,
@@ -19,8 +35,11 @@ from duly_risk.state import (
     Reversal,
     Source,
     Standing,
+    StateUnreadable,
     WriteOff,
+    replaced,
 )
+from duly_risk.step import degrade, fold, has_open_invoices
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -134,6 +153,59 @@ def test_garbage_and_foreign_formats_are_refused():
         decode_state(b"")
 
 
+def test_whatever_is_damaged_in_a_blob_is_state_unreadable():
+    frame = pb.DebtorStateFrame.FromString(encode_state(folded_states()[-1]))
+    for name in ("archive", "closed", "invoices", "sources"):
+        damaged = pb.DebtorStateFrame.FromString(frame.SerializeToString())
+        spoil = b"\xff\xff\xff"
+        if name in ("invoices", "sources"):
+            getattr(damaged, name).append(spoil)
+        else:
+            setattr(damaged, name, spoil)
+        with pytest.raises(StateUnreadable):
+            decode_state(damaged.SerializeToString())
+    frame.standing.band = 99
+    with pytest.raises(StateUnreadable):
+        decode_state(frame.SerializeToString())
+    with pytest.raises(StateUnreadable):
+        decode_state(encode_state(DebtorState(archive=Archive(delays={1: 1})))[:-1])
+
+
+@given(states)
+def test_bytes_that_a_later_version_can_read_are_a_state_again_which_waits_for_what_came_since(state):
+    blob = encode_state(state)
+    unreadable = degrade(DebtorState(unreadable=blob + b"\x08\x63"), "e-1", Position(3, 2**41))
+    assert decode_state(encode_state(unreadable)) == unreadable
+    assert not has_open_invoices(unreadable)
+    with pytest.raises(StateUnreadable):
+        fold(unreadable, RiskEvent("e-2", "n", 1, False, NoBalanceChange()), Position(3, 2**41 + 1))
+    again = decode_state(encode_state(replaced(unreadable, unreadable=blob)))
+    assert waits_for(again, "e-1")
+    assert no_longer_waiting_for(again, "e-1") == replaced(state, applied=Position(3, 2**41))
+
+
+def test_damaged_closed_invoices_are_state_unreadable_when_a_fact_needs_them():
+    state = folded_states()[-1]
+    damaged = replaced(state, closed=replaced(state.closed, packed=b"\xff" + state.closed.packed))
+    fact = PaymentReversed("R", "P1", 1, 20_009)
+    with pytest.raises(StateUnreadable):
+        fold(damaged, RiskEvent("e", "n", 20_009, False, fact), Position(0, 99))
+
+
+def folded_states() -> list[DebtorState]:
+    """A paid invoice and an open one, fact by fact."""
+    facts = [
+        InvoiceStated("I1", 20_000, 20_010, 100, "EUR", ""),
+        InvoiceStated("I2", 20_000, 20_010, 100, "EUR", ""),
+        SourceReceived("P1", False, 100, "EUR", 20_005),
+        AllocationApplied("A1", "I1", "P1", False, 100, 0, 20_005),
+    ]
+    made = [DebtorState()]
+    for offset, fact in enumerate(facts):
+        made.append(fold(made[-1], RiskEvent(f"e{offset}", "n", 20_005, False, fact), Position(0, offset)).state)
+    return made[1:]
+
+
 def money(minor: int) -> money_pb2.Money:
     return money_pb2.Money(amount_minor=minor, currency="EUR")
 
@@ -172,11 +244,39 @@ def test_messages_become_facts():
         risk.RiskScoreUpdated(),
         ledger.InvoiceIssued(invoice_id="I", issue_date="yesterday", due_date="2026-03-31"),
         ledger.InvoiceVoided(on="2026-03-01"),
+        ledger.InvoiceIssued(invoice_id="I", issue_date="1969-12-31", due_date="2026-03-31"),
+        ledger.InvoiceIssued(invoice_id="I", issue_date="2026-03-01", due_date="2160-01-01"),
+        ledger.CalendarBusinessDateAdvanced(business_date="9999-12-31"),
+        ledger.InvoiceIssued(
+            invoice_id="I", issue_date="2026-03-01", due_date="2026-03-31", total=money(AMOUNT_MAX_MINOR + 1)
+        ),
+        ledger.PaymentReceived(payment_id="P", booking_date="2026-03-01", amount=money(-1)),
+        ledger.AllocationApplied(
+            allocation_id="A", invoice_id="I", on="2026-03-01", amount=money(1), discount=money(2**62)
+        ),
     ],
 )
 def test_a_message_the_fold_cannot_use_is_refused_by_name(message):
     with pytest.raises(EventUnusable, match="n:"):
         decoded(message)
+
+
+def test_a_business_date_beyond_all_bounds_is_refused():
+    message = ledger.LedgerDriftCleared()
+    for day in (date(1969, 12, 31), date(2160, 1, 1)):
+        with pytest.raises(EventUnusable, match=f"n: {day}"):
+            decode_event(event_id="e", name="n", business_date=day, backfill=False, message=message)
+
+
+def test_the_last_date_and_the_largest_amount_fold_score_and_encode():
+    on = LAST_DATE.isoformat()
+    issued = ledger.InvoiceIssued(invoice_id="I", issue_date=on, due_date=on, total=money(AMOUNT_MAX_MINOR))
+    event = decode_event(event_id="e", name="n", business_date=LAST_DATE, backfill=False, message=issued)
+    item = Item(b"t|D", "D", event, Position(0, 1))
+    result = apply_batch({}, [item], lambda key, day: RulesModel(), lambda key, event: "score")
+    score = risk.RiskScoreUpdated.FromString(encode_score(result.scores[0][1]))
+    assert 0 < score.amount_at_risk[0].amount_minor <= AMOUNT_MAX_MINOR
+    assert decode_state(encode_state(result.states[b"t|D"])) == result.states[b"t|D"]
 
 
 # Two invoices, one paid in full and one in part by the same payment, as format 1 wrote them.

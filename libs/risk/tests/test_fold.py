@@ -7,11 +7,13 @@ import pytest
 from duly_risk.balances import settle, unapplied_minor
 from duly_risk.book import book_of
 from duly_risk.codec import decode_state, encode_state
+from duly_risk.degraded import EARLIER_KEPT, IDS_KEPT
 from duly_risk.facts import (
     AllocationApplied,
     AllocationRemoved,
     CreditNoteVoided,
     DisputeStated,
+    EventDismissed,
     Fact,
     InvoiceStated,
     InvoiceVoided,
@@ -209,6 +211,38 @@ def test_a_debtor_is_degraded_until_the_event_folds_after_all():
     assert (first.state.degraded_event_ids, first.restored) == (("bad-2",), False)
     second = fold(first.state, event(allocation(), "bad-2"), Position(0, 6))
     assert (second.state.degraded_event_ids, second.restored) == ((), True)
+
+
+def test_a_debtor_waits_for_each_of_many_events_and_is_restored_by_the_last_one_only():
+    state = folded(invoice())
+    for number in range(40):
+        state = degrade(state, f"bad-{number}", Position(0, 10 + number))
+    assert decode_state(encode_state(state)) == state
+    for number in reversed(range(40)):  # the newest first, as `duly dlq replay` may do
+        after = fold(state, event(NoBalanceChange(), f"bad-{number}"), Position(0, 100 - number))
+        assert after.restored is (number == 0)
+        state = after.state
+    assert not state.degraded
+
+
+def test_a_debtor_with_more_missing_events_than_a_blob_may_name_stays_degraded():
+    state, missing = DebtorState(), IDS_KEPT + EARLIER_KEPT + 1
+    for number in range(missing):
+        state = degrade(state, f"bad-{number}", Position(0, number))
+    assert len(encode_state(state)) < 16_000
+    for number in range(missing):
+        after = fold(state, event(NoBalanceChange(), f"bad-{number}"), Position(0, missing + number))
+        assert not after.restored
+        state = after.state
+    assert state.degraded
+
+
+def test_a_dismissal_says_restored_also_where_nothing_waits_unless_another_event_does():
+    state = folded(invoice())
+    assert fold(state, event(EventDismissed(), "of before the full replay"), Position(0, 3)).restored
+    waiting = degrade(state, "bad-1", Position(0, 3))
+    assert not fold(waiting, event(EventDismissed(), "another"), Position(0, 4)).restored
+    assert fold(waiting, event(EventDismissed(), "bad-1"), Position(0, 4)).restored
 
 
 def settled_invoice(i: int) -> tuple[Fact, ...]:

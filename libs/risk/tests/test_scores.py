@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from duly_risk.asking import HazardInvalid, hazards_of
 from duly_risk.bands import band_of, next_standing
 from duly_risk.batch import Item, apply_batch
 from duly_risk.codec import encode_state
@@ -26,7 +27,7 @@ from duly_risk.plan import plan_of
 from duly_risk.score import Band, Direction, ScoreUpdated
 from duly_risk.score_codec import encode_score
 from duly_risk.state import DebtorState, Standing
-from duly_risk.step import HazardInvalid, conclude, fold, hazards_of, outlooks_of
+from duly_risk.step import conclude, fold, outlooks_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -1,14 +1,16 @@
 """Segments: by the book and the frame, told once a day, and only what is new."""
 
+import numpy as np
 import pytest
-from duly_risk.book import book_of
+from duly_risk.book import Terms, book_of
 from duly_risk.facts import AllocationApplied, Fact, InvoiceStated, Position, RiskEvent, SourceReceived
 from duly_risk.fallback import RulesModel
+from duly_risk.measures import invoice_measures, measures_of
 from duly_risk.model import FeatureFrame
 from duly_risk.outlook import Outlook
 from duly_risk.plan import plan_of
 from duly_risk.score import Band, Behaviour, Segment, Tier
-from duly_risk.segments import behaviour_of, tier_of
+from duly_risk.segments import behaviour_of, behaviours_of, tier_of
 from duly_risk.state import DebtorState, Standing
 from duly_risk.step import conclude, fold
 
@@ -46,13 +48,21 @@ def state_of(delays: list[int], total: int = 100_00, overdue: int | None = None)
     ],
 )
 def test_behaviour_is_the_first_that_fits(delays, overdue, behaviour):
-    assert behaviour_of(book_of(state_of(delays, overdue=overdue)), T0, FRAME) is behaviour
+    book = book_of(state_of(delays, overdue=overdue))
+    assert behaviour_of(book, T0, FRAME) is behaviour
+    # The same by the measures of an invoice issued today, and of those that are open.
+    issued = invoice_measures(book, Terms("NEXT", T0, T0 + 14, 100_00, "EUR"), T0)[np.newaxis]
+    for rows in (issued, measures_of(book, T0)):
+        assert set(behaviours_of(rows, FRAME)) <= {behaviour}
 
 
 def test_the_late_rate_is_pulled_to_the_tenants_while_little_is_known():
     book = book_of(state_of([6, 0, 0]))
     assert behaviour_of(book, T0, FeatureFrame()) is Behaviour.LATE_PAYER
     assert behaviour_of(book, T0, FRAME) is Behaviour.IRREGULAR
+    rows = invoice_measures(book, Terms("NEXT", T0, T0 + 14, 100_00, "EUR"), T0)[np.newaxis]
+    assert behaviours_of(rows, FeatureFrame()).tolist() == [Behaviour.LATE_PAYER]
+    assert behaviours_of(rows, FRAME).tolist() == [Behaviour.IRREGULAR]
 
 
 def test_the_value_tier_is_by_billing_of_a_year():

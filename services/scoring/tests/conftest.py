@@ -10,11 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from duly_booster.artefact import frame_of
+from duly_booster.model import BoosterHazards
+from duly_risk.asking import hazards_of
 from duly_risk.fallback import RulesModel
 from duly_risk.features import N_FEATURES, schema_sha256
+from duly_risk.measures import COLUMN, N_MEASURES
 from duly_runtime.log import Record
 from scoring.adapters.booster_model import BOOSTER_FILE, GOLDEN_FILE, SCHEMA_FILE
-from scoring.application.ports import OneModel
+from scoring.adapters.memory import OneModel
 from scoring_chaos.broker import Broker
 from scoring_chaos.ledger_log import Ledger, play
 from scoring_chaos.worker import Worker
@@ -51,9 +55,19 @@ def write_model() -> Callable[..., dict[str, str]]:
         labels = (rows[:, 0] > 0).astype(int)
         parameters = {"objective": "binary:logistic", "nthread": 1, "max_depth": 2}
         booster = xgboost.train(parameters, xgboost.DMatrix(rows, labels), 3)
-        booster.set_attr(duly_frame='{"other_median_minor": 50000.0}')
+        booster.set_attr(duly_frame='{"other_median_minor": 50000.0, "closed_rules": [["day", 12, 25, 0]]}')
         booster.save_model(folder / BOOSTER_FILE)
-        np.savez(folder / GOLDEN_FILE, rows=rows[:64], hazards=booster.inplace_predict(rows[:64]) + np.float32(shift))
+        measures = np.zeros((8, N_MEASURES))
+        measures[:, [COLUMN["as_of_day"], COLUMN["issue_day"], COLUMN["due_day"]]] = 20_000  # 2024-10-04
+        booster.set_param({"nthread": 1})
+        model = BoosterHazards(booster, replace(RulesModel.info, frame=frame_of(booster)))
+        np.savez(
+            folder / GOLDEN_FILE,
+            rows=rows[:64],
+            hazards=booster.inplace_predict(rows[:64]) + np.float32(shift),
+            measures=measures,
+            curves=hazards_of(model, measures),
+        )
         schema = schema or schema_sha256()
         (folder / SCHEMA_FILE).write_text(json.dumps({"schema_sha256": schema}))
         files = {"artifact_sha256": BOOSTER_FILE, "golden_sha256": GOLDEN_FILE}

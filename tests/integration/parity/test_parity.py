@@ -1,5 +1,7 @@
 """One log, read by training, by a back-test and by a worker that is killed on the way: equal bytes everywhere.
 
+A closed day lies among the live ones, and another before and behind them.
+
 DULY_PARITY_EVENTS sets the size of the log; `make parity` takes 100,000.
 """
 
@@ -9,21 +11,27 @@ import os
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import cycle
 from pathlib import Path
 
+import numpy as np
 import pytest
+from duly_booster.artefact import label
 from duly_contracts.keys import split_key
+from duly_risk.asking import hazards_of
+from duly_risk.closed_days import HAZARD_LEFT, rules_of_day
 from duly_risk.codec import decode_state
-from duly_risk.days import date_of, day_of
+from duly_risk.curves import survival
+from duly_risk.days import date_of, day_of, on_business_day
 from duly_risk.facts import RiskEvent
 from duly_risk.fallback import RulesModel
 from duly_risk.model import HazardModel
 from duly_risk.plan import plan_of
-from duly_risk.step import has_open_invoices, hazards_of
+from duly_risk.step import has_open_invoices
 from duly_testing.eventually import eventually
 from duly_training.artefact import write_artefact
+from duly_training.backtest.answering import survival_of
 from duly_training.backtest.asking import Purpose, Sought, questions_of
 from duly_training.fit import FitSettings
 from duly_training.folding import timeline_of
@@ -31,8 +39,8 @@ from duly_training.history import History
 from duly_training.origin import fit_before
 from duly_training.timeline import FIRST
 from scoring.adapters.booster_model import load_model
+from scoring.adapters.memory import MemoryStates
 from scoring.application.decode_record import Usable, decode_record
-from scoring.application.ports import MemoryStates
 from scoring.application.score_batch import Scorer
 from scoring_chaos.broker import Broker
 from scoring_chaos.checker import check
@@ -45,6 +53,8 @@ DAYS, LIVE = 160, 12
 EVENTS_PER_DEBTOR = 64
 FIRST_LIVE = day_of(START) + DAYS - LIVE
 KILLS = 5
+# The first workday from the fourth live day on.
+CLOSED_DAY = on_business_day(FIRST_LIVE + 3)
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(1800)]
 
 
@@ -87,11 +97,15 @@ def history(book: Ledger) -> History:
 
 @pytest.fixture(scope="module")
 def released(history: History, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """The artefact of a model fitted on what was known before the first live day, and its hashes."""
+    """The artefact of a model fitted on what was known before the first live day, and its hashes. The made-up debtors
+    know no holiday: the model is told of some."""
     folder = tmp_path_factory.mktemp("registry") / "v1"
     folder.mkdir()
     fitted = fit_before(timeline_of(history.before(FIRST_LIVE)), FIRST_LIVE, FitSettings(), seed=1)
-    hashes = write_artefact(folder, fitted.booster, fitted.sample.x)
+    rules = [rules_of_day(day)[0] for day in (CLOSED_DAY - 21, CLOSED_DAY, CLOSED_DAY + 28)]
+    frame = replace(fitted.known.frame, closed_rules=tuple(rules))
+    label(fitted.booster, frame)
+    hashes = write_artefact(folder, replace(fitted, known=replace(fitted.known, frame=frame)))
     names = {"artifact_sha256": hashes.model, "golden_sha256": hashes.golden, "schema_sha256": hashes.schema}
     return folder, names
 
@@ -179,14 +193,20 @@ def test_a_back_test_asks_with_the_measures_and_hears_the_curves_of_the_live_str
 ) -> None:
     days = frozenset(range(FIRST_LIVE, FIRST_LIVE + LIVE))
     sought = Sought(FIRST_LIVE + LIVE, FIRST_LIVE + LIVE, FIRST_LIVE + LIVE, days)
-    asked = 0
+    asked = ahead = 0
     for question in questions_of(history, sought):
         assert question.purpose is Purpose.OPEN
         place = question.debtor_id, question.terms.invoice_id, question.as_of_day
         assert live.closing[place] == question.measures.tobytes()
-        assert live.curves[place] == hazards_of(model, question.measures[None])[0].tobytes()
+        curve = survival(np.frombuffer(live.curves[place], dtype=np.float32)[np.newaxis])
+        assert curve.tobytes() == survival_of([question], model).tobytes()
+        before = CLOSED_DAY - question.as_of_day - 1
+        if before >= 0:
+            assert curve[0, before + 1] >= curve[0, before] * (1 - HAZARD_LEFT)
+            ahead += 1
         asked += 1
     assert asked == len(live.closing)
+    assert 0 < ahead < asked
 
 
 def _until_folded(worker: Worker, facts: int) -> None:

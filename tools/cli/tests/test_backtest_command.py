@@ -163,12 +163,12 @@ class TestErrors:
         write(ledger, [*invoices(5), "X,D1,2024-01-01,9999-12-31,10,EUR,"])
         code, _ = backtest(ledger)
         assert code == EXIT_FAULT
-        assert "Invoice X: due_date 9999-12-31" in capsys.readouterr().err
+        assert "line 7, due_date: '9999-12-31'" in capsys.readouterr().err
 
     def test_a_payment_at_the_end_of_time_is_told_with_its_id(self, ledger, capsys):
         write(ledger, [*invoices(5), "X,D1,2024-01-01,2024-02-01,10,EUR,9999-12-31"])
         assert backtest(ledger)[0] == EXIT_FAULT
-        assert "payment.received X-payment: known on 9999-12-31" in capsys.readouterr().err
+        assert "line 7, paid_on: '9999-12-31'" in capsys.readouterr().err
 
     def test_a_fit_that_cannot_be_kept_is_told(self, ledger, capsys):
         write(ledger, invoices(20))

@@ -10,12 +10,14 @@ import pytest
 from duly_cli.errors import CommandFailed
 from duly_cli.places import Place, place_of
 from duly_cli.promotions import Desk
+from duly_contracts.events import encode
+from duly_contracts.model_control import Promotion, promotion_of
 from duly_risk.features import schema_sha256
 from duly_testing.clock import FakeClock
 from duly_training.gate import GateLine, Verdict
 from duly_training.model_versions import ModelVersion, VersionUnknown
 from duly_training.origin import Kind
-from duly_training.promotion import Controlled, control_envelope
+from duly_training.promotion import control_envelope
 from duly_training.registry import RegisteredModel
 from kafka.errors import KafkaError
 
@@ -29,28 +31,22 @@ class Control:
     """`model-control` of one tenant, and the newest date of its ledger."""
 
     def __init__(self) -> None:
-        self.records: list[tuple[Any, Controlled]] = []
+        self.records: list[tuple[Any, Promotion]] = []
         self.newest: date | None = date(2031, 5, 1)
         self.up = True
 
-    def history(self, tenant: str, role: str) -> list[Controlled]:
+    def history(self, tenant: str, role: str) -> list[Promotion]:
         return [one for _, one in self.records if (one.tenant, one.role) == (tenant, role)]
 
-    def newest_business_date(self) -> date | None:
+    def newest_business_date(self, tenant: str) -> date | None:
         return self.newest
 
-    def publish(self, message: Any, tenant: str, before: Controlled | None, now: datetime) -> Any:
+    def publish(self, message: Any, tenant: str, before: Promotion | None, now: datetime) -> Any:
         if not self.up:
             raise KafkaError("no broker")
         envelope = control_envelope(message, tenant, before, now)
-        effective = getattr(message, "effective_date", "")
-        model = RegisteredModel(
-            "risk", message.model_version, message.artifact_sha256, message.schema_sha256, message.golden_sha256, "run"
-        )
-        role = risk.ModelRole.Name(message.role).removeprefix("MODEL_ROLE_")
-        day = date.fromisoformat(effective) if effective else None
-        back = isinstance(message, risk.RiskModelRolledBack)
-        record = Controlled(envelope.id, tenant, role, model, back, day, now, message.by, message.reason)
+        record = promotion_of(envelope.to_headers(), encode(message))
+        assert record is not None, "no worker would act on it"
         self.records.append((message, record))
         return envelope
 
@@ -68,20 +64,20 @@ class Versions:
     def version(self, version: str) -> ModelVersion:
         if version not in self.verdicts:
             raise VersionUnknown(f"the registry has no version {version}")
-        model = RegisteredModel("risk", version, f"a{version}", self.schema, f"g{version}", "run")
+        model = RegisteredModel("risk", version, version * 64, self.schema, "c" * 64, "run")
         return ModelVersion(
             model, self.kinds.get(version, Kind.HAZARD), (), self.verdicts[version], datetime(2031, 1, 1, tzinfo=UTC)
         )
 
-    def point(self, alias: str, version: str) -> None:
+    def point(self, role: str, version: str) -> None:
         if not self.up:
             from mlflow.exceptions import MlflowException
 
             raise MlflowException("down")
-        self.aliases[alias] = version
+        self.aliases[role] = version
 
-    def unpoint(self, alias: str) -> None:
-        self.aliases.pop(alias, None)
+    def unpoint(self, role: str) -> None:
+        self.aliases.pop(role, None)
 
 
 class Bench:
@@ -107,10 +103,11 @@ def test_a_passed_version_scores_from_the_next_business_date_and_the_alias_follo
     bench.promote("2")
     (message, record) = bench.control.records[0]
     assert (message.effective_date, message.by, message.reason) == ("2031-05-02", "ann", "gate passed, 1 checks")
-    assert (message.artifact_sha256, message.schema_sha256, message.golden_sha256) == ("a2", schema_sha256(), "g2")
-    assert bench.versions.aliases == {"champion": "2"}
+    assert (message.artifact_sha256, message.golden_sha256) == ("2" * 64, "c" * 64)
+    assert message.schema_sha256 == schema_sha256()
+    assert bench.versions.aliases == {"CHAMPION": "2"}
     assert any("scores demo from business date 2031-05-02" in line for line in bench.said)
-    assert record.model.version == "2"
+    assert record.version == "2"
 
 
 @pytest.mark.parametrize(
@@ -144,18 +141,18 @@ def test_a_challenger_needs_no_verdict_and_leaves_the_champion_alone(bench: Benc
     bench.promote("1")
     bench.versions.verdicts["2"] = REFUSED
     bench.promote("2", role="SHADOW")
-    assert bench.versions.aliases == {"champion": "1", "challenger": "2"}
+    assert bench.versions.aliases == {"CHAMPION": "1", "SHADOW": "2"}
     assert bench.control.records[1][0].role == risk.MODEL_ROLE_SHADOW
     bench.desk.end_shadow("seen enough")
     assert bench.told[-1] == ("RiskModelRolledBack", "")
-    assert bench.versions.aliases == {"champion": "1"}
+    assert bench.versions.aliases == {"CHAMPION": "1"}
 
 
 def test_repeated_after_a_crash_between_alias_and_stream_it_tells_the_stream_and_then_nothing(bench: Bench) -> None:
     bench.control.up = False
     with pytest.raises(CommandFailed, match="Kafka"):
         bench.promote("2")
-    assert (bench.told, bench.versions.aliases) == ([], {"champion": "2"})
+    assert (bench.told, bench.versions.aliases) == ([], {"CHAMPION": "2"})
     bench.control.up = True
     bench.promote("2")
     bench.control.newest = date(2031, 5, 9)
@@ -183,7 +180,7 @@ def test_a_roll_back_goes_to_the_version_before_at_once_and_a_second_one_no_furt
     bench.desk.rollback("", "")
     assert bench.told[-1] == ("RiskModelRolledBack", "2")
     assert len(bench.told) == 4
-    assert bench.versions.aliases == {"champion": "2"}
+    assert bench.versions.aliases == {"CHAMPION": "2"}
     bench.desk.rollback("1", "")
     assert bench.told[-1] == ("RiskModelRolledBack", "1")
 
@@ -197,7 +194,7 @@ def test_with_the_registry_down_the_stream_is_rolled_back_and_the_alias_is_mende
     assert bench.told[-1] == ("RiskModelRolledBack", "1")
     bench.versions.up = True
     bench.desk.rollback("", "")
-    assert (len(bench.told), bench.versions.aliases) == (3, {"champion": "1"})
+    assert (len(bench.told), bench.versions.aliases) == (3, {"CHAMPION": "1"})
 
 
 def test_back_to_the_rules_needs_no_version(bench: Bench) -> None:
@@ -219,7 +216,7 @@ def test_there_is_nothing_to_roll_back_to_before_a_second_version(bench: Bench) 
 def test_other_tenants_are_left_alone(bench: Bench) -> None:
     bench.promote("1")
     replace(bench.desk, tenant="other").promote("2", "CHAMPION", None, "")
-    assert [one.model.version for one in bench.control.history("demo", "CHAMPION")] == ["1"]
+    assert [one.version for one in bench.control.history("demo", "CHAMPION")] == ["1"]
 
 
 def test_servers_are_named_both_or_none(tmp_path: Any) -> None:

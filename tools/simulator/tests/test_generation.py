@@ -122,6 +122,18 @@ def test_each_type_pays_in_its_own_time() -> None:
     assert 15 <= means[DebtorType.STRAINED] <= 50
 
 
+def test_debtor_by_debtor_the_facts_are_the_same() -> None:
+    ledger = default_ledger()
+    for until in (None, date(2026, 1, 15)):
+        debtors = dict(ledger.facts_by_debtor(until))
+        assert list(debtors) == sorted(debtors)
+        for debtor_id, facts in debtors.items():
+            assert {fact.debtor_id for fact in facts} == {debtor_id}
+        one_after_another = [fact for facts in debtors.values() for fact in facts]
+        assert one_after_another == sorted(ledger.facts(until), key=lambda fact: fact.debtor_id)
+    assert ledger.debtors() == tuple(debtor_id for debtor_id, _ in ledger.facts_by_debtor())
+
+
 def test_every_kind_of_fact_occurs() -> None:
     assert {fact.event for fact in default_ledger().facts()} == {
         "party.upserted",

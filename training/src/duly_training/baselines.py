@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -22,20 +22,36 @@ from duly_training.predictions import Predictions
 
 # The hazard model must be surely better than these three.
 GATE_BASELINES = ("constant", "debtor_rate", "logistic")
-DAY_BASELINES = ("days_due", "days_median", "days_ewm", "days_mean")
 _RATE_WEIGHT = 5
 _CLASSIFIER_ROUNDS = 150
 
 
-def baseline_predictions(labelled: Judged, judged: Judged, frame: FeatureFrame, seed: int) -> dict[str, Predictions]:
-    """Every baseline by name. labelled: what was known before the window, with its labels; frame: of that day too."""
-    rates = {k: float(labelled.late(k)[labelled.ripe(k)].mean()) if labelled.ripe(k).any() else 0.5 for k in LATE_KS}
-    constant = Predictions({k: np.full(len(judged), rates[k]) for k in LATE_KS})
+def baseline_predictions(
+    labelled: Judged, judged: Judged, frame: FeatureFrame, seed: int, late_ks: Sequence[int] = LATE_KS
+) -> dict[str, Predictions]:
+    """Every baseline by name. labelled: what was known before the window, with its labels; frame: of that day too.
+
+    late_ks: "late by k days" that the fitted ones are asked about; each is a fit of its own.
+    """
+    rates = {k: rate for k, rate in _rates(labelled).items() if k in late_ks}
     static, past = features_of(judged.measures, frame), features_of(labelled.measures, frame)
-    found = {"constant": constant, "debtor_rate": _debtor_rate(judged, rates)}
+    found = simple_baselines(labelled, judged, frame)
     found["logistic"] = _classified(labelled, past, static, rates, lambda: logistic(seed))
     found["classifier"] = _classified(labelled, past, static, rates, lambda: BoostedClassifier(seed))
-    return found | _days(judged, static)
+    return found
+
+
+def simple_baselines(labelled: Judged, judged: Judged, frame: FeatureFrame) -> dict[str, Predictions]:
+    """Those of them that are arithmetic: the constant, the debtor's rate, four rules for the day."""
+    rates = _rates(labelled)
+    constant = Predictions({k: np.full(len(judged), rates[k]) for k in LATE_KS})
+    rate = _debtor_rate(judged, rates)
+    return {"constant": constant, "debtor_rate": rate, **_days(judged, features_of(judged.measures, frame))}
+
+
+def _rates(labelled: Judged) -> dict[int, float]:
+    """k -> late share of the ripe labels; 0.5 where there is none."""
+    return {k: float(labelled.late(k)[labelled.ripe(k)].mean()) if labelled.ripe(k).any() else 0.5 for k in LATE_KS}
 
 
 def _debtor_rate(judged: Judged, rates: Mapping[int, float]) -> Predictions:
@@ -67,9 +83,9 @@ def _days(judged: Judged, static: Rows) -> dict[str, Predictions]:
 def _classified(
     labelled: Judged, past: Rows, static: Rows, rates: Mapping[int, float], make: Callable[[], Classifier]
 ) -> Predictions:
-    """One classifier per k on the same frozen features; the constant where the labels are all alike."""
+    """One classifier per k of `rates` on the same frozen features; the constant where the labels are all alike."""
     p_late: dict[int, Floats] = {}
-    for k in LATE_KS:
+    for k in rates:
         ripe = labelled.ripe(k)
         y = labelled.late(k)[ripe]
         if 0 < y.sum() < len(y):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xgboost as xgb
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 # A Gaussian pull of slope to 1 and of intercept to 0: a hundred person-days must not bend a model.
 _PRIOR_DEVIATION = 0.2
-_STEPS_MAX = 50
+_STEPS_MAX = 100
 _SLOPE_MIN, _SLOPE_MAX = 0.8, 1.25
 
 
@@ -34,7 +35,9 @@ class Calibration:
 
 def fitted_calibration(margin: Floats, y: NDArray[np.float32], weight: NDArray[np.float32]) -> Calibration:
     """Slope of the weighted logistic regression of y on the margin, and the intercept that keeps the level."""
-    slope = float(np.clip(_regression(margin, y, weight)[1], _SLOPE_MIN, _SLOPE_MAX))
+    z, w = margin.astype(np.float64), weight.astype(np.float64)
+    _, fitted = logit_line(z, y, w, 1 / _PRIOR_DEVIATION**2)
+    slope = min(max(fitted, _SLOPE_MIN), _SLOPE_MAX)
     return Calibration(_level_keeping(margin, weight, slope), slope)
 
 
@@ -56,22 +59,23 @@ def _probability(margin: Floats) -> Floats:
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(margin, -50, 50))))
 
 
-def _regression(margin: Floats, y: NDArray[np.float32], weight: NDArray[np.float32]) -> Floats:
-    """(intercept, slope) by Newton's method."""
-    z, w = margin.astype(np.float64), weight.astype(np.float64)
-    beta = np.array([0.0, 1.0])
-    prior = np.eye(2) / _PRIOR_DEVIATION**2
+def logit_line(z: Floats, y: NDArray[Any], weight: Floats, prior: float) -> tuple[float, float]:
+    """(intercept, slope) of the logistic regression of y on z, (n,) each, by Newton's method.
+
+    prior: precision of a Gaussian pull of intercept to 0 and of slope to 1.
+    """
+    beta, pull = np.array([0.0, 1.0]), prior * np.eye(2)
     for _ in range(_STEPS_MAX):
         p = _probability(beta[0] + beta[1] * z)
-        residual, curvature = w * (y - p), w * p * (1 - p)
-        gradient = np.array([residual.sum(), (residual * z).sum()]) - prior @ (beta - [0.0, 1.0])
+        residual, curvature = weight * (y - p), weight * p * (1 - p)
+        gradient = np.array([residual.sum(), (residual * z).sum()]) - pull @ (beta - [0.0, 1.0])
         cross = (curvature * z).sum()
-        hessian = np.array([[curvature.sum(), cross], [cross, (curvature * z * z).sum()]]) + prior
-        step = np.linalg.solve(hessian, gradient)
-        beta += np.clip(step, -0.5, 0.5)
+        hessian = np.array([[curvature.sum(), cross], [cross, (curvature * z * z).sum()]]) + pull
+        step = np.clip(np.linalg.solve(hessian, gradient), -0.5, 0.5)
+        beta += step
         if np.abs(step).max() < 1e-9:
             break
-    return beta
+    return float(beta[0]), float(beta[1])
 
 
 def calibrated(booster: xgb.Booster, calibration: Calibration) -> xgb.Booster:

@@ -6,18 +6,17 @@ from datetime import date, datetime
 from typing import Any
 
 from duly_contracts.envelope import Envelope, EnvelopeInvalid
-from duly_contracts.events import decode, encode
+from duly_contracts.events import encode
+from duly_contracts.model_control import MODEL_CONTROL, Promotion, promotion_of
 from duly_runtime.kafka_log import KafkaLog
 
 from duly.risk.v1 import events_pb2 as risk
-from duly_training.promotion import ControlEvent, Controlled, control_envelope, control_key
-from duly_training.registry import MODEL_NAME, RegisteredModel
+from duly_training.promotion import ControlEvent, control_envelope, control_key
 from duly_training.topic_reader import TopicReader
 
-MODEL_CONTROL = "model-control"
 LEDGER = "ledger-events"
 _SEND_SECONDS = 30.0
-# Per partition: a tick of the newest date, or a fact that came after it, is among them.
+# So many records of a partition are looked through for a date of the tenant, then twice as many before them, and so on.
 _TAIL_RECORDS = 50
 
 
@@ -27,13 +26,13 @@ class ControlTopic:
     def __init__(self, bootstrap_servers: str) -> None:
         self._bootstrap = bootstrap_servers
 
-    def history(self, tenant: str, role: str) -> list[Controlled]:
-        """Every record of a tenant and role, in order."""
+    def history(self, tenant: str, role: str) -> list[Promotion]:
+        """Every record of a tenant and role that workers act on, in order."""
         with TopicReader(self._bootstrap) as reader:
-            found = [_controlled(raw) for raw in reader.records(MODEL_CONTROL, lambda begin, end: begin)]
+            found = [_promotion(raw) for raw in reader.records(MODEL_CONTROL)]
         return [one for one in found if one and (one.tenant, one.role) == (tenant, role)]
 
-    def publish(self, message: ControlEvent, tenant: str, before: Controlled | None, now: datetime) -> Envelope:
+    def publish(self, message: ControlEvent, tenant: str, before: Promotion | None, now: datetime) -> Envelope:
         """Write one record and wait until all in-sync replicas have it."""
         envelope = control_envelope(message, tenant, before, now)
         role = risk.ModelRole.Name(message.role).removeprefix("MODEL_ROLE_")
@@ -45,40 +44,37 @@ class ControlTopic:
             producer.close()
         return envelope
 
-    def newest_business_date(self) -> date | None:
-        """The newest date, of whatever tenant, that records at the end of the log carry; None: it is empty."""
+    def newest_business_date(self, tenant: str) -> date | None:
+        """The newest date that the tenant's records carry; None: it has none, which only reading all of it can tell."""
         with TopicReader(self._bootstrap) as reader:
-            tail = reader.records(LEDGER, lambda begin, end: max(begin, end - _TAIL_RECORDS))
-            return max((found for raw in tail if (found := _date_of(raw))), default=None)
+            spans = reader.spans(LEDGER)
+            newest = [_newest(reader, partition, tenant, *span) for partition, span in spans.items()]
+        return max((day for day in newest if day), default=None)
 
 
-def _controlled(raw: Any) -> Controlled | None:
-    """None for a tombstone, another model, or a record that is no event: whoever wrote it, workers skip it too."""
+def _newest(reader: TopicReader, partition: int, tenant: str, begin: int, end: int) -> date | None:
+    """Dates of a tenant rise within a partition, and every tick lies in each: the last few say it."""
+    count = _TAIL_RECORDS
+    while begin < end:
+        start = max(begin, end - count)
+        dates = (_date_of(raw, tenant) for raw in reader.between(LEDGER, partition, start, end))
+        if newest := max((day for day in dates if day), default=None):
+            return newest
+        end, count = start, 2 * count
+    return None
+
+
+def _promotion(raw: Any) -> Promotion | None:
+    """None also for what is no event or cannot be acted on: workers skip it, and say so in their log."""
     try:
-        envelope = Envelope.from_headers(raw.headers or ())
-        message = decode(envelope.type, raw.value or b"")
+        return promotion_of(raw.headers or (), raw.value)
     except ValueError:
         return None
-    if not isinstance(message, risk.RiskModelPromoted | risk.RiskModelRolledBack) or message.model_name != MODEL_NAME:
-        return None
-    is_rollback = isinstance(message, risk.RiskModelRolledBack)
-    effective = "" if isinstance(message, risk.RiskModelRolledBack) else message.effective_date
-    hashes = (message.artifact_sha256, message.schema_sha256, message.golden_sha256)
-    return Controlled(
-        event_id=envelope.id,
-        tenant=envelope.tenant,
-        role=risk.ModelRole.Name(message.role).removeprefix("MODEL_ROLE_"),
-        model=RegisteredModel(message.model_name, message.model_version, *hashes, message.run_id),
-        is_rollback=is_rollback,
-        effective=date.fromisoformat(effective) if effective else None,
-        at=envelope.time,
-        by=message.by,
-        reason=message.reason,
-    )
 
 
-def _date_of(raw: Any) -> date | None:
+def _date_of(raw: Any, tenant: str) -> date | None:
     try:
-        return Envelope.from_headers(raw.headers or ()).business_date
+        envelope = Envelope.from_headers(raw.headers or ())
     except EnvelopeInvalid:
         return None
+    return envelope.business_date if envelope.tenant == tenant else None

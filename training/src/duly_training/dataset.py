@@ -43,6 +43,7 @@ class Dataset:
 @dataclass(frozen=True, slots=True)
 class RowSource:
     """Rows for days t0 + 1 .. min(paid, cut - 1, t0 + 182); an invoice voided or credited ends the day before.
+    Closed days are rows like others (docs/adr/0017), only due has moved past them.
 
     far_share: of the rows far from due that are no event, this share is kept, with weight 1 / far_share. Which ones
     depends on the row's number and the seed alone, not on how rows are cut into batches.
@@ -108,8 +109,8 @@ class RowSource:
         lag = np.arange(len(index)) - np.repeat(np.cumsum(lengths) - lengths, lengths) + 1
         y = lag == paid[index]
         measures = self.snapshots.measures[start:stop]
-        days = curve_days(measures)
-        day = days.as_of[index] + lag
+        days = curve_days(measures, self.frame)
+        day = self.snapshots.as_of[start:stop][index] + lag
         kept, weight = self._thinned(y, day - days.due[index], first_row)
         kept &= (day >= self.from_day) & (day < self.until_day)
         index, day, y, weight = index[kept], day[kept], y[kept], weight[kept]

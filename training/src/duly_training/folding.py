@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -12,13 +13,13 @@ from duly_risk.balances import settle
 from duly_risk.book import Book, Terms, book_of
 from duly_risk.facts import Fact, InvoiceStated, Position, RiskEvent, Tick
 from duly_risk.ledger import apply_records
-from duly_risk.measures import Measures, invoice_measures, stacked
+from duly_risk.measures import LANDMARKS, Measures, invoice_measures, stacked
 from duly_risk.state import Closing, DebtorState, Invoice, Source
 from duly_risk.step import fold
 
 from duly_training.history import History
 from duly_training.progress import OnStep, silent
-from duly_training.timeline import FIRST, LANDMARKS, NEVER, Changes, Snapshots, Timeline
+from duly_training.timeline import FIRST, NEVER, Changes, Snapshots, Timeline
 
 
 def timeline_of(history: History, on_step: OnStep = silent) -> Timeline:
@@ -26,12 +27,15 @@ def timeline_of(history: History, on_step: OnStep = silent) -> Timeline:
     rows = _Rows()
     for done, (debtor_id, events) in enumerate(history.by_debtor.items()):
         on_step(done, len(history.by_debtor))
-        rows.debtor_ids.append(debtor_id)
+        rows.begin(debtor_id)
         outcomes = _OutcomeFold(rows)
         for day, of_day in groupby(events, key=lambda event: event.business_day):
             outcomes.apply(day, [event.body for event in of_day if not isinstance(event.body, Tick)])
         rows.add(list(_debtor_snapshots(events, history.cut_day)))
     return rows.timeline(history)
+
+
+_BLOCK_SNAPSHOTS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,35 +47,48 @@ class _Snapshot:
 
 @dataclass(slots=True)
 class _Rows:
-    """Everything gathered so far. index: (debtor, invoice id) -> invoice index."""
+    """Everything gathered so far. index: invoice id -> invoice index, of the last debtor. changes: seven numbers each,
+    flat, as a ledger of a million invoices has two million of them."""
 
     debtor_ids: list[str] = field(default_factory=list)
     invoice_ids: list[str] = field(default_factory=list)
     debtor: list[int] = field(default_factory=list)
     currency: list[str] = field(default_factory=list)
-    index: dict[tuple[int, str], int] = field(default_factory=dict)
-    measures: list[Measures] = field(default_factory=list)
+    index: dict[str, int] = field(default_factory=dict)
+    blocks: list[Measures] = field(default_factory=list)
+    loose: list[Measures] = field(default_factory=list)
     snapshot_invoices: list[int] = field(default_factory=list)
     landmarks: list[int] = field(default_factory=list)
-    changes: list[tuple[int, ...]] = field(default_factory=list)
+    changes: array[int] = field(default_factory=lambda: array("q"))
+
+    def begin(self, debtor_id: str) -> None:
+        """What follows is of this debtor."""
+        self.debtor_ids.append(debtor_id)
+        self.index = {}
 
     def invoice(self, invoice: Invoice) -> int:
-        key = len(self.debtor_ids) - 1, invoice.invoice_id
-        if key not in self.index:
-            self.index[key] = len(self.invoice_ids)
+        if invoice.invoice_id not in self.index:
+            self.index[invoice.invoice_id] = len(self.invoice_ids)
             self.invoice_ids.append(invoice.invoice_id)
-            self.debtor.append(key[0])
+            self.debtor.append(len(self.debtor_ids) - 1)
             self.currency.append(invoice.currency)
-        return self.index[key]
+        return self.index[invoice.invoice_id]
 
     def add(self, snapshots: Sequence[_Snapshot]) -> None:
         """Snapshots of the last debtor, whose invoices are known already."""
-        debtor = len(self.debtor_ids) - 1
-        self.measures.append(stacked([one.measures[np.newaxis] for one in snapshots]))
-        self.snapshot_invoices += [self.index[debtor, one.invoice_id] for one in snapshots]
+        self.loose += [one.measures[np.newaxis] for one in snapshots]
+        if len(self.loose) >= _BLOCK_SNAPSHOTS:
+            self._bind()
+        self.snapshot_invoices += [self.index[one.invoice_id] for one in snapshots]
         self.landmarks += [one.landmark for one in snapshots]
 
+    def _bind(self) -> None:
+        """Rows that came one by one into a block: large pieces of memory go back to the system when they are freed."""
+        self.blocks.append(stacked(self.loose))
+        self.loose = []
+
     def timeline(self, history: History) -> Timeline:
+        self._bind()
         columns = np.array(self.changes, dtype=np.int64).reshape(-1, 7).T
         return Timeline(
             cut_day=history.cut_day,
@@ -81,12 +98,23 @@ class _Rows:
             debtor=np.array(self.debtor, dtype=np.int64),
             currency=tuple(self.currency),
             snapshots=Snapshots(
-                stacked(self.measures),
+                _joined(self.blocks),
                 np.array(self.snapshot_invoices, dtype=np.int64),
                 np.array(self.landmarks, dtype=np.int64),
             ),
             changes=Changes(*columns),
         )
+
+
+def _joined(blocks: list[Measures]) -> Measures:
+    """`stacked` of at least one block. The blocks are given up on the way: all and the whole would be twice as much."""
+    whole = np.zeros((sum(map(len, blocks)), max(block.shape[1] for block in blocks)))
+    at = len(whole)
+    while blocks:
+        block = blocks.pop()
+        whole[at - len(block) : at, : block.shape[1]] = block
+        at -= len(block)
+    return whole
 
 
 class _OutcomeFold:
@@ -134,7 +162,7 @@ class _OutcomeFold:
         outcome = invoice.issue_day, invoice.due_day, invoice.total_minor, paid, censored
         if self._last.get(invoice.invoice_id) != outcome:
             self._last[invoice.invoice_id] = outcome
-            self._rows.changes.append((self._rows.invoice(invoice), day, *outcome))
+            self._rows.changes.extend((self._rows.invoice(invoice), day, *outcome))
 
 
 def _debtor_snapshots(events: Sequence[RiskEvent], cut_day: int) -> Iterator[_Snapshot]:

@@ -10,13 +10,14 @@ from duly_risk.model import FeatureFrame
 from duly_risk.packing import DAYS_TO_PAY_MAX, DELAY_MAX, DELAY_MIN
 from duly_risk.segments import YEAR_DAYS
 
+from duly_training.closed_days import closed_rules
 from duly_training.timeline import NEVER, Outcomes, Timeline
 
 TIER_SHARES = (0.8, 0.95)
 
 
 def frame_of(timeline: Timeline, outcomes: Outcomes) -> FeatureFrame:
-    """Median invoice by currency, and the means towards which a debtor's own are shrunk.
+    """Median invoice by currency, the means towards which a debtor's own are shrunk, and the days on which nobody pays.
 
     outcomes: as known before the day that the frame may know. A ledger without a settled invoice gives no means.
     """
@@ -40,6 +41,7 @@ def frame_of(timeline: Timeline, outcomes: Outcomes) -> FeatureFrame:
         delay_mean=float(delay.mean()),
         days_to_pay_mean=float(to_pay.mean()),
         tier_cuts_minor=cuts,
+        closed_rules=closed_rules(outcomes.paid),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from duly_training.baselines import GATE_BASELINES
@@ -59,6 +59,11 @@ class AgainstChampion:
     logloss: float | None
     champion_logloss: float | None
     note: str = ""
+
+
+Gate = Callable[
+    [Mapping[str, float], Mapping[str, Interval], Sequence[Slice], Mapping[str, str], AgainstChampion], Verdict
+]
 
 
 def verdict_of(

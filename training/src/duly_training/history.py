@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from duly_contracts.events import event_of
 from duly_risk.days import day_of
@@ -40,6 +40,15 @@ class FactSource(Protocol):
         ...
 
 
+@runtime_checkable
+class DebtorFactSource(Protocol):
+    """One that can also give them debtor by debtor, without holding them all."""
+
+    def facts_by_debtor(self, known_until: date | None = None) -> Iterator[tuple[str, Sequence[LedgerFact]]]:
+        """Debtors by id, each one's facts with known_on < known_until in known order."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class History:
     """Everything known before `cut_day`. by_debtor: events in known order; an event's business_day is its known day.
@@ -64,28 +73,41 @@ class History:
 
 def read_history(ledger: FactSource, known_until: date) -> History:
     """The history of a ledger, known before `known_until`. Raises EventUnusable for a fact the fold cannot use."""
-    return history_of(ledger.facts(known_until=known_until), known_until)
+    if isinstance(ledger, DebtorFactSource):
+        return _history(ledger.facts_by_debtor(known_until), known_until)
+    return history_of(ledger.facts(known_until), known_until)
 
 
 def history_of(facts: Iterable[LedgerFact], known_until: date) -> History:
-    """The same from facts already at hand."""
-    digest = hashlib.sha256(known_until.isoformat().encode())
-    by_debtor: dict[str, list[RiskEvent]] = {}
-    sectors: dict[str, str] = {}
+    """The same from facts already at hand, in known order."""
+    by_debtor: dict[str, list[LedgerFact]] = {}
     for fact in facts:
-        value = fact.message.SerializeToString(deterministic=True)
-        digest.update(f"{fact.known_on} {fact.event_id} {fact.source_version} {len(value)}\n".encode())
-        digest.update(value)
-        if isinstance(fact.message, ledger_pb.PartyUpserted) and fact.message.sector:
-            sectors[fact.debtor_id] = fact.message.sector
-        event = decode_event(
-            event_id=fact.event_id,
-            name=event_of(fact.message).name,
-            business_date=fact.known_on,
-            backfill=True,
-            message=fact.message,
-            source_version=fact.source_version,
-        )
-        by_debtor.setdefault(fact.debtor_id, []).append(event)
-    ordered = {debtor_id: tuple(by_debtor[debtor_id]) for debtor_id in sorted(by_debtor)}
-    return History(day_of(known_until), ordered, digest.hexdigest(), sectors)
+        by_debtor.setdefault(fact.debtor_id, []).append(fact)
+    return _history(sorted(by_debtor.items()), known_until)
+
+
+def _history(debtors: Iterable[tuple[str, Sequence[LedgerFact]]], known_until: date) -> History:
+    digest = hashlib.sha256(known_until.isoformat().encode())
+    by_debtor: dict[str, tuple[RiskEvent, ...]] = {}
+    sectors: dict[str, str] = {}
+    for debtor_id, facts in debtors:
+        digest.update(f"{debtor_id} {len(facts)}\n".encode())
+        for fact in facts:
+            value = fact.message.SerializeToString(deterministic=True)
+            digest.update(f"{fact.known_on} {fact.event_id} {fact.source_version} {len(value)}\n".encode())
+            digest.update(value)
+            if isinstance(fact.message, ledger_pb.PartyUpserted) and fact.message.sector:
+                sectors[debtor_id] = fact.message.sector
+        by_debtor[debtor_id] = tuple(map(_event, facts))
+    return History(day_of(known_until), by_debtor, digest.hexdigest(), sectors)
+
+
+def _event(fact: LedgerFact) -> RiskEvent:
+    return decode_event(
+        event_id=fact.event_id,
+        name=event_of(fact.message).name,
+        business_date=fact.known_on,
+        backfill=True,
+        message=fact.message,
+        source_version=fact.source_version,
+    )

@@ -10,6 +10,7 @@ from duly_risk.curves import Floats
 from numpy.typing import NDArray
 from scipy.stats import rankdata  # type: ignore[import-untyped]
 
+from duly_training.calibration import logit_line
 from duly_training.judged import DAYS_MAX, LATE_KS, Judged
 from duly_training.predictions import Predictions
 
@@ -19,6 +20,8 @@ CAPTURE_SHARE = 0.1
 CONCORDANCE_MAX = 6_000
 _CHANCE_DRAWS = 100
 _PROBABILITY_MIN = 1e-6
+# Only so that a perfect separation has a solution.
+_PRIOR_NONE = 1e-9
 
 Flags = NDArray[np.bool_]
 
@@ -74,16 +77,8 @@ def calibration_line(y: Flags, p: Floats) -> tuple[float, float]:
     if y.all() or not y.any():
         return math.nan, math.nan
     z = np.log(clipped(p) / (1 - clipped(p)))
-    columns = np.stack([np.ones_like(z), z], axis=1)
-    beta = np.array([0.0, 1.0])
-    for _ in range(100):
-        q = 1 / (1 + np.exp(-np.clip(columns @ beta, -50, 50)))
-        hessian = (columns * (q * (1 - q))[:, None]).T @ columns + 1e-9 * np.eye(2)
-        step = np.clip(np.linalg.solve(hessian, columns.T @ (y - q)), -0.5, 0.5)
-        beta = beta + step
-        if np.abs(step).max() < 1e-9:
-            break
-    return float(beta[1]), float(beta[0])
+    intercept, slope = logit_line(z, y, np.ones_like(z), _PRIOR_NONE)
+    return slope, intercept
 
 
 def capture(y: Flags, p: Floats, worth: Floats) -> float:

@@ -1,4 +1,4 @@
-"""The versions in the registry, as people who promote see them: alias, verdict of the gate, hashes."""
+"""A tenant's versions in the registry, as people who promote see them: alias, verdict of the gate, hashes."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from duly_contracts.model_control import MODEL_NAME
 from duly_risk.model import HazardModel
 
 from duly_training.gate import GateLine, Verdict
 from duly_training.monitor.reference import REFERENCE_FILE, FitReference, ReferenceUnreadable
 from duly_training.origin import Kind
-from duly_training.registry import MODEL_NAME, RegisteredModel, Registry, registered
+from duly_training.registry import RegisteredModel, Registry, alias_of, registered
 
 REPORT_FOLDER = "report"
-GATE_FILE = "gate.json"
+GATE_FILE, REPORT_FILE = "gate.json", "report.md"
 
 
 class VersionUnknown(ValueError):
-    """The registry has no such version."""
+    """The registry has no such version of this tenant."""
 
     code = "version_unknown"
 
@@ -39,7 +40,7 @@ class ModelVersion:
 
 
 class ModelVersions:
-    """Of one MLflow server. Raises MLflow's own errors where it does not answer."""
+    """Of one tenant and MLflow server. Raises MLflow's own errors where it does not answer."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
@@ -47,12 +48,10 @@ class ModelVersions:
 
     def all(self) -> list[ModelVersion]:
         """The newest first."""
-        found = self._client.search_model_versions(f"name='{MODEL_NAME}'")
-        numbers = sorted((int(one.version) for one in found), reverse=True)
-        return [self.version(str(number)) for number in numbers]
+        return [self._version(found) for found in self._registry.versions()]
 
     def version(self, version: str) -> ModelVersion:
-        """One version with its verdict. Raises VersionUnknown."""
+        """One version with its verdict. Raises VersionUnknown, also for another tenant's."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -61,6 +60,11 @@ class ModelVersions:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise VersionUnknown(f"the registry has no version {version} of model {MODEL_NAME!r}") from error
             raise
+        if not self._registry.owns(found):
+            raise VersionUnknown(f"version {version} was not fitted on the ledger of {self._registry.tenant}")
+        return self._version(found)
+
+    def _version(self, found: Any) -> ModelVersion:
         model = registered(found, found.tags)
         made = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
         return ModelVersion(
@@ -79,18 +83,23 @@ class ModelVersions:
             raise ReferenceUnreadable(f"its run has no {REFERENCE_FILE}")
         return self._registry.load(model), FitReference.from_json(text)
 
-    def point(self, alias: str, version: str) -> None:
-        """Move an alias: what people and notebooks load as `models:/risk@<alias>`. The stream does not read it."""
-        self._client.set_registered_model_alias(MODEL_NAME, alias, version)
+    def report(self, version: str) -> str:
+        """What was written for people when it was fitted, as Markdown; '' where there is nothing."""
+        return self._text(self.version(version).model.run_id, REPORT_FILE) or ""
 
-    def unpoint(self, alias: str) -> None:
+    def point(self, role: str, version: str) -> None:
+        """Move an alias: what people and notebooks load as `models:/risk@champion-<tenant>`. No stream reads it."""
+        self._client.set_registered_model_alias(MODEL_NAME, alias_of(role, self._registry.tenant), version)
+
+    def unpoint(self, role: str) -> None:
         """Remove an alias; one that is not there is no error."""
+        alias = alias_of(role, self._registry.tenant)
         if alias in self._client.get_registered_model(MODEL_NAME).aliases:
             self._client.delete_registered_model_alias(MODEL_NAME, alias)
 
     def _verdict(self, run_id: str) -> Verdict | None:
         text = self._text(run_id, GATE_FILE)
-        return None if text is None else verdict_of(json.loads(text))
+        return None if text is None else verdict_from_json(json.loads(text))
 
     def _text(self, run_id: str, file: str) -> str | None:
         """A file of the run's report; None where it has none of that name."""
@@ -102,7 +111,7 @@ class ModelVersions:
         return str(mlflow.artifacts.load_text(f"runs:/{run_id}/{path}"))
 
 
-def verdict_of(document: Any) -> Verdict:
+def verdict_from_json(document: Any) -> Verdict:
     """The verdict in a `gate.json`. A file that is none, or says less than all, is a refusal with a line for it."""
     try:
         lines = [

@@ -9,6 +9,7 @@ import numpy as np
 import xgboost as xgb
 from duly_booster.model import BoosterHazards
 from duly_risk.features import NAMES
+from duly_risk.measures import Measures
 from duly_risk.model import FeatureFrame
 
 from duly_training.backends import backend_for
@@ -43,7 +44,10 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class FittedModel:
-    """booster: calibrated, with its frame inside. rows, events: person-days and payments it was fitted on."""
+    """booster: calibrated, with its frame inside. rows, events: person-days and payments it was fitted on.
+
+    sample, sample_measures: some of its rows, and the measures of some of its snapshots.
+    """
 
     booster: xgb.Booster
     known: Known
@@ -53,6 +57,7 @@ class FittedModel:
     rows: int
     events: int
     sample: Dataset
+    sample_measures: Measures
 
     @property
     def model(self) -> BoosterHazards:
@@ -103,12 +108,14 @@ def fit_before(timeline: Timeline, day: int, settings: FitSettings, seed: int, k
     backend = backend_for(rows, settings.rows_in_memory, settings.dask)
     grown = backend.train(source, parameters(events, settings, seed), rounds)
     booster = labelled(calibrated(grown, calibration), known.frame)
-    return FittedModel(booster, known, validation_from, rounds, calibration, rows, events, _sample(source))
+    return FittedModel(booster, known, validation_from, rounds, calibration, rows, events, *_sample(source))
 
 
-def _sample(source: RowSource) -> Dataset:
-    some = source.every(-(-len(source.snapshots) // _SAMPLE_ROWS)).all()
-    return some.where(np.linspace(0, len(some.y) - 1, min(_SAMPLE_ROWS, len(some.y))).astype(int))
+def _sample(source: RowSource) -> tuple[Dataset, Measures]:
+    some = source.every(-(-len(source.snapshots) // _SAMPLE_ROWS))
+    rows = some.all()
+    chosen = np.linspace(0, len(rows.y) - 1, min(_SAMPLE_ROWS, len(rows.y))).astype(int)
+    return rows.where(chosen), some.snapshots.measures
 
 
 def source_before(

@@ -15,7 +15,7 @@ from duly_risk.features import FEATURES, INDEX
 from duly_risk.model import HazardModel
 
 from duly_training.fit import FitSettings
-from duly_training.gate import AgainstChampion, Verdict, verdict_of
+from duly_training.gate import AgainstChampion, Gate, Verdict, verdict_of
 from duly_training.metrics import log_losses
 from duly_training.origin import FittedModel, Kind, fit_before
 from duly_training.predictions import hazard_predictions
@@ -58,6 +58,7 @@ def release(
     on_progress: OnProgress,
     champion: Callable[[], Champion | str] = lambda: "",
     sectors: Sequence[str] = (),
+    gate: Gate = verdict_of,
 ) -> Released:
     """Judge, then fit on everything. champion: to compare with, or a note why not. Raises TooFewSettledInvoices."""
     from_day = window_from(timeline.first_day, timeline.cut_day)
@@ -65,7 +66,7 @@ def release(
     window = judge(timeline, from_day, timeline.cut_day, settings, seed, sectors)
     on_progress(STAGES[3], 3, len(STAGES))
     final = fit_before(timeline, timeline.cut_day, settings, seed)
-    verdict = verdict_of(
+    verdict = gate(
         window.metrics.get(MODEL, {}),
         window.intervals.gains,
         window.slices,

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from duly_risk.asking import hazards_of
 from duly_risk.curves import HORIZON_DAYS, WEEK, Floats, survival
 from duly_risk.days import date_of
-from duly_risk.features import features_of
-from duly_risk.measures import curve_days
 from duly_risk.model import HazardModel
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -40,7 +39,7 @@ def weekly_money(model: HazardModel, judged: Judged) -> WeeklyMoney:
     for start in range(0, len(judged), _CHUNK):
         rows = slice(start, start + _CHUNK)
         measures = judged.measures[rows]
-        curves = survival(model.curves(features_of(measures, model.info.frame), curve_days(measures)))
+        curves = survival(hazards_of(model, measures))
         paid = -np.diff(curves, axis=1) * judged.amount[rows, None]
         week = (judged.as_of[rows, None] + np.arange(1, HORIZON_DAYS + 1) - first) // WEEK
         np.add.at(expected, week, paid)

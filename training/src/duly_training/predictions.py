@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from duly_risk.asking import hazards_of
 from duly_risk.curves import Floats, expected_days, pay_offset, survival, unpaid
-from duly_risk.features import features_of
-from duly_risk.measures import curve_days
 from duly_risk.model import HazardModel
 from numpy.typing import NDArray
 
@@ -64,7 +63,7 @@ def hazard_predictions(model: HazardModel, judged: Judged) -> Predictions:
 def _predicted(model: HazardModel, judged: Judged, start: int) -> Predictions:
     rows = slice(start, start + _CHUNK)
     measures, t0, due, issue = judged.measures[rows], judged.as_of[rows], judged.due[rows], judged.issue[rows]
-    curves = survival(model.curves(features_of(measures, model.info.frame), curve_days(measures)))
+    curves = survival(hazards_of(model, measures))
     p_late = {k: unpaid(curves, t0, due, k) for k in LATE_KS}
     age = (t0 - issue).astype(np.float64)
     low, median, high = (age + pay_offset(curves, share) for share in (0.1, 0.5, 0.9))

@@ -7,17 +7,16 @@ before it: repeated after a crash it changes nothing, or the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from duly_contracts.envelope import Envelope
 from duly_contracts.events import event_of
 from duly_contracts.ids import named_id
+from duly_contracts.model_control import CHAMPION, MODEL_NAME, Promotion, Roster
 
 from duly.risk.v1 import events_pb2 as risk
-from duly_training.registry import MODEL_NAME, RegisteredModel
+from duly_training.registry import RegisteredModel
 
-CHAMPION, SHADOW = "CHAMPION", "SHADOW"
 ControlEvent = risk.RiskModelPromoted | risk.RiskModelRolledBack
 
 
@@ -33,22 +32,7 @@ class DateHasBegun(ValueError):
     code = "date_has_begun"
 
 
-@dataclass(frozen=True, slots=True)
-class Controlled:
-    """A record of `model-control`, as far as commands need it. effective None: at once."""
-
-    event_id: str
-    tenant: str
-    role: str
-    model: RegisteredModel
-    is_rollback: bool
-    effective: date | None
-    at: datetime
-    by: str
-    reason: str
-
-
-def promotion_of(
+def promotion_event(
     model: RegisteredModel, effective: date | None, by: str, reason: str, role: str = CHAMPION
 ) -> risk.RiskModelPromoted:
     """`model` scores (CHAMPION) or is scored beside (SHADOW) every business date >= effective; None: every date."""
@@ -66,7 +50,9 @@ def promotion_of(
     )
 
 
-def rollback_of(model: RegisteredModel | None, by: str, reason: str, role: str = CHAMPION) -> risk.RiskModelRolledBack:
+def rollback_event(
+    model: RegisteredModel | None, by: str, reason: str, role: str = CHAMPION
+) -> risk.RiskModelRolledBack:
     """`model` at once and on every date. None: no model, so the rules score, or nobody beside the champion."""
     return risk.RiskModelRolledBack(
         model_name=MODEL_NAME,
@@ -86,7 +72,7 @@ def control_key(tenant: str, model_name: str, role: str = CHAMPION) -> bytes:
     return f"{tenant}|{model_name}|{role}".encode()
 
 
-def control_envelope(message: ControlEvent, tenant: str, before: Controlled | None, now: datetime) -> Envelope:
+def control_envelope(message: ControlEvent, tenant: str, before: Promotion | None, now: datetime) -> Envelope:
     """The event's envelope. before: the newest record of that tenant and role, which its id follows from."""
     effective = message.effective_date if isinstance(message, risk.RiskModelPromoted) else ""
     role = risk.ModelRole.Name(message.role)
@@ -113,25 +99,23 @@ def effective_date(wanted: date | None, newest: date | None) -> date | None:
     return wanted
 
 
-def is_promoted(newest: Controlled | None, model: RegisteredModel, wanted: date | None) -> bool:
+def model_of(promotion: Promotion) -> RegisteredModel | None:
+    """The version that a record names; None where it names none."""
+    hashes = (promotion.artifact_sha256, promotion.schema_sha256, promotion.golden_sha256)
+    return RegisteredModel(MODEL_NAME, promotion.version, *hashes, promotion.run_id) if promotion.has_model else None
+
+
+def is_promoted(newest: Promotion | None, model: RegisteredModel, wanted: date | None) -> bool:
     """Whether the stream has been told already; wanted None: any date will do."""
-    return newest is not None and newest.model == model and wanted in (None, newest.effective)
+    return newest is not None and model_of(newest) == model and wanted in (None, newest.effective)
 
 
-def version_before(history: Sequence[Controlled]) -> RegisteredModel:
-    """What a roll-back without a version goes back to. history: of one tenant and role, in order.
+def model_before(history: Sequence[Promotion]) -> RegisteredModel | None:
+    """What a roll-back without a version goes back to; None = the rules. history: of one tenant and role, in order.
 
-    Versions that roll-backs took away are skipped. Raises NothingToRollBackTo.
+    Versions that roll-backs took away are skipped, as workers skip them. Raises NothingToRollBackTo.
     """
-    standing: list[RegisteredModel] = []
-    for one in history:
-        if one.is_rollback and one.model in standing:
-            while standing[-1] != one.model:
-                standing.pop()
-        elif one.is_rollback and standing:
-            standing = [model for model in standing if model != standing[-1]]
-        standing.append(one.model)
-    earlier = [model for model in standing if model != standing[-1]]
-    if not earlier:
+    before = Roster.of(history).before_newest(history[-1].tenant, history[-1].role)
+    if before is None:
         raise NothingToRollBackTo("no other version was in force before")
-    return earlier[-1]
+    return model_of(before)

@@ -1,12 +1,17 @@
-"""The MLflow side: one run per training, model `risk`, alias `champion`. No prompts, no telemetry, no console links.
+"""The MLflow side of one tenant: one run per training, a version of model `risk`, tagged with the tenant.
+
+One registered model holds the versions of all tenants. Nothing here sees, loads or compares with another tenant's: a
+model's frame holds medians and billing cut points of the ledger it was fitted on. No prompts, no telemetry, no links.
 
 MLflow keeps its tracking address in the process; a process trains against one server at a time.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,17 +22,17 @@ from typing import Any
 import numpy as np
 import xgboost as xgb
 from duly_booster.artefact import BOOSTER_FILE, GOLDEN_FILE, SCHEMA_FILE, frame_of
+from duly_contracts.model_control import CHAMPION, MODEL_NAME, SHADOW
 from duly_risk.features import N_FEATURES
 from duly_risk.model import HazardModel
 
 from duly_training.artefact import ArtefactHashes
 from duly_training.fit import as_model
 
-MODEL_NAME = "risk"
-CHAMPION = "champion"
+ALIASES = {CHAMPION: "champion", SHADOW: "challenger"}
+TENANT = "tenant"
 EXPERIMENT = "risk"
-# Looked through for a version of the same inputs, the newest first.
-_SEARCHED_MAX = 1_000
+_PAGE = 1_000
 _LIBRARY_LOGGERS = ("mlflow", "alembic")
 _XGBOOST = f"xgboost=={xgb.__version__}"
 
@@ -63,10 +68,17 @@ class KnownVersion:
     metrics: Mapping[str, float]
 
 
-class Registry:
-    """Model versions of one MLflow server. Imports MLflow when made: it takes seconds."""
+def alias_of(role: str, tenant: str) -> str:
+    """What `models:/risk@<alias>` names: `champion-acme`. A tenant that an alias cannot spell is told by its hash."""
+    spelt = tenant if re.fullmatch(r"[\w-]+", tenant) else hashlib.sha256(tenant.encode()).hexdigest()[:16]
+    return f"{ALIASES[role]}-{spelt}"
 
-    def __init__(self, tracking_uri: str) -> None:
+
+class Registry:
+    """One tenant's versions in an MLflow server. Imports MLflow when made: it takes seconds."""
+
+    def __init__(self, tracking_uri: str, tenant: str) -> None:
+        self.tenant = tenant
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         with _own_warnings_off():
@@ -81,22 +93,35 @@ class Registry:
             self.client = mlflow.MlflowClient(tracking_uri, tracking_uri)
 
     def champion(self) -> KnownVersion | None:
-        """The version with alias `champion`; None if there is none."""
+        """The version with the tenant's champion alias; None if there is none."""
         from mlflow.exceptions import MlflowException
 
         try:
-            version = self.client.get_model_version_by_alias(MODEL_NAME, CHAMPION)
+            version = self.client.get_model_version_by_alias(MODEL_NAME, alias_of(CHAMPION, self.tenant))
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
             raise
-        return self._known(version)
+        return self._known(version) if self.owns(version) else None
+
+    def owns(self, version: Any) -> bool:
+        """Whether it was fitted on this tenant's ledger."""
+        return bool(version.tags.get(TENANT) == self.tenant)
+
+    def versions(self) -> list[Any]:
+        """The tenant's versions as MLflow gives them, the newest first."""
+        found, token = [], None
+        while token != "":
+            page = self.client.search_model_versions(f"name='{MODEL_NAME}'", _PAGE, page_token=token)
+            found += [version for version in page if self.owns(version)]
+            token = page.token or ""
+        return sorted(found, key=lambda version: -int(version.version))
 
     def fitted_on(self, inputs: Mapping[str, str]) -> KnownVersion | None:
         """The newest version whose tags hold all of `inputs`, whether it ever scored or not; None if there is none."""
-        found = self.client.search_model_versions(f"name='{MODEL_NAME}'", max_results=_SEARCHED_MAX)
-        equal = [version for version in found if inputs.items() <= dict(version.tags).items()]
-        return self._known(max(equal, key=lambda version: int(version.version))) if equal else None
+        equal = (version for version in self.versions() if inputs.items() <= dict(version.tags).items())
+        newest = next(equal, None)
+        return self._known(newest) if newest else None
 
     def _known(self, version: Any) -> KnownVersion:
         tags = dict(version.tags)
@@ -126,6 +151,7 @@ class Registry:
         signature = ModelSignature(Schema([rows]), Schema([TensorSpec(np.dtype("float32"), (-1,))]))
         tags = {
             **record.tags,
+            TENANT: self.tenant,
             "artifact_sha256": hashes.model,
             "schema_sha256": hashes.schema,
             "golden_sha256": hashes.golden,

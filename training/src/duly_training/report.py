@@ -87,7 +87,7 @@ def _report(
         )
     if groups:
         yield from ("## By group, apart from training", "")
-        header = ("group", "n", "AUC", "ECE", "in the top tenth", "ratio to the largest group")
+        header = ("group", "n", "AUC", "ECE", "in the top tenth", "to the largest", "AUC of the features for it")
         yield from table(header, (one.cells() for one in groups))
     yield from ("## What it looks at", "", "![gain](gain.png)", "")
     yield from table(

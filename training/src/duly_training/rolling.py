@@ -22,6 +22,9 @@ from duly_training.window import MODEL, judge
 
 _SHOWN = ("auc", "logloss", "brier", "ece", "slope", "capture")
 _DAYS = ("days_median", "days_due")
+_LOSSES = (MODEL, *GATE_BASELINES)
+# The tables show no other lateness; each of its baselines would be fitted anew at every origin.
+_LATE_KS = (5,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ def evaluate(timeline: Timeline, months: int, settings: FitSettings, seed: int, 
     predicted: list[Mapping[str, Predictions]] = []
     for done, origin in enumerate(origins):
         on_progress(f"origin {origin}", done, len(origins))
-        window = judge(timeline, day_of(origin), day_of(next_month(origin)), settings, seed)
+        window = judge(timeline, day_of(origin), day_of(next_month(origin)), settings, seed, late_ks=_LATE_KS)
         if len(window.judged):
             found.append(OriginFigures(origin, len(window.judged), window.metrics, window.intervals))
             judged.append(window.judged)
@@ -88,6 +91,10 @@ def _report(evaluation: Evaluation) -> Iterator[str]:
     lines = [(str(one.origin), one.invoices, one.metrics) for one in evaluation.origins]
     lines.append(("all", evaluation.invoices, evaluation.pooled))
     yield from table(header, (_late_line(*line) for line in lines))
+    yield from ("## Logloss", "")
+    measured = [(str(one.origin), one.intervals.measured) for one in evaluation.origins]
+    measured.append(("all", evaluation.intervals.measured))
+    yield from table(("origin", *_LOSSES), (_loss_line(*line) for line in measured))
     yield from ("## Gain in logloss (the baseline's minus the model's)", "")
     gains = [(str(one.origin), one.intervals.gains) for one in evaluation.origins]
     gains.append(("all", evaluation.intervals.gains))
@@ -109,6 +116,11 @@ def _late_line(origin: str, invoices: int, metrics: Mapping[str, Mapping[str, fl
     model, rate = metrics[MODEL], metrics["debtor_rate"]
     shown = (model.get("rate_late5"), *(model.get(f"{name}_late5") for name in _SHOWN))
     return (origin, f"{invoices:,}", *map(_figure, (*shown, rate.get("auc_late5"), rate.get("logloss_late5"))))
+
+
+def _loss_line(origin: str, measured: Mapping[str, Interval]) -> tuple[str, ...]:
+    shown = [measured.get(f"{name}_logloss_late5") for name in _LOSSES]
+    return (origin, *(with_interval(None if one is None else one.value, one) for one in shown))
 
 
 def _gain_line(origin: str, gains: Mapping[str, Interval]) -> tuple[str, ...]:

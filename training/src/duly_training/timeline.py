@@ -16,10 +16,7 @@ import numpy as np
 from duly_risk.measures import COLUMN, Measures
 from numpy.typing import NDArray
 
-# Days after due. Those before it show the same outcome with fresher features and pay for themselves; more of those
-# after it drown the invoices that are still new (docs/adr/0011).
-LANDMARKS = (-10, -2, 1, 10, 30)
-# Landmark of the day an invoice became known; the others are days after due.
+# Landmark of the day an invoice became known; the others are days after due, `duly_risk.measures.LANDMARKS`.
 FIRST = -(2**15)
 # A day that has not come. Whole days since 1970-01-01 stay far below.
 NEVER = 2**31 - 1
@@ -47,6 +44,8 @@ class Snapshots:
         return self.measures[:, COLUMN["as_of_day"]].astype(np.int64)
 
     def where(self, kept: NDArray[np.bool_]) -> Snapshots:
+        if kept.all():
+            return self  # of a large ledger more than a gigabyte, which nobody changes
         return Snapshots(self.measures[kept], self.invoice[kept], self.landmark[kept])
 
 

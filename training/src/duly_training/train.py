@@ -8,20 +8,21 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 
-from duly_ledger_export import read_ledger
 from duly_risk.days import date_of, day_of
-from duly_risk.features import schema_sha256
+from duly_risk.features import features_of, schema_sha256
 
 from duly_training.artefact import write_artefact
+from duly_training.closed_days import closed_words
 from duly_training.fairness import GroupRow, by_group
 from duly_training.fit import FitSettings
 from duly_training.folding import timeline_of
-from duly_training.gate import Verdict
+from duly_training.gate import Gate, Verdict, verdict_of
 from duly_training.history import FactSource, read_history
+from duly_training.model_versions import ModelVersions
 from duly_training.monitor.reference import REFERENCE_FILE, reference_of
 from duly_training.origin import Kind
 from duly_training.pipeline import STAGES, Champion, Released, release
-from duly_training.progress import OnProgress
+from duly_training.progress import OnProgress, silent_stages
 from duly_training.registry import KnownVersion, RegisteredModel, Registry, RunRecord
 from duly_training.report import write_report
 from duly_training.roll_rate import roll_rates
@@ -34,11 +35,11 @@ _REFUSED = "refused"
 
 @dataclass(frozen=True, slots=True)
 class TrainingReport:
-    """reused: a version was fitted on the same data by the same code, so nothing was done and there is no verdict.
+    """reused: a version was fitted on the same data by the same code, so nothing was done; all else is as it was then.
 
     model: what should score: the fitted model, or, where the gate refused it, the champion there was, or else the
-    debtor's rate (kind says which). Nothing scores until it is promoted. verdict: of the fitted model. report: what
-    was written for people, as Markdown; empty if reused.
+    debtor's rate (kind says which). Nothing scores until it is promoted. verdict: of the fitted model, None if its run
+    does not say. report: what was written for people, as Markdown.
     """
 
     model: RegisteredModel
@@ -50,45 +51,27 @@ class TrainingReport:
     kind: Kind = Kind.HAZARD
 
     @property
-    def promoted(self) -> bool:
-        return self.verdict is None or self.verdict.promote
-
-
-def _silent(stage: str, done: int, total: int) -> None: ...
-
-
-def train(
-    ledger_dir: Path,
-    tracking_uri: str,
-    known_until: date,
-    seed: int,
-    on_progress: OnProgress = _silent,
-    settings: FitSettings = DEFAULT_SETTINGS,
-) -> TrainingReport:
-    """Fits on everything known before `known_until`, judges on the last part of that, registers; promotes nothing.
-
-    on_progress(stage, done, total): before each stage and once at the end. Raises LedgerInvalid, EventUnusable,
-    TooFewSettledInvoices, or MLflow's own errors when the registry does not answer.
-    """
-    on_progress(STAGES[0], 0, len(STAGES))
-    return train_on(read_ledger(ledger_dir), tracking_uri, known_until, seed, on_progress, settings)
+    def may_be_promoted(self) -> bool:
+        return self.verdict is not None and self.verdict.promote
 
 
 def train_on(
     ledger: FactSource,
-    tracking_uri: str,
+    registry: Registry,
     known_until: date,
     seed: int,
-    on_progress: OnProgress = _silent,
+    on_progress: OnProgress = silent_stages,
     settings: FitSettings = DEFAULT_SETTINGS,
     groups: Mapping[str, str] | None = None,
+    gate: Gate = verdict_of,
 ) -> TrainingReport:
-    """`train` for a ledger already read.
+    """Fits on everything known before `known_until`, judges on the last part of that, registers; promotes nothing.
 
+    registry: of the tenant whose ledger it is. on_progress(stage, done, total): before each stage and once at the end.
     groups: debtor id -> group of an attribute that the tenant lawfully holds; only the report sees it.
+    Raises EventUnusable, TooFewSettledInvoices, or MLflow's own errors when the registry does not answer.
     """
     history = read_history(ledger, known_until)
-    registry = Registry(tracking_uri)
     inputs = {
         "data_sha256": history.sha256,
         "fit_sha256": settings.sha256(),
@@ -99,11 +82,12 @@ def train_on(
     fitted = registry.fitted_on(inputs)
     if fitted is not None:
         on_progress(STAGES[-1], len(STAGES), len(STAGES))
-        return _reused(fitted, champion, history.sha256)
+        return _reused(registry, fitted, champion, history.sha256)
     on_progress(STAGES[1], 1, len(STAGES))
     timeline = timeline_of(history)
     sectors = [history.sectors.get(debtor_id, "") for debtor_id in timeline.debtor_ids]
-    released = release(timeline, settings, seed, on_progress, _serving(registry, champion), sectors)
+    del history  # of a large ledger a gigabyte that nobody reads any more
+    released = release(timeline, settings, seed, on_progress, _serving(registry, champion), sectors, gate)
     on_progress(STAGES[-1], len(STAGES) - 1, len(STAGES))
     with tempfile.TemporaryDirectory(prefix="duly-training-") as name:
         rows = group_rows(timeline, released, groups or {})
@@ -112,12 +96,16 @@ def train_on(
     return report
 
 
-def _reused(fitted: KnownVersion, champion: KnownVersion | None, data_sha256: str) -> TrainingReport:
+def _reused(
+    registry: Registry, fitted: KnownVersion, champion: KnownVersion | None, data_sha256: str
+) -> TrainingReport:
     """What was said when it was fitted: a refused model left the champion of that time where it was."""
     refused = fitted.tags.get("gate") == _REFUSED and fitted.tags.get("kind") == Kind.HAZARD
     serving = champion if refused and champion is not None else fitted
     kind = Kind(serving.tags.get("kind", Kind.HAZARD))
-    return TrainingReport(serving.model, True, data_sha256, serving.metrics, kind=kind)
+    versions, number = ModelVersions(registry), fitted.model.version
+    verdict, report = versions.version(number).verdict, versions.report(number)
+    return TrainingReport(serving.model, True, data_sha256, serving.metrics, verdict, report, kind)
 
 
 def _serving(registry: Registry, champion: KnownVersion | None) -> Callable[[], Champion | str]:
@@ -148,7 +136,7 @@ def _register(
     artefact, report = folder / "artefact", folder / "report"
     artefact.mkdir()
     report.mkdir()
-    hashes = write_artefact(artefact, released.final.booster, released.final.sample.x)
+    hashes = write_artefact(artefact, released.final)
     facts = run_facts(timeline, released, inputs)
     write_report(report, released, facts, roll_rates(timeline, released.window.from_day), groups)
     (report / REFERENCE_FILE).write_text(reference_of(timeline, released.final.model, timeline.cut_day).to_json())
@@ -181,7 +169,7 @@ def _fallback(
         raise ValueError("a refused model comes with a fallback")
     folder.mkdir()
     fitted = released.fallback
-    hashes = write_artefact(folder, fitted.booster, fitted.sample.x)
+    hashes = write_artefact(folder, fitted)
     (report / REFERENCE_FILE).write_text(reference_of(timeline, fitted.model, timeline.cut_day).to_json())
     tags = {**tags, "kind": Kind.RATE.value}
     record = RunRecord({"kind": Kind.RATE.value, "instead_of": released.verdict.reason[:400]}, {}, tags, report)
@@ -195,7 +183,8 @@ def group_rows(timeline: Timeline, released: Released, groups: Mapping[str, str]
     if not groups or not ripe.any():
         return ()
     of = [groups.get(timeline.debtor_ids[debtor], "") for debtor in judged.debtor[ripe].tolist()]
-    return by_group(judged.late()[ripe], released.window.by_name[MODEL].p_late[5][ripe], of)
+    features = features_of(judged.measures[ripe], released.final.known.frame)
+    return by_group(judged.late()[ripe], released.window.by_name[MODEL].p_late[5][ripe], features, of)
 
 
 def _gate_word(verdict: Verdict) -> str:
@@ -219,6 +208,7 @@ def run_facts(timeline: Timeline, released: Released, inputs: Mapping[str, str])
         "payments in them": f"{final.events}",
         "rounds": f"{final.rounds}",
         "calibration of the logit": f"{final.calibration.intercept:+.4f} {final.calibration.slope:.4f} x",
+        "closed besides weekends": closed_words(final.known.frame.closed_rules),
         "data sha256": inputs["data_sha256"],
         "feature schema sha256": inputs["schema_sha256"],
         "seed": inputs["seed"],

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from duly_training.baselines import GATE_BASELINES, baseline_predictions
 from duly_training.fit import FitSettings
 from duly_training.intervals import DRAWS, Intervals, intervals_of
-from duly_training.judged import Judged, judged_between
+from duly_training.judged import LATE_KS, Judged, judged_between
 from duly_training.metrics import metrics_of
 from duly_training.origin import FittedModel, fit_before
 from duly_training.predictions import Predictions, hazard_predictions
@@ -50,9 +50,12 @@ def judge(
     seed: int,
     sectors: Sequence[str] = (),
     draws: int = DRAWS,
+    late_ks: Sequence[int] = LATE_KS,
 ) -> Window:
-    """Fits before `from_day` and judges [from_day, until_day) by all that the timeline knows. Raises
-    TooFewSettledInvoices."""
+    """Fits before `from_day` and judges [from_day, until_day) by all that the timeline knows.
+
+    late_ks: what the fitted baselines are asked about. Raises TooFewSettledInvoices.
+    """
     fitted = fit_before(timeline, from_day, settings, seed)
     frame = fitted.known.frame
     labelled = judged_between(timeline, timeline.first_day, from_day, from_day, frame)
@@ -60,7 +63,7 @@ def judge(
     judged = judged_between(timeline, from_day, until_day, timeline.cut_day, frame)
     by_name = {MODEL: hazard_predictions(fitted.model, judged)}
     if len(judged):
-        by_name |= baseline_predictions(labelled, judged, frame, seed)
+        by_name |= baseline_predictions(labelled, judged, frame, seed, late_ks)
     metrics = {name: metrics_of(one, judged) for name, one in by_name.items()} if len(judged) else {}
     intervals = intervals_of(judged, by_name, MODEL, seed, draws)
     measured = {name: metrics.get(name, {}).get("logloss_late5") for name in GATE_BASELINES}

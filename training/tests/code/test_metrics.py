@@ -106,10 +106,11 @@ def test_an_open_invoice_is_late_once_it_had_its_time():
 def test_groups_are_compared_with_the_largest():
     y, p = np.zeros(100, dtype=bool), np.linspace(0, 1, 100)
     y[::7] = True
-    rows = by_group(y, p, ["a"] * 60 + ["b"] * 30 + ["c"] * 10)
+    rows = by_group(y, p, p[:, np.newaxis].astype(np.float32), ["a"] * 60 + ["b"] * 30 + ["c"] * 10)
     assert [row.group for row in rows] == ["a", "b", "c"]
     assert rows[2].top_share == 1.0
     assert rows[2].alarm
+    assert rows[2].told > 0.9
 
 
 def test_features_that_carry_a_group_are_found_out():

@@ -6,11 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from duly_risk.features import INDEX, N_STATIC
 from duly_training.monitor.drift import VALUES_MIN, FitBins, psi
 from duly_training.monitor.payments import DailyPayments, cusum
 from duly_training.monitor.recorded import RecordedScore, rank_agreement, score_flow
-from duly_training.monitor.segments import BEHAVIOURS, behaviours
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,24 +68,6 @@ def test_dispersion_is_the_residuals_over_the_variance_and_never_below_poisson()
     assert swinging.dispersion == pytest.approx(4.0)
     still = DailyPayments(0, np.full(100, 10.0), np.full(100, 10.0), np.full(100, 9.0))
     assert still.dispersion == 1.0
-
-
-@pytest.mark.parametrize(
-    ("values", "behaviour"),
-    [
-        ({"n_known": 2, "h_late_rate": 0.9}, "NEW"),
-        ({"n_known": 5, "h_last3": 15, "h_mean": 5}, "DISTRESSED"),
-        ({"n_known": 5, "over_max_days": 60}, "DISTRESSED"),
-        ({"n_known": 5, "h_late_rate": 0.3}, "LATE_PAYER"),
-        ({"n_known": 5, "h_late_rate": 0.05}, "IRREGULAR"),
-        ({"n_known": 5, "h_late_rate": 0.01}, "PROMPT"),
-    ],
-)
-def test_a_debtor_is_in_the_first_segment_that_fits(values: dict[str, float], behaviour: str) -> None:
-    static = np.full((1, N_STATIC), np.nan, dtype=np.float32)
-    for name, value in values.items():
-        static[0, INDEX[name]] = value
-    assert BEHAVIOURS[behaviours(static)[0]] == behaviour
 
 
 def score(debtor: int, risk: float, band: str = "LOW", before: str = "LOW", *, shadow: bool = False) -> RecordedScore:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 
 import pytest
-from duly_training.model_versions import verdict_of
+from duly_contracts.model_control import AT_ONCE, CHAMPION, Promotion
+from duly_risk.days import day_of
+from duly_training.model_versions import verdict_from_json
 from duly_training.promotion import (
-    Controlled,
     DateHasBegun,
     NothingToRollBackTo,
     control_envelope,
     effective_date,
     is_promoted,
-    promotion_of,
-    rollback_of,
-    version_before,
+    model_before,
+    promotion_event,
+    rollback_event,
 )
 from duly_training.registry import RegisteredModel
 
@@ -27,8 +28,9 @@ def model(version: str) -> RegisteredModel:
     return RegisteredModel("risk", version, "a", "s", "g", "run")
 
 
-def record(version: str, *, back: bool = False, effective: date | None = DAY) -> Controlled:
-    return Controlled(f"id-{version}-{back}", "demo", "CHAMPION", model(version), back, effective, NOW, "by", "")
+def record(version: str, *, back: bool = False, effective: date | None = DAY) -> Promotion:
+    day = day_of(effective) if effective else AT_ONCE
+    return Promotion(f"id-{version}-{back}", "demo", CHAMPION, version, "a", "s", "g", day, back, NOW, "run", "by")
 
 
 def test_the_next_business_date_is_the_first_that_nothing_was_scored_on() -> None:
@@ -51,39 +53,28 @@ def test_a_repeated_promotion_finds_itself() -> None:
 
 
 def test_the_same_command_in_the_same_situation_writes_the_same_id_and_in_another_one_another() -> None:
-    message = promotion_of(model("2"), DAY, "by", "why")
+    message = promotion_event(model("2"), DAY, "by", "why")
     first = control_envelope(message, "demo", record("1"), NOW)
     assert control_envelope(message, "demo", record("1"), datetime(2032, 1, 1, tzinfo=UTC)).id == first.id
     assert control_envelope(message, "demo", record("1", back=True), NOW).id != first.id
     assert control_envelope(message, "other", record("1"), NOW).id != first.id
-    assert control_envelope(rollback_of(model("2"), "by", "why"), "demo", record("1"), NOW).type != first.type
+    assert control_envelope(rollback_event(model("2"), "by", "why"), "demo", record("1"), NOW).type != first.type
 
 
-@pytest.mark.parametrize(
-    ("history", "expected"),
-    [
-        ([record("1"), record("2")], "1"),
-        ([record("1"), record("2"), record("2")], "1"),
-        ([record("1"), record("2"), record("3"), record("2", back=True)], "1"),
-        ([record("1"), record("2"), record("1", back=True), record("3")], "1"),
-        ([record("1"), record("2"), record("9", back=True)], "1"),
-    ],
-)
-def test_a_roll_back_goes_to_the_version_before_and_over_those_taken_away(
-    history: list[Controlled], expected: str
-) -> None:
-    assert version_before(history).version == expected
+def test_a_roll_back_goes_to_the_version_before_and_from_the_first_promotion_to_the_rules() -> None:
+    assert model_before([record("1"), record("2")]) == model("1")
+    assert model_before([record("", back=True), record("2")]) is None
 
 
 def test_the_only_version_has_none_before_it() -> None:
     with pytest.raises(NothingToRollBackTo):
-        version_before([record("1"), record("1")])
+        model_before([record("1"), record("1")])
 
 
 def test_a_verdict_counts_only_as_passed_where_everything_of_it_is() -> None:
     line = {"name": "ece", "value": "0.01", "limit": "at most 0.02", "passed": True}
-    assert verdict_of({"promote": True, "lines": [line]}).promote
-    assert not verdict_of({"promote": True, "lines": [line, {**line, "passed": False}]}).promote
-    assert not verdict_of({"promote": "yes", "lines": [line]}).promote
-    assert not verdict_of({"promote": True, "lines": []}).promote
-    assert "cannot be read" in verdict_of(["promote"]).failed[0].value
+    assert verdict_from_json({"promote": True, "lines": [line]}).promote
+    assert not verdict_from_json({"promote": True, "lines": [line, {**line, "passed": False}]}).promote
+    assert not verdict_from_json({"promote": "yes", "lines": [line]}).promote
+    assert not verdict_from_json({"promote": True, "lines": []}).promote
+    assert "cannot be read" in verdict_from_json(["promote"]).failed[0].value

@@ -2,16 +2,17 @@
 
 from dataclasses import replace
 from datetime import date, timedelta
+from itertools import groupby
 
 import numpy as np
 import pytest
 from duly_risk.days import day_of
-from duly_risk.measures import N_MEASURES
+from duly_risk.measures import LANDMARKS, N_MEASURES
 from duly_training.folding import timeline_of
 from duly_training.frame import tier_cuts
-from duly_training.history import history_of
+from duly_training.history import history_of, read_history
 from duly_training.origin import known_before
-from duly_training.timeline import FIRST, LANDMARKS, NEVER
+from duly_training.timeline import FIRST, NEVER
 
 from duly.ledger.v1 import events_pb2 as ledger
 
@@ -23,6 +24,25 @@ def test_the_fingerprint_sees_every_fact_and_the_cut(made_up_ledger, known_until
     assert history_of(facts[:-1], known_until).sha256 != whole.sha256
     assert history_of([*facts[:-1], replace(facts[-1], source_version="2")], known_until).sha256 != whole.sha256
     assert history_of(facts, date(2027, 1, 1)).sha256 != whole.sha256
+
+
+class DebtorByDebtor:
+    """A ledger that never holds all of its facts."""
+
+    def __init__(self, facts):
+        self._facts = sorted(facts, key=lambda fact: fact.debtor_id)
+
+    def facts(self, known_until):
+        raise AssertionError("all facts at once were asked for")
+
+    def facts_by_debtor(self, known_until):
+        for debtor_id, facts in groupby(self._facts, key=lambda fact: fact.debtor_id):
+            yield debtor_id, [fact for fact in facts if fact.known_on < known_until]
+
+
+def test_a_ledger_read_debtor_by_debtor_gives_the_same_history(made_up_ledger, known_until):
+    facts = list(made_up_ledger.facts(known_until))
+    assert read_history(DebtorByDebtor(facts), known_until) == history_of(facts, known_until)
 
 
 def test_landmarks_are_the_first_day_and_days_around_due_while_open(made_up_timeline):

@@ -1,23 +1,34 @@
-"""Training and serving see the same float32: a snapshot's features are those of a live state at the tick of its day."""
+"""Training, back-test and serving give the same bytes: features, curves, scores, whatever the calendar."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import date
 
 import numpy as np
+import pytest
 from duly_risk.batch import Item, apply_batch
+from duly_risk.closed_days import ClosedRule
 from duly_risk.codec import decode_state, encode_state
-from duly_risk.facts import Position, RiskEvent, Tick
+from duly_risk.curves import HORIZON_DAYS, expected_days, pay_offset, unpaid
+from duly_risk.days import day_of
+from duly_risk.facts import InvoiceStated, Position, RiskEvent, Tick
 from duly_risk.fallback import RulesModel
 from duly_risk.features import features_of
 from duly_risk.ledger import apply_records
-from duly_risk.measures import COLUMN
+from duly_risk.measures import COLUMN, LANDMARKS
+from duly_risk.model import HazardModel
 from duly_risk.packing import packed
 from duly_risk.plan import plan_of
+from duly_risk.score import InvoiceScore
 from duly_risk.state import DebtorState
 from duly_risk.step import fold
+from duly_training.backtest.answering import survival_of
+from duly_training.backtest.asking import Purpose, Sought, questions_of
+from duly_training.fit import FitSettings, as_model
 from duly_training.history import History, history_of
-from duly_training.origin import known_before
-from duly_training.timeline import FIRST, LANDMARKS
+from duly_training.origin import fit_before, known_before
+from duly_training.timeline import FIRST
 
 
 def live_state(events, day: int) -> DebtorState:
@@ -90,3 +101,73 @@ def from_the_log(events: Sequence[RiskEvent], day: int) -> DebtorState:
         if event.business_day < day:
             state = apply_records(state, event.body)
     return packed(state)
+
+
+# A Wednesday before Christmas; what is due then is due on the first open day after it.
+DAY = day_of(date(2025, 12, 10))
+CHRISTMAS = (ClosedRule("day", 12, 24, 0), ClosedRule("day", 12, 25, 0), ClosedRule("day", 12, 26, 0))
+UNPAID = (1, 5, 30, 60, 90)
+
+
+@pytest.fixture(scope="module")
+def christmas_model(made_up_timeline) -> HazardModel:
+    fitted = fit_before(made_up_timeline, DAY, FitSettings(parallel_trees=1, rounds_max=15, rounds_min=15), 7)
+    return as_model(fitted.booster, replace(fitted.known.frame, closed_rules=CHRISTMAS))
+
+
+def test_what_the_stream_says_with_christmas_ahead_is_byte_for_byte_what_the_back_test_says(
+    made_up_ledger, known_until, christmas_model
+):
+    history = history_of(made_up_ledger.facts(known_until), known_until)
+    live = {}
+    for number, debtor_id in enumerate(history.by_debtor):
+        for key, score in scores_on(history, number, christmas_model):
+            live[debtor_id, key] = score
+    asked = list(questions_of(history, Sought(DAY, DAY, history.cut_day, frozenset({DAY}))))
+    curves = survival_of(asked, christmas_model)
+    compared = dict.fromkeys((Purpose.ISSUED, Purpose.OPEN), 0)
+    for question, curve in zip(asked, curves, strict=True):
+        score = live.get((question.debtor_id, (question.purpose, question.terms.invoice_id)))
+        if score is None:
+            continue
+        t0, due = np.array([DAY]), np.array([question.terms.due_day])
+        offsets = [int(pay_offset(curve[np.newaxis], share)[0]) for share in (0.1, 0.5, 0.9)]
+        said = [float(unpaid(curve[np.newaxis], t0, due, k)[0]) for k in UNPAID]
+        said += [float(expected_days(curve[np.newaxis])[0])]
+        assert list(score[1:7]) == said
+        assert list(score[7:]) == [DAY + offset if offset <= HORIZON_DAYS else 0 for offset in offsets]
+        compared[question.purpose] += 1
+    assert compared[Purpose.OPEN] == sum(one.purpose is Purpose.OPEN for one in asked) >= 30
+    assert compared[Purpose.ISSUED] >= 1
+
+
+def test_a_closed_day_is_in_those_scores(made_up_ledger, known_until, christmas_model):
+    history = history_of(made_up_ledger.facts(known_until), known_until)
+    asked = [
+        one
+        for one in questions_of(history, Sought(DAY, DAY, history.cut_day, frozenset({DAY})))
+        if one.terms.due_day > DAY
+    ]
+    plain = as_model(christmas_model.booster, replace(christmas_model.info.frame, closed_rules=()))
+    closed, as_ever = (survival_of(asked, model) for model in (christmas_model, plain))
+    eve = day_of(date(2025, 12, 24)) - DAY
+    paid = closed[:, eve - 1] - closed[:, eve + 2]
+    assert paid.max() < 0.15 < (as_ever[:, eve - 1] - as_ever[:, eve + 2]).max()
+
+
+def scores_on(history: History, number: int, model: HazardModel) -> Iterator[tuple[tuple[Purpose, str], InvoiceScore]]:
+    """The live scores of a debtor on DAY: of an invoice that begins the day, and of all that are open at its end."""
+    items = [one for one in stream(history, number, range(DAY, DAY + 1)) if business_day(one) <= DAY]
+    items = [replace(one, event=replace(one.event, backfill=business_day(one) < DAY)) for one in items]
+    result = apply_batch({}, items, lambda key, day: model, lambda key, event: event.event_id)
+    scores = {index: score for index, score in result.scores if score.business_day == DAY}
+    first = next((index for index in scores if isinstance(items[index].event.body, InvoiceStated)), None)
+    if first is not None and items[first - 1].event.is_tick:
+        issued = items[first].event.body.invoice_id
+        yield from (((Purpose.ISSUED, issued), one) for one in scores[first].invoices if one.invoice_id == issued)
+    if scores:
+        yield from (((Purpose.OPEN, one.invoice_id), one) for one in scores[max(scores)].invoices)
+
+
+def business_day(item: Item) -> int:
+    return item.event.business_day

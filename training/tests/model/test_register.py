@@ -8,15 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xgboost as xgb
+from duly_contracts.model_control import CHAMPION
+from duly_risk.asking import hazards_of
+from duly_risk.curves import HORIZON_DAYS
 from duly_risk.days import day_of
 from duly_risk.features import schema_sha256
 from duly_risk.model import FeatureFrame
 from duly_training import train as train_module
-from duly_training.fit import FitSettings
-from duly_training.gate import Verdict
-from duly_training.model_versions import ModelVersions
+from duly_training.fit import FitSettings, as_model
+from duly_training.gate import GateLine, Verdict
+from duly_training.model_versions import ModelVersions, VersionUnknown
 from duly_training.origin import Kind
-from duly_training.promotion import control_key, promotion_of
+from duly_training.promotion import control_key, promotion_event
 from duly_training.registry import Registry
 from duly_training.train import train_on
 
@@ -32,18 +35,21 @@ def tracking_uri(tmp_path, monkeypatch):
     return f"sqlite:///{tmp_path / 'mlflow.db'}"
 
 
-def test_a_refused_model_serves_nobody_and_says_why(made_up_ledger, known_until, tracking_uri, capfd):
+@pytest.fixture
+def registry(tracking_uri):
+    return Registry(tracking_uri, "acme")
+
+
+def test_a_refused_model_serves_nobody_and_says_why(made_up_ledger, known_until, registry, capfd):
     stages: list[tuple[str, int, int]] = []
-    report = train_on(
-        made_up_ledger, tracking_uri, known_until, 7, lambda *stage: stages.append(stage), settings=SETTINGS
-    )
+    report = train_on(made_up_ledger, registry, known_until, 7, lambda *stage: stages.append(stage), settings=SETTINGS)
     assert not report.reused
-    assert not report.promoted
+    assert not report.may_be_promoted
     assert [done for _, done, _ in stages] == [1, 2, 3, 4, 5]
     assert "Verdict: REFUSED" in report.report
     # Version 1 is the refused one; what serves is the debtor's rate, in the form of any other artefact.
     assert (report.model.name, report.model.version) == ("risk", "2")
-    versions = ModelVersions(Registry(tracking_uri))
+    versions = ModelVersions(registry)
     rate, refused = versions.all()
     assert (rate.model, rate.kind, rate.aliases) == (report.model, Kind.RATE, ())
     assert refused.verdict is not None
@@ -52,27 +58,29 @@ def test_a_refused_model_serves_nobody_and_says_why(made_up_ledger, known_until,
     assert model.info.version == "2"
     assert reference.fitted_until == day_of(known_until)
     assert reference.bins["p_late_5"].shares
+    again = train_on(made_up_ledger, registry, known_until, 7, settings=SETTINGS)
+    assert (again.reused, again.model, again.verdict) == (True, report.model, report.verdict)
+    assert not again.may_be_promoted
     assert not any(word in "".join(capfd.readouterr()) for word in ("Warning", "Successfully registered", "View run"))
     _assert_artefact(_downloaded("models:/risk/2"), report.model)
     _assert_run_page(_refused_run())
 
 
-def test_a_model_that_passes_is_not_fitted_twice_and_scores_only_once_it_is_promoted(
-    made_up_ledger, known_until, tracking_uri, monkeypatch
+def test_a_model_that_passes_is_not_fitted_twice_and_is_nobody_elses(
+    made_up_ledger, known_until, registry, tracking_uri
 ):
     # The small ledger is refused in truth; here the gate waves everything through.
-    monkeypatch.setattr("duly_training.pipeline.verdict_of", lambda *_: Verdict(()))
-    report = train_on(made_up_ledger, tracking_uri, known_until, 7, settings=SETTINGS)
-    assert report.promoted
+    passed = Verdict((GateLine("a wave", True, "-", "-"),))
+    report = train_on(made_up_ledger, registry, known_until, 7, settings=SETTINGS, gate=lambda *_: passed)
+    assert report.may_be_promoted
     assert report.model.version == "1"
-    again = train_on(made_up_ledger, tracking_uri, known_until, 7, settings=SETTINGS)
-    assert again.reused
+    again = train_on(made_up_ledger, registry, known_until, 7, settings=SETTINGS)
+    assert (again.reused, again.verdict, again.report) == (True, report.verdict, report.report)
     assert again.model == report.model
     assert again.metrics == pytest.approx(dict(report.metrics))
     # What must be equal for a model to be reused.
-    registry = Registry(tracking_uri)
     assert registry.champion() is None
-    ModelVersions(registry).point("champion", "1")
+    ModelVersions(registry).point(CHAMPION, "1")
     champion = registry.champion()
     assert champion is not None
     assert {name: champion.tags[name] for name in ("data_sha256", "fit_sha256", "schema_sha256", "seed")} == {
@@ -81,14 +89,29 @@ def test_a_model_that_passes_is_not_fitted_twice_and_scores_only_once_it_is_prom
         "schema_sha256": schema_sha256(),
         "seed": "7",
     }
+    _assert_none_of_it_is_anothers(registry, tracking_uri, report.data_sha256)
     # Another seed is another candidate: refused, it leaves the champion alone.
-    monkeypatch.undo()
-    monkeypatch.chdir(Path(tracking_uri.removeprefix("sqlite:///")).parent)
-    refused = train_on(made_up_ledger, tracking_uri, known_until, 8, settings=SETTINGS)
-    assert not refused.promoted
+    refused = train_on(made_up_ledger, registry, known_until, 8, settings=SETTINGS)
+    assert not refused.may_be_promoted
     assert refused.model == report.model
     assert "the champion has seen all but" in refused.report
     assert train_module.DEFAULT_SETTINGS.sha256() != SETTINGS.sha256()
+
+
+def _assert_none_of_it_is_anothers(registry, tracking_uri, data_sha256):
+    other = Registry(tracking_uri, "b/other's")
+    inputs = {"data_sha256": data_sha256}
+    assert registry.fitted_on(inputs) is not None
+    assert (other.fitted_on(inputs), other.champion(), other.versions()) == (None, None, [])
+    with pytest.raises(VersionUnknown, match="not fitted on the ledger of b/other's"):
+        ModelVersions(other).load("1")
+    # A name that no alias can spell gets one all the same, and it leaves the first tenant's alone.
+    ModelVersions(other).point(CHAMPION, "1")
+    assert other.champion() is None
+    ModelVersions(other).unpoint(CHAMPION)
+    champion = registry.champion()
+    assert champion is not None
+    assert champion.model.version == "1"
 
 
 def _downloaded(uri: str) -> Path:
@@ -116,7 +139,16 @@ def _assert_run_page(folder: Path) -> None:
     assert not verdict["promote"]
     assert "logloss gain over logistic" in [line["name"] for line in verdict["lines"] if not line["passed"]]
     text = (folder / "report.md").read_text()
-    for part in ("Verdict", "Judged on", "Slices", "Roll rates", "What it looks at", "Limits"):
+    assert "closed besides weekends" in (folder / "model_card.md").read_text()
+    for part in (
+        "closed besides weekends",
+        "Verdict",
+        "Judged on",
+        "Slices",
+        "Roll rates",
+        "What it looks at",
+        "Limits",
+    ):
         assert part in text
 
 
@@ -127,8 +159,11 @@ def _assert_artefact(folder: Path, model) -> None:
     booster = xgb.Booster(model_file=folder / "model.ubj")
     booster.set_param({"nthread": 1})
     with np.load(folder / "golden.npz") as golden:
-        rows, hazards = golden["rows"], golden["hazards"]
+        rows, hazards, measures, curves = (golden[name] for name in ("rows", "hazards", "measures", "curves"))
     assert len(rows) >= 64
+    assert curves.shape == (16, HORIZON_DAYS)
+    served = as_model(booster, FeatureFrame.from_json(booster.attr("duly_frame")))
+    assert hazards_of(served, measures).tobytes() == curves.tobytes()
     assert booster.inplace_predict(rows).astype(np.float32).tobytes() == hazards.tobytes()
     assert FeatureFrame.from_json(booster.attr("duly_frame")).amount_median_minor["EUR"] > 0
 
@@ -137,7 +172,7 @@ def test_a_promotion_names_what_a_loader_has_to_check(made_up_ledger):
     from duly_training.registry import RegisteredModel
 
     model = RegisteredModel("risk", "3", "a", "s", "g", "run")
-    message = promotion_of(model, date(2026, 4, 1), "demo", "first model")
+    message = promotion_event(model, date(2026, 4, 1), "demo", "first model")
     assert (message.model_version, message.artifact_sha256, message.golden_sha256) == ("3", "a", "g")
     assert message.role == risk.MODEL_ROLE_CHAMPION
     assert control_key("demo", "risk") == b"demo|risk|CHAMPION"

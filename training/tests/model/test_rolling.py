@@ -20,8 +20,8 @@ def test_each_origin_is_judged_by_a_model_of_its_own_past(made_up_timeline):
     assert evaluation.pooled["hazard"]["auc_late5"] > 0.8
     assert evaluation.intervals.gains["constant"].above_zero
     report = evaluation_report(evaluation)
-    assert report.count("| 2026-01-01 |") == 3
-    assert report.count("| all |") == 3
+    assert report.count("| 2026-01-01 |") == 4
+    assert report.count("| all |") == 4
 
 
 def test_windows_are_joined_invoice_by_invoice(made_up_timeline):

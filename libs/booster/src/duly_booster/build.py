@@ -91,8 +91,6 @@ def _compile(compiler: Compiler, target: Path) -> str | None:
         # zig keeps its caches in the home folder; unless they are wanted somewhere they go with this build.
         env = {"ZIG_GLOBAL_CACHE_DIR": scratch, "ZIG_LOCAL_CACHE_DIR": scratch, **os.environ}
         command = [*compiler.command, *FLAGS, "-o", str(made), str(SOURCES[0]), "-lm"]
-        # zig keeps a cache; here it goes with the folder.
-        env = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": scratch, "ZIG_LOCAL_CACHE_DIR": scratch}
         try:
             run = subprocess.run(command, capture_output=True, text=True, timeout=_WITHIN_SECONDS, env=env, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:

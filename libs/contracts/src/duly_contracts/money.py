@@ -14,7 +14,9 @@ _EXPONENTS = {
     **dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3),
     **dict.fromkeys(["CLF", "UYW"], 4),
 }
-_INT64_MAX = 2**63 - 1
+# The largest amount of one fact, in minor units: ten trillion euros. It is exact as a double, and sums over a debtor
+# stay far inside 64 bits.
+AMOUNT_MAX_MINOR = 10**15
 
 
 class AmountInvalid(ValueError):
@@ -79,6 +81,6 @@ def parse_money(text: str, currency: str) -> Money:
     minor = amount.scaleb(exponent)
     if minor != minor.to_integral_value():
         raise AmountInvalid(f"{text} has more than {exponent} decimals, the minor unit of {currency}")
-    if abs(minor) > _INT64_MAX:
-        raise AmountInvalid(f"{text} is too large")
+    if abs(minor) > AMOUNT_MAX_MINOR:
+        raise AmountInvalid(f"{text} is too large: at most {AMOUNT_MAX_MINOR} minor units")
     return Money(int(minor), currency)

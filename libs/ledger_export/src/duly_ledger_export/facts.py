@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -247,8 +248,52 @@ def facts_of(settings: LedgerSettings, records: LedgerRecords) -> list[DatedFact
     A debtor without a party row becomes a party of kind UNKNOWN with the ledger's country and zone. References must
     resolve (the reader checks them; a KeyError here is a fault of the caller).
     """
-    factory = FactFactory(settings)
-    facts = list(_facts_without_parties(factory, records))
+    return _ordered(FactFactory(settings), records, _References.of(records))
+
+
+def facts_by_debtor(settings: LedgerSettings, records: LedgerRecords) -> Iterator[tuple[str, list[DatedFact]]]:
+    """The same debtor by debtor, sorted, each one's in known order; no more than one debtor's are held at a time."""
+    factory, references = FactFactory(settings), _References.of(records)
+    for debtor_id, own in sorted(_records_by_debtor(records, references).items()):
+        yield debtor_id, _ordered(factory, own, references)
+
+
+@dataclass(frozen=True, slots=True)
+class _References:
+    """What rows say of each other, over the whole export."""
+
+    invoices: Mapping[str, rec.Invoice]
+    reversed_on: Mapping[str, date | None]  # by payment id
+
+    @staticmethod
+    def of(records: LedgerRecords) -> _References:
+        return _References(
+            {row.invoice_id: row for row in records.invoices},
+            {row.payment_id: row.reversed_on for row in records.payments},
+        )
+
+
+def _records_by_debtor(records: LedgerRecords, references: _References) -> dict[str, LedgerRecords]:
+    found: dict[str, LedgerRecords] = defaultdict(LedgerRecords)
+    for party in records.parties:
+        found[party.debtor_id].parties.append(party)
+    for invoice in records.invoices:
+        found[invoice.debtor_id].invoices.append(invoice)
+    for note in records.credit_notes:
+        found[note.debtor_id].credit_notes.append(note)
+    for payment in records.payments:
+        found[payment.debtor_id].payments.append(payment)
+    for part in records.allocations:
+        found[references.invoices[part.invoice_id].debtor_id].allocations.append(part)
+    for loss in records.write_offs:
+        found[references.invoices[loss.invoice_id].debtor_id].write_offs.append(loss)
+    for dispute in records.disputes:
+        found[references.invoices[dispute.invoice_id].debtor_id].disputes.append(dispute)
+    return found
+
+
+def _ordered(factory: FactFactory, records: LedgerRecords, references: _References) -> list[DatedFact]:
+    facts = list(_facts_without_parties(factory, records, references))
     parties = {party.debtor_id: party for party in records.parties}
     first = _first_moments(facts)
     for debtor_id in sorted(first.keys() | parties.keys()):
@@ -257,9 +302,9 @@ def facts_of(settings: LedgerSettings, records: LedgerRecords) -> list[DatedFact
     return sorted(facts, key=lambda fact: (fact.known_on, fact.order, fact.event_id))
 
 
-def _facts_without_parties(factory: FactFactory, records: LedgerRecords) -> Iterator[DatedFact]:
-    invoices = {row.invoice_id: row for row in records.invoices}
-    reversed_on = {row.payment_id: row.reversed_on for row in records.payments}
+def _facts_without_parties(
+    factory: FactFactory, records: LedgerRecords, references: _References
+) -> Iterator[DatedFact]:
     for invoice in records.invoices:
         yield from factory.invoice(invoice)
     for note in records.credit_notes:
@@ -267,12 +312,13 @@ def _facts_without_parties(factory: FactFactory, records: LedgerRecords) -> Iter
     for payment in records.payments:
         yield from factory.payment(payment)
     for part in records.allocations:
-        back = reversed_on[part.source_id] if part.source_kind is rec.AllocationSource.PAYMENT else None
-        yield from factory.allocation(part, invoices[part.invoice_id].debtor_id, back)
+        paid = part.source_kind is rec.AllocationSource.PAYMENT
+        back = references.reversed_on[part.source_id] if paid else None
+        yield from factory.allocation(part, references.invoices[part.invoice_id].debtor_id, back)
     for dispute in records.disputes:
-        yield from factory.dispute(dispute, invoices[dispute.invoice_id])
+        yield from factory.dispute(dispute, references.invoices[dispute.invoice_id])
     for loss in records.write_offs:
-        yield from factory.write_off(loss, invoices[loss.invoice_id].debtor_id)
+        yield from factory.write_off(loss, references.invoices[loss.invoice_id].debtor_id)
 
 
 def _first_moments(facts: Iterable[DatedFact]) -> dict[str, Moment]:

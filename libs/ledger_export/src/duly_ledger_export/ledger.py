@@ -11,7 +11,7 @@ from functools import cached_property
 
 from duly_contracts.events import encode
 
-from duly_ledger_export.facts import DatedFact, facts_of
+from duly_ledger_export.facts import DatedFact, facts_by_debtor, facts_of
 from duly_ledger_export.records import LedgerRecords, LedgerSettings
 
 
@@ -70,9 +70,21 @@ class Ledger:
         high = bisect_left(self._days, known_until) if known_until else len(self._days)
         return iter(self._facts[low:high])
 
+    def facts_by_debtor(self, known_until: date | None = None) -> Iterator[tuple[str, list[DatedFact]]]:
+        """The same facts debtor by debtor, in the order of their ids, each one's in known order.
+
+        They are made on the way and not kept: a fold over a ledger of millions never holds them all.
+        """
+        for debtor_id, facts in facts_by_debtor(self.settings, self.records):
+            known = [fact for fact in facts if known_until is None or fact.known_on < known_until]
+            if known:
+                yield debtor_id, known
+
     def debtors(self) -> tuple[str, ...]:
         """Every debtor id, sorted."""
-        return tuple(sorted({fact.debtor_id for fact in self._facts}))
+        records = self.records
+        tables = (records.parties, records.invoices, records.credit_notes, records.payments)
+        return tuple(sorted({row.debtor_id for table in tables for row in table}))
 
     def median_issue_date(self) -> date:
         """The lower median of the invoices' issue dates. Raises LedgerEmpty."""
@@ -100,11 +112,16 @@ class Ledger:
         return [fact.known_on for fact in self._facts]
 
     def _first_day(self) -> date:
-        if not self._facts:
-            raise LedgerEmpty("the ledger holds no fact")
-        return self._days[0]
+        return self._known_days()[0]
 
     def _last_day(self) -> date:
-        if not self._facts:
+        return self._known_days()[1]
+
+    def _known_days(self) -> tuple[date, date]:
+        """Of the first and the last fact."""
+        first, last = date.max, date.min
+        for _, facts in self.facts_by_debtor():
+            first, last = min(first, facts[0].known_on), max(last, facts[-1].known_on)
+        if first > last:
             raise LedgerEmpty("the ledger holds no fact")
-        return self._days[-1]
+        return first, last

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from duly_contracts.dates import FIRST_DATE, LAST_DATE, DateOutOfRange, in_range
 from duly_contracts.money import AmountInvalid, Money, parse_money
 
 from duly_ledger_export import records as rec
@@ -18,6 +19,7 @@ from duly_ledger_export.tables import Row
 _EnumT = TypeVar("_EnumT", bound=StrEnum)
 _RecordT = TypeVar("_RecordT")
 _NO_DAY = date.min
+_OUT_OF_RANGE = f"is not between {FIRST_DATE} and {LAST_DATE}"
 
 
 @dataclass(slots=True)
@@ -52,8 +54,12 @@ class RowReader:
             return None
         try:
             if len(value) == 10:
-                return date.fromisoformat(value)
+                return in_range(date.fromisoformat(value))
             instant = datetime.fromisoformat(value)
+            in_range(instant.date())
+        except DateOutOfRange:
+            self.find(field, _OUT_OF_RANGE)
+            return None
         except ValueError:
             instant = None
         if instant is None or instant.tzinfo is None:
@@ -109,7 +115,10 @@ class RowReader:
     def _parse_day(self, field: str, value: str) -> date | None:
         try:
             if len(value) == 10:
-                return date.fromisoformat(value)
+                return in_range(date.fromisoformat(value))
+        except DateOutOfRange:
+            self.find(field, _OUT_OF_RANGE)
+            return None
         except ValueError:
             pass
         self.find(field, "is no date (2026-03-31)")

@@ -19,6 +19,8 @@ def settle(invoice: Invoice, sources: Mapping[str, Source]) -> Settlement:
     """Where an invoice stands. An invoice of which only allocations are known is neither open nor closed."""
     if not invoice.known:
         return _PENDING
+    if invoice.undisturbed is not None and not invoice.allocations:
+        return invoice.undisturbed
     for allocation in invoice.allocations:
         source = sources.get(allocation.source_id)
         if source is not None and (source.voided or source.reversals):
@@ -37,6 +39,8 @@ _PENDING = Settlement(0)
 def _settled(invoice: Invoice, standing: list[Allocation]) -> Settlement:
     if invoice.voided:
         return Settlement(0, Closing.VOIDED, invoice.voided_day)
+    if invoice.total_minor > 0 and not standing and not invoice.write_offs:
+        return Settlement(invoice.total_minor)  # most of an open book
     lowered = [(a.on_day, a.allocation_id, a.amount_minor + a.discount_minor) for a in standing]
     lowered += [(off.on_day, off.write_off_id, off.amount_minor) for off in invoice.write_offs]
     open_minor = invoice.total_minor - sum(amount for _, _, amount in lowered)

@@ -6,6 +6,7 @@ import math
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from duly_risk.balances import disputed_minor, settle, unapplied_minor
 from duly_risk.state import Archive, Closed, DebtorState
@@ -16,8 +17,7 @@ EWM_DECAY = 0.8
 NEWEST_KEPT = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(NamedTuple):
     """An invoice's own terms: all that is known of it on the day it is issued."""
 
     invoice_id: str
@@ -27,8 +27,7 @@ class Terms:
     currency: str
 
 
-@dataclass(frozen=True, slots=True)
-class OpenInvoice:
+class OpenInvoice(NamedTuple):
     """claimable_minor: open - disputed - its share of the unapplied cash."""
 
     terms: Terms
@@ -81,9 +80,19 @@ def history_of(
 ) -> DelayHistory:
     """The history of these delays. All figures come from whole-number sums, so that no order of them can show."""
     ranked = sorted(counts.items())
-    n = sum(counts.values())
-    total = sum(delay * count for delay, count in ranked)
-    squares = sum(delay * delay * count for delay, count in ranked)
+    n = total = squares = late = late15 = any_late = early = 0
+    for delay, count in ranked:
+        n += count
+        total += delay * count
+        squares += delay * delay * count
+        if delay < 0:
+            early += count
+        elif delay > 0:
+            any_late += count
+            if delay >= LATE_DAYS:
+                late += count
+                if delay >= VERY_LATE_DAYS:
+                    late15 += count
     last5, last10, last20 = newest[:5], newest[:10], newest[:20]
     weights = _EWM_WEIGHTS[: len(newest)]
     return DelayHistory(
@@ -93,8 +102,8 @@ def history_of(
         last_paid_day=last_paid_day,
         settled=n,
         delay_sum=total,
-        late=sum(count for delay, count in ranked if delay >= LATE_DAYS),
-        any_late=sum(count for delay, count in ranked if delay > 0),
+        late=late,
+        any_late=any_late,
         median=(_ranked(ranked, (n - 1) // 2) + _ranked(ranked, n // 2)) / 2 if n else math.nan,
         std=_std(n, total, squares),
         longest=float(ranked[-1][0]) if n else math.nan,
@@ -107,8 +116,8 @@ def history_of(
         q75=_quantile(ranked, n, 0.75),
         q90=_quantile(ranked, n, 0.9),
         on_due=counts.get(0, 0),
-        early=sum(count for delay, count in ranked if delay < 0),
-        late15=sum(count for delay, count in ranked if delay >= VERY_LATE_DAYS),
+        early=early,
+        late15=late15,
         last1=float(newest[0]) if n else math.nan,
         last2=float(newest[1]) if n > 1 else math.nan,
         on_due10=_share([delay == 0 for delay in last10]),

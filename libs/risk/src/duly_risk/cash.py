@@ -7,6 +7,7 @@ out; amounts are minor units as float64, for expectations of money only.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,16 +69,37 @@ def simulate(book: OpenBook, effects: Effects, generator: np.random.Generator, d
     odds = _centred_odds(book.hazards, effects)
     week = _factors(generator, effects.week, (draws, CASH_WEEKS))
     order = np.argsort(book.debtors, kind="stable")
-    for part in _whole_debtors(book.debtors[order], max(1, _CELLS_AT_ONCE // draws)):
+    rows_max, weeks = max(1, _CELLS_AT_ONCE // draws), range(CASH_WEEKS)
+    for part in _whole_debtors(book.debtors[order], rows_max):
         rows = order[part]
         _, group = np.unique(book.debtors[rows], return_inverse=True)
-        still_open = np.ones((draws, len(rows)), dtype=np.float32)
-        luck = generator.random((draws, len(rows)), dtype=np.float32)
-        for w in range(CASH_WEEKS):
-            own = _factors(generator, effects.debtor, (draws, int(group[-1]) + 1)) * week[:, w : w + 1]
-            still_open /= 1.0 + odds[rows, w] * own[:, group]
-            paid_by[:, w + 1] += (luck > still_open) @ book.amounts[rows]
+        if len(rows) <= rows_max:
+            effect = (_factors(generator, effects.debtor, (draws, int(group[-1]) + 1))[:, group] for _ in weeks)
+            paid_by[:, 1:] += _paid_by(book.amounts[rows], odds[rows], effect, week, generator)
+        else:  # one debtor: in pieces, that its effect moves alike
+            drawn = _factors(generator, effects.debtor, (draws, CASH_WEEKS))
+            for start in range(0, len(rows), rows_max):
+                piece = rows[start : start + rows_max]
+                effect = (drawn[:, w : w + 1] for w in weeks)
+                paid_by[:, 1:] += _paid_by(book.amounts[piece], odds[piece], effect, week, generator)
     return np.asarray(np.diff(paid_by, axis=1))
+
+
+def _paid_by(
+    amounts: Floats,
+    odds: NDArray[np.float32],
+    effects: Iterable[NDArray[np.float32]],
+    week: NDArray[np.float32],
+    generator: np.random.Generator,
+) -> Floats:
+    """Cash of n invoices until the end of each week: (draws, 13). effects: by week, (draws, n) or (draws, 1)."""
+    shape = len(week), len(amounts)
+    still_open, luck = np.ones(shape, dtype=np.float32), generator.random(shape, dtype=np.float32)
+    paid = np.empty((shape[0], CASH_WEEKS))
+    for w, own in enumerate(effects):
+        still_open /= 1.0 + odds[:, w] * (own * week[:, w : w + 1])
+        paid[:, w] = (luck > still_open) @ amounts
+    return paid
 
 
 def simulate_fresh(fresh: FreshCash, generator: np.random.Generator, draws: int = DRAWS) -> Floats:
@@ -106,11 +128,12 @@ def _centred_odds(hazards: Floats, effects: Effects) -> NDArray[np.float32]:
 
 
 def _whole_debtors(debtors: Ints, rows_max: int) -> list[slice]:
-    """Slices of about `rows_max` rows that never cut a debtor in two. debtors: (n,), sorted."""
+    """Slices of at most `rows_max` rows, or of one debtor; none cuts a debtor in two. debtors: (n,), sorted."""
     slices: list[slice] = []
-    begin = 0
+    begin = before = 0
     for stop in [*(np.flatnonzero(np.diff(debtors)) + 1).tolist(), len(debtors)]:
-        if stop - begin >= rows_max or (stop == len(debtors) > begin):
-            slices.append(slice(begin, stop))
-            begin = stop
-    return slices
+        if stop - begin > rows_max and before > begin:
+            slices.append(slice(begin, before))
+            begin = before
+        before = stop
+    return [*slices, slice(begin, before)] if before > begin else slices

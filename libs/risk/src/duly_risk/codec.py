@@ -7,20 +7,15 @@ from collections.abc import Mapping
 from google.protobuf.message import DecodeError
 
 from duly.risk.v1 import state_pb2 as pb
+from duly_risk.degraded import waiting_for
 from duly_risk.event_codec import EventUnusable, decode_event
 from duly_risk.facts import Position
 from duly_risk.packing import packed
 from duly_risk.score import Band, Behaviour, Segment, Tier
-from duly_risk.state import FORMAT_VERSION, Archive, Closed, DebtorState, Standing, replaced
+from duly_risk.state import FORMAT_VERSION, Archive, Closed, DebtorState, Standing, StateUnreadable, replaced
 from duly_risk.wire import invoice_bytes, invoice_from, source_bytes, source_from
 
-__all__ = ["EventUnusable", "StateUnreadable", "decode_event", "decode_state", "encode_state"]
-
-
-class StateUnreadable(ValueError):
-    """A blob that is no state of this or the previous format version."""
-
-    code = "state_unreadable"
+__all__ = ["EventUnusable", "decode_event", "decode_state", "encode_state"]
 
 
 def encode_state(state: DebtorState) -> bytes:
@@ -36,6 +31,8 @@ def encode_state(state: DebtorState) -> bytes:
         archive=_archive_bytes(state.archive),
         recent_facts=state.recent_facts,
         degraded_event_ids=state.degraded_event_ids,
+        degraded_earlier=state.degraded_earlier,
+        unreadable=state.unreadable,
         closed=_closed_bytes(state.closed),
         earlier_facts=state.earlier_facts,
         week_day=state.week_day,
@@ -59,7 +56,10 @@ def encode_state(state: DebtorState) -> bytes:
 
 
 def decode_state(blob: bytes) -> DebtorState:
-    """The state of a blob of this format version or the one before. Raises StateUnreadable."""
+    """The state of a blob of this format version or the one before. Raises StateUnreadable.
+
+    Bytes that an earlier version could not read, and this one can, are a state again, which waits for all since then.
+    """
     try:
         frame = pb.DebtorStateFrame.FromString(blob)
         if frame.format_version not in (FORMAT_VERSION, FORMAT_VERSION - 1):
@@ -67,10 +67,27 @@ def decode_state(blob: bytes) -> DebtorState:
                 f"state format {frame.format_version} is not known to this version ({FORMAT_VERSION})"
             )
         state = _state(frame)
-    except DecodeError as error:
+    except StateUnreadable:
+        raise
+    except (DecodeError, ValueError) as error:
         raise StateUnreadable(f"no state blob: {error}") from error
+    if state.unreadable:
+        return _read_after_all(state)
     # Format 1 kept closed invoices among the others, and facts of all times.
     return state if frame.format_version == FORMAT_VERSION else packed(replaced(state, week_day=state.business_day))
+
+
+def _read_after_all(beside: DebtorState) -> DebtorState:
+    """The state in the unreadable bytes; `beside` itself if they still are."""
+    try:
+        state = decode_state(beside.unreadable)
+    except StateUnreadable:
+        return beside
+    earlier = state.degraded_earlier + beside.degraded_earlier
+    state = replaced(state, applied=beside.applied, degraded_earlier=earlier)
+    for event_id in beside.degraded_event_ids:
+        state = waiting_for(state, event_id)
+    return state
 
 
 def _state(frame: pb.DebtorStateFrame) -> DebtorState:
@@ -90,6 +107,8 @@ def _state(frame: pb.DebtorStateFrame) -> DebtorState:
         week_day=frame.week_day,
         standing=_standing_in(frame.standing),
         degraded_event_ids=tuple(frame.degraded_event_ids),
+        degraded_earlier=frame.degraded_earlier,
+        unreadable=frame.unreadable,
     )
 
 
@@ -118,6 +137,8 @@ def _archive_bytes(archive: Archive) -> bytes:
 
 
 def _archive(encoded: bytes) -> Archive:
+    if not encoded:
+        return _NO_ARCHIVE
     message = pb.ArchiveState.FromString(encoded)
     archive = Archive(
         invoices=message.invoices,
@@ -133,6 +154,9 @@ def _archive(encoded: bytes) -> Archive:
     )
     object.__setattr__(archive, "encoded", encoded)
     return archive
+
+
+_NO_ARCHIVE = Archive()  # most debtors have none
 
 
 def _closed_bytes(closed: Closed) -> bytes:

@@ -6,15 +6,19 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
+from duly_contracts.dates import in_range
+from duly_contracts.money import AMOUNT_MAX_MINOR
 from google.protobuf.message import Message
 
 from duly.ledger.v1 import events_pb2 as ledger
+from duly.money.v1 import money_pb2
 from duly_risk.days import day_of
 from duly_risk.facts import (
     AllocationApplied,
     AllocationRemoved,
     CreditNoteVoided,
     DisputeStated,
+    EventDismissed,
     Fact,
     InvoiceStated,
     InvoiceVoided,
@@ -29,7 +33,8 @@ from duly_risk.state import WHOLE
 
 
 class EventUnusable(ValueError):
-    """A ledger event the fold cannot use: not one of its kinds, a malformed date, or an id missing. Goes to the DLQ."""
+    """A ledger event the fold cannot use: not one of its kinds, a malformed date, an id missing, a date or an amount
+    beyond all bounds (`duly_contracts.dates`, `duly_contracts.money`). Goes to the DLQ."""
 
     code = "event_unusable"
 
@@ -52,13 +57,20 @@ def decode_event(
         raise EventUnusable(f"{name}: {type(message).__name__} is no ledger event of the fold")
     try:
         body: Fact | Tick = read(message, source_version)
+        business_day = day_of(in_range(business_date)) if business_date else 0
     except ValueError as error:
         raise EventUnusable(f"{name}: {error}") from error
-    return RiskEvent(event_id, name, day_of(business_date) if business_date else 0, backfill, body)
+    return RiskEvent(event_id, name, business_day, backfill, body)
 
 
 def _day(text: str) -> int:
-    return day_of(date.fromisoformat(text))
+    return day_of(in_range(date.fromisoformat(text)))
+
+
+def _minor(money: money_pb2.Money) -> int:
+    if not 0 <= money.amount_minor <= AMOUNT_MAX_MINOR:
+        raise ValueError(f"an amount of {money.amount_minor} minor units is not in 0..{AMOUNT_MAX_MINOR}")
+    return money.amount_minor
 
 
 def _id(text: str) -> str:
@@ -74,7 +86,7 @@ def _tick(message: ledger.CalendarBusinessDateAdvanced, version: str) -> Tick:
 def _invoice(message: ledger.InvoiceIssued | ledger.InvoiceRevised, version: str) -> InvoiceStated:
     total = message.total
     issue, due = _day(message.issue_date), _day(message.due_date)
-    return InvoiceStated(_id(message.invoice_id), issue, due, total.amount_minor, total.currency, version)
+    return InvoiceStated(_id(message.invoice_id), issue, due, _minor(total), total.currency, version)
 
 
 def _voided(message: ledger.InvoiceVoided, version: str) -> InvoiceVoided:
@@ -83,7 +95,7 @@ def _voided(message: ledger.InvoiceVoided, version: str) -> InvoiceVoided:
 
 def _disputed(message: ledger.InvoiceDisputed, version: str) -> DisputeStated:
     # No amount = the whole invoice.
-    amount = message.amount.amount_minor or WHOLE
+    amount = _minor(message.amount) or WHOLE
     return DisputeStated(_id(message.invoice_id), amount, _day(message.on), False, version)
 
 
@@ -93,15 +105,13 @@ def _resolved(message: ledger.InvoiceDisputeResolved, version: str) -> DisputeSt
 
 def _written_off(message: ledger.InvoiceWrittenOff, version: str) -> InvoiceWrittenOff:
     loss = message.reason in (ledger.WRITE_OFF_REASON_BAD_DEBT, ledger.WRITE_OFF_REASON_SETTLEMENT)
-    amount = message.amount.amount_minor
+    amount = _minor(message.amount)
     return InvoiceWrittenOff(_id(message.write_off_id), _id(message.invoice_id), amount, _day(message.on), loss)
 
 
 def _credit_note(message: ledger.CreditNoteIssued, version: str) -> SourceReceived:
     amount = message.amount
-    return SourceReceived(
-        _id(message.credit_note_id), True, amount.amount_minor, amount.currency, _day(message.issue_date)
-    )
+    return SourceReceived(_id(message.credit_note_id), True, _minor(amount), amount.currency, _day(message.issue_date))
 
 
 def _credit_note_voided(message: ledger.CreditNoteVoided, version: str) -> CreditNoteVoided:
@@ -110,13 +120,11 @@ def _credit_note_voided(message: ledger.CreditNoteVoided, version: str) -> Credi
 
 def _payment(message: ledger.PaymentReceived, version: str) -> SourceReceived:
     amount = message.amount
-    return SourceReceived(
-        _id(message.payment_id), False, amount.amount_minor, amount.currency, _day(message.booking_date)
-    )
+    return SourceReceived(_id(message.payment_id), False, _minor(amount), amount.currency, _day(message.booking_date))
 
 
 def _reversed(message: ledger.PaymentReversed, version: str) -> PaymentReversed:
-    amount = message.amount.amount_minor
+    amount = _minor(message.amount)
     # Sources without ids of their own for reversals reverse a payment once.
     reversal_id = message.reversal_id or message.payment_id
     return PaymentReversed(reversal_id, _id(message.payment_id), amount, _day(message.on))
@@ -128,8 +136,8 @@ def _allocation(message: ledger.AllocationApplied, version: str) -> AllocationAp
         _id(message.invoice_id),
         message.source_id,
         message.source_kind == ledger.ALLOCATION_SOURCE_CREDIT_NOTE,
-        message.amount.amount_minor,
-        message.discount.amount_minor,
+        _minor(message.amount),
+        _minor(message.discount),
         _day(message.on),
     )
 
@@ -140,6 +148,10 @@ def _allocation_removed(message: ledger.AllocationRemoved, version: str) -> Allo
 
 def _no_change(message: Message, version: str) -> NoBalanceChange:
     return NoBalanceChange()
+
+
+def _dismissed(message: Message, version: str) -> EventDismissed:
+    return EventDismissed()
 
 
 # Any: each reader takes its own message class; the table is the edge where that is known.
@@ -160,5 +172,5 @@ _READERS: dict[type[Message], Callable[[Any, str], Fact | Tick]] = {
     ledger.PartyUpserted: _no_change,
     ledger.LedgerDriftDetected: _no_change,
     ledger.LedgerDriftCleared: _no_change,
-    ledger.LedgerEventDismissed: _no_change,
+    ledger.LedgerEventDismissed: _dismissed,
 }

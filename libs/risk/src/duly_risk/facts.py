@@ -107,6 +107,11 @@ class NoBalanceChange:
     """A fact that is counted and moves nothing the model reads: party and drift facts."""
 
 
+@dataclass(frozen=True, slots=True)
+class EventDismissed(NoBalanceChange):
+    """A person's word, under the id of an event, that nothing is left to apply of it."""
+
+
 Fact = (
     InvoiceStated
     | InvoiceVoided

@@ -16,11 +16,12 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from duly_risk.closed_days import HAZARD_LEFT
 from duly_risk.curves import HORIZON_DAYS, Floats
-from duly_risk.measures import COLUMN, FOREIGN, N_MEASURES, Measures, currency_of
+from duly_risk.measures import COLUMN, FOREIGN, LANDMARKS, N_MEASURES, Measures, currency_of
 from duly_risk.model import CurveDays, FeatureFrame, Hazards, Rows
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SHRINK_WEIGHT = 5
 MONTH_END_DAYS = 3
 # Longest look-back of a "days since" feature.
@@ -94,10 +95,10 @@ STATIC: tuple[Feature, ...] = (
     Feature("tenure", "debtor", "days", "t0 - issue of the debtor's first invoice", _PAID),
 )
 DAY: tuple[Feature, ...] = (
-    Feature("pre_due", "day", "days", "min(0, d - eff), eff = due moved from a weekend to Monday", _TIME),
+    Feature("pre_due", "day", "days", "min(0, d - eff), eff = due moved past weekends and closed days", _TIME),
     Feature("dpd_day", "day", "days", "max(0, d - eff)", _TIME, monotone=-1),
     Feature("age", "day", "days", "d - issue", _TIME),
-    Feature("lag", "day", "days", "d - t0", _TIME),
+    Feature("lag", "day", "days", "d - b, b = the last landmark not after t0", _TIME),
     Feature("dow", "day", "0..6", "weekday of d, 0 = Monday", _TIME),
     Feature("dom", "day", "1..31", "day of the month of d", _TIME),
 )
@@ -116,6 +117,8 @@ def schema_json() -> str:
         "missing": "NaN",
         "clip": {"delay": [-60, 120], "days_to_pay": [0, 365], "since": SINCE_MAX_DAYS},
         "shrink_weight": SHRINK_WEIGHT,
+        "landmarks": ["issue", *LANDMARKS],
+        "closed_day": f"hazard x {HAZARD_LEFT}",
         "calibration": "intercept + slope x margin, inside the leaves",
         "features": [[f.name, f.group, f.unit, f.meaning, f.monotone] for f in FEATURES],
     }
@@ -256,7 +259,7 @@ def day_features(
 ) -> Rows:
     """The day group for days d: (n, 6) float32 whole numbers in the order of DAY.
 
-    days: (n,); the others: (n,) or one value. effective_due: `days.on_business_day(due)`.
+    days: (n,); the others: (n,) or one value. effective_due: `ClosedDays.open_day(due)`.
     """
     past = days - effective_due
     block = np.empty((len(days), len(DAY)), dtype=np.float32)

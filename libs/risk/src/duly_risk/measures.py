@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duly_risk.book import Book, OpenInvoice, Terms
-from duly_risk.days import on_business_days
-from duly_risk.model import CurveDays
+from duly_risk.closed_days import closed_days
+from duly_risk.model import CurveDays, FeatureFrame
 
 Measures = NDArray[np.float64]
 
@@ -78,6 +78,10 @@ INVOICE = (
     "near_due_n",  # at most 3 days apart
 )
 EARLIER_DAYS, NEAR_DAYS = 7, 3
+# Days after due from which curves are asked, beside the issue date: where models are fitted. Those before due show the
+# same outcome with fresher features; more of those after it drown the invoices that are still new (docs/adr/0011).
+LANDMARKS = (-10, -2, 1, 10, 30)
+_LANDMARKS, _NEVER = np.array(LANDMARKS, dtype=np.int64), np.iinfo(np.int64).min
 FOREIGN = ("currency", "open", "over", "disputed")
 COLUMN = {name: index for index, name in enumerate((*DEBTOR, *INVOICE))}
 N_MEASURES = len(COLUMN)
@@ -190,10 +194,15 @@ def _row(book: Book, terms: Terms, own: OpenInvoice | None, as_of_day: int, tota
     return row
 
 
-def curve_days(measures: Measures) -> CurveDays:
-    """Where the curves of these rows begin."""
+def curve_days(measures: Measures, frame: FeatureFrame) -> CurveDays:
+    """Where the curves of these rows begin: at the last landmark not after t0, at t0 itself before the issue date.
+
+    Due moves past weekends and the days that the frame closes.
+    """
     as_of, issue, due = (measures[:, COLUMN[f"{name}_day"]].astype(np.int64) for name in ("as_of", "issue", "due"))
-    return CurveDays(as_of, issue, on_business_days(due))
+    landmarks = due[:, np.newaxis] + _LANDMARKS
+    begin = np.where(landmarks <= as_of[:, np.newaxis], landmarks, _NEVER).max(axis=1)
+    return CurveDays(np.maximum(begin, np.minimum(issue, as_of)), issue, closed_days(frame.closed_rules).open_day(due))
 
 
 def stacked(parts: Sequence[Measures]) -> Measures:

@@ -11,6 +11,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from duly_risk.closed_days import ClosedRule, closed_rule
+
 Rows = NDArray[np.float32]
 Hazards = NDArray[np.float32]
 
@@ -31,6 +33,7 @@ class FeatureFrame:
     The four means pull a debtor's own rates and means towards the tenant's while little is known of the debtor;
     None = no pull, and NaN without history.
     tier_cuts_minor: by currency, the yearly billing from which a debtor is of value tier A, and of tier B.
+    closed_rules: the days beside weekends on which nobody pays; none where the ledger had too few payments to tell.
     """
 
     amount_median_minor: Mapping[str, float] = field(default_factory=dict)
@@ -40,6 +43,7 @@ class FeatureFrame:
     delay_mean: float | None = None
     days_to_pay_mean: float | None = None
     tier_cuts_minor: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    closed_rules: tuple[ClosedRule, ...] = ()
 
     def to_json(self) -> str:
         """Canonical JSON; a fitted Booster carries it as attribute `duly_frame`."""
@@ -51,7 +55,8 @@ class FeatureFrame:
         try:
             fields = json.loads(text)
             cuts = {currency: (a, b) for currency, (a, b) in fields.pop("tier_cuts_minor", {}).items()}
-            return FeatureFrame(**fields, tier_cuts_minor=cuts)
+            rules = tuple(closed_rule(row) for row in fields.pop("closed_rules", ()))
+            return FeatureFrame(**fields, tier_cuts_minor=cuts, closed_rules=rules)
         except (AttributeError, TypeError, ValueError) as error:
             raise FrameUnreadable(f"no feature frame: {error}") from error
 
@@ -75,8 +80,8 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class CurveDays:
-    """Where n curves begin: as_of (t0), issue, due (already moved to a business day), each (n,) int64, days since
-    1970-01-01."""
+    """Where n curves begin: as_of (the day before their first), issue, due (already moved to an open day), each (n,)
+    int64, days since 1970-01-01."""
 
     as_of: NDArray[np.int64]
     issue: NDArray[np.int64]
@@ -90,7 +95,7 @@ class HazardModel(Protocol):
     def info(self) -> ModelInfo: ...
 
     def curves(self, static: Rows, days: CurveDays) -> Hazards:
-        """h of t0 + 1 .. t0 + 182 for n >= 1 invoices: (n, 182) float32 in [0, 1].
+        """h of as_of + 1 .. as_of + 182 for n >= 1 invoices: (n, 182) float32 in [0, 1].
 
         static: (n, N_STATIC) float32 from `features.features_of`, C order, NaN = missing. One invoice alone and the
         same one in a batch must give equal bytes.

@@ -124,8 +124,11 @@ def _segment(segment: Segment) -> bytes:
 
 
 def _varint(number: int) -> bytes:
-    if number < 0x80:
+    """Raises ValueError for a negative number."""
+    if 0 <= number < 0x80:
         return _BYTE[number]
+    if number < 0:
+        raise ValueError(f"{number} is negative")
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
@@ -135,6 +138,9 @@ def _varint(number: int) -> bytes:
 
 
 def _number(tag: bytes, number: int) -> bytes:
+    """Raises ValueError for what is no int64."""
+    if not -(1 << 63) <= number < 1 << 63:
+        raise ValueError(f"{number} does not fit into 64 bits")
     # A negative number is written as its 64-bit two's complement.
     return tag + _varint(number & 0xFFFF_FFFF_FFFF_FFFF) if number else b""
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from duly_risk.book import Book
 from duly_risk.features import SHRINK_WEIGHT
+from duly_risk.measures import COLUMN, Measures
 from duly_risk.model import FeatureFrame
 from duly_risk.score import Band, Behaviour, Segment, Tier
 
@@ -49,3 +53,21 @@ def behaviour_of(book: Book, as_of_day: int, frame: FeatureFrame) -> Behaviour:
     if rate >= LATE_PAYER_RATE:
         return Behaviour.LATE_PAYER
     return Behaviour.IRREGULAR if rate >= IRREGULAR_RATE else Behaviour.PROMPT
+
+
+def behaviours_of(measures: Measures, frame: FeatureFrame) -> NDArray[np.int64]:
+    """`behaviour_of` the debtors of n invoices, each as of its row's day: (n,) numbers of Behaviour."""
+    of = {name: measures[:, column] for name, column in COLUMN.items()}
+    n = of["n_known"]
+    # The row of an invoice counts what else is open; the invoice itself may be what is longest overdue.
+    overdue = np.maximum(of["over_max_days"], of["as_of_day"] - of["due_day"])
+    worse = (overdue >= OVERDUE_DAYS) | (of["delay_last3"] - of["delay_sum"] / np.maximum(n, 1) >= WORSE_DAYS)
+    prior, weight = (frame.late_rate, SHRINK_WEIGHT) if frame.late_rate is not None else (0.0, 0)
+    rate = (of["late_n"] + weight * prior) / np.maximum(n + weight, 1)
+    rules = {
+        Behaviour.NEW: n < NEW_BELOW,
+        Behaviour.DISTRESSED: worse,
+        Behaviour.LATE_PAYER: rate >= LATE_PAYER_RATE,
+        Behaviour.IRREGULAR: rate >= IRREGULAR_RATE,
+    }
+    return np.select(list(rules.values()), list(rules), default=Behaviour.PROMPT).astype(np.int64)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from operator import attrgetter
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from duly_risk.facts import Position
 from duly_risk.score import Band, Segment
@@ -19,6 +19,12 @@ from duly_risk.score import Band, Segment
 FORMAT_VERSION = 2
 # A dispute over everything that is open.
 WHOLE = 2**63 - 1
+
+
+class StateUnreadable(ValueError):
+    """Bytes that are no state of this or the previous format version, or a state whose packed part is damaged."""
+
+    code = "state_unreadable"
 
 
 class Closing(StrEnum):
@@ -30,8 +36,7 @@ class Closing(StrEnum):
     WRITTEN_OFF = "WRITTEN_OFF"
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(NamedTuple):
     """open_minor: total - standing allocations - write-offs, never below 0. closing: None while open or unknown."""
 
     open_minor: int
@@ -189,6 +194,8 @@ class DebtorState:
 
     invoices: open and pending ones; between `packing.unpacked` and `packing.packed` all of them, as are sources.
     recent_facts, earlier_facts: digests of fact ids of the week from week_day, and of the one before.
+    degraded_event_ids: the newest events that could not be used; degraded_earlier: digests of those before them.
+    unreadable: the blob that no `decode_state` could read; no event folds into such a state.
     """
 
     applied: Position | None = None
@@ -204,6 +211,13 @@ class DebtorState:
     week_day: int = 0
     standing: Standing = field(default_factory=Standing)
     degraded_event_ids: tuple[str, ...] = ()
+    degraded_earlier: bytes = b""
+    unreadable: bytes = b""
+
+    @property
+    def degraded(self) -> bool:
+        """Whether an event of this debtor is missing."""
+        return bool(self.degraded_event_ids or self.degraded_earlier)
 
 
 T = TypeVar("T")

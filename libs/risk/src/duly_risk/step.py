@@ -17,35 +17,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from duly_risk.bands import next_standing
-from duly_risk.curves import HORIZON_DAYS
+from duly_risk.degraded import no_longer_waiting_for, waiting_for
 from duly_risk.digests import digest, holds
-from duly_risk.facts import Position, RiskEvent, Tick
-from duly_risk.features import features_of
+from duly_risk.facts import EventDismissed, Position, RiskEvent, Tick
 from duly_risk.ledger import apply_fact
-from duly_risk.measures import Measures, curve_days
-from duly_risk.model import HazardModel, Hazards, ModelInfo
+from duly_risk.model import ModelInfo
 from duly_risk.outlook import Outlook, outlooks_of
 from duly_risk.plan import Plan, plan_of
 from duly_risk.reasons import explain
 from duly_risk.score import Band, ScoreUpdated, Segment, Tier
 from duly_risk.segments import segment_of
-from duly_risk.state import DebtorState, Standing, replaced
+from duly_risk.state import DebtorState, Standing, StateUnreadable, replaced
 
-__all__ = ["Folded", "conclude", "degrade", "fold", "has_open_invoices", "hazards_of", "outlooks_of", "plan_of"]
+__all__ = ["Folded", "conclude", "degrade", "fold", "has_open_invoices", "outlooks_of", "plan_of"]
 
 RECENT_FACTS = 1024
 RECENT_DAYS = 7
-DEGRADED_IDS = 32
 _DIGEST_BYTES = 8
-
-
-class HazardInvalid(ValueError):
-    """A model answered with a wrong number of hazards, NaN, or a value outside [0, 1]."""
-
-    code = "hazard_invalid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +42,8 @@ class Folded:
     """state: to be written even when nothing changed (a replay re-writes the blob).
 
     changed: a fact was applied, for the first time. rescore: a score is due from `state`.
-    restored: the last degraded event id of the debtor was cleared by this event.
+    restored: by this event the debtor waits for none any more; or a person dismissed one, and it waits for none: then
+    others may still hold it for degraded, by the word of a state before a full replay.
     """
 
     state: DebtorState
@@ -63,11 +53,16 @@ class Folded:
 
 
 def fold(state: DebtorState, event: RiskEvent, position: Position) -> Folded:
-    """The state after one event. Events of a debtor must come in offset order; a repeated offset or fact is a no-op."""
+    """The state after one event. Events of a debtor must come in offset order; a repeated offset or fact is a no-op.
+
+    Raises StateUnreadable, and whatever a state and an event that do not fit each other make Python raise.
+    """
     if state.applied is not None and position.offset <= state.applied.offset:
         return Folded(state, changed=False, rescore=False)
-    waited, state = bool(state.degraded_event_ids), _not_waiting_for(state, event.event_id)
-    restored = waited and not state.degraded_event_ids
+    if state.unreadable:
+        raise StateUnreadable("the state before this event could not be read")
+    waited, state = state.degraded, no_longer_waiting_for(state, event.event_id)
+    restored = (waited or isinstance(event.body, EventDismissed)) and not state.degraded
     if isinstance(event.body, Tick):
         folded = _fold_tick(state, event.body, event.backfill, position)
         return Folded(folded.state, folded.changed, folded.rescore, restored)
@@ -86,13 +81,6 @@ def fold(state: DebtorState, event: RiskEvent, position: Position) -> Folded:
         week_day=week_day,
     )
     return Folded(after, changed=True, rescore=not event.backfill and after.business_day > 0, restored=restored)
-
-
-def _not_waiting_for(state: DebtorState, event_id: str) -> DebtorState:
-    """Whatever an event changes: once it can be used, nothing waits for it, also if it was applied before."""
-    if event_id not in state.degraded_event_ids:
-        return state
-    return replaced(state, degraded_event_ids=tuple(known for known in state.degraded_event_ids if known != event_id))
 
 
 def _fold_tick(state: DebtorState, tick: Tick, backfill: bool, position: Position) -> Folded:
@@ -121,27 +109,17 @@ def _week_of(state: DebtorState, day: int) -> tuple[bytes, bytes, int]:
 
 
 def degrade(state: DebtorState, event_id: str, position: Position) -> DebtorState:
-    """The state after an event that could not be used. Its id stays (the newest 32) until the event folds after all."""
+    """The state after an event that could not be used: it waits for that event until it folds after all."""
     if state.applied is not None and position.offset <= state.applied.offset:
         return state
-    kept = tuple(known for known in state.degraded_event_ids if known != event_id)
-    return replaced(state, applied=position, degraded_event_ids=(*kept, event_id)[-DEGRADED_IDS:])
+    return replaced(waiting_for(state, event_id), applied=position)
 
 
 def has_open_invoices(state: DebtorState) -> bool:
-    """Whether a tick re-scores this debtor."""
+    """Whether a tick visits this debtor: to re-score it, or to find out once that nobody can read its state."""
+    if state.unreadable:
+        return not state.degraded
     return any(invoice.known for invoice in state.invoices.values())
-
-
-def hazards_of(model: HazardModel, measures: Measures) -> Hazards:
-    """The model's curves for rows of measures: (n, 182); n may be 0. Raises HazardInvalid."""
-    if not len(measures):
-        return np.empty((0, HORIZON_DAYS), dtype=np.float32)
-    info = model.info
-    hazards = model.curves(features_of(measures, info.frame), curve_days(measures))
-    if hazards.shape != (len(measures), HORIZON_DAYS) or not bool(np.all((hazards >= 0.0) & (hazards <= 1.0))):
-        raise HazardInvalid(f"{info.name} {info.version}: {hazards.shape} for {len(measures)} curves, or out of 0..1")
-    return hazards
 
 
 def conclude(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from google.protobuf.message import DecodeError
+
 from duly.risk.v1 import state_pb2 as pb
-from duly_risk.state import Allocation, Invoice, Reversal, Source, WriteOff
+from duly_risk.state import Allocation, Invoice, Reversal, Source, StateUnreadable, WriteOff
 
 
 def invoice_bytes(invoice: Invoice) -> bytes:
@@ -48,12 +50,15 @@ def closed_bytes(invoice: Invoice, closed_day: int, paid: bool, sources: Sequenc
 
 
 def closed_from(packed: bytes) -> tuple[list[Invoice], list[Source]]:
-    """Invoices and their sources of a `ClosedInvoices`. Raises DecodeError."""
-    rows = pb.ClosedInvoicesFrame.FromString(packed).invoices
-    return (
-        [invoice_from(row.invoice) for row in rows],
-        [source_from(source) for row in rows for source in row.sources],
-    )
+    """Invoices and their sources of a `ClosedInvoices`. Raises StateUnreadable."""
+    try:
+        rows = pb.ClosedInvoicesFrame.FromString(packed).invoices
+        return (
+            [invoice_from(row.invoice) for row in rows],
+            [source_from(source) for row in rows for source in row.sources],
+        )
+    except DecodeError as error:
+        raise StateUnreadable(f"closed invoices: {error}") from error
 
 
 def with_closed_inserted(
@@ -61,8 +66,17 @@ def with_closed_inserted(
 ) -> tuple[bytes, int]:
     """A `ClosedInvoices` with one more in its place, and how many paid ones come before it.
 
-    sources: each goes beside the last invoice that has an allocation from it.
+    sources: each goes beside the last invoice that has an allocation from it. Raises StateUnreadable.
     """
+    try:
+        return _with_closed_inserted(packed, invoice, closed_day, paid, sources)
+    except DecodeError as error:
+        raise StateUnreadable(f"closed invoices: {error}") from error
+
+
+def _with_closed_inserted(
+    packed: bytes, invoice: Invoice, closed_day: int, paid: bool, sources: Sequence[Source]
+) -> tuple[bytes, int]:
     rows = list(pb.ClosedInvoicesFrame.FromString(packed).invoices)
     key = closed_day, invoice.issue_day, invoice.invoice_id
     at = len(rows)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import kafka
 from duly_contracts.keys import partition_of
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
 
 from duly_runtime.log import Consumer, Headers, Producer, Record, SendFailed, StartOffset, TopicPartition
@@ -20,6 +20,26 @@ _log = get_logger(__name__)
 _MAX_RECORD_BYTES = 1_000_000
 _LOOK_EVERY_SECONDS = 5.0
 _SILENT_SECONDS_MAX = 12.0  # four heartbeats
+_READ_WAIT_MS = 500
+_EMPTY_READS_MAX = 60
+
+
+def records_until(
+    reader: kafka.KafkaConsumer, ends: Mapping[kafka.TopicPartition, int], records_max: int = 500
+) -> Iterator[Any]:
+    """What a reader gives until it stands at `ends`; the last batch may hold records beyond them.
+
+    reader: assigned, and sought to where it begins. Raises KafkaTimeoutError after half a minute without getting on: a
+    partition without a leader must not hang who reads it.
+    """
+    empty = 0
+    while behind := {tp: at for tp, end in ends.items() if (at := reader.position(tp)) < end}:
+        for records in reader.poll(timeout_ms=_READ_WAIT_MS, max_records=records_max).values():
+            yield from records
+        empty = 0 if any(reader.position(tp) > at for tp, at in behind.items()) else empty + 1
+        if empty >= _EMPTY_READS_MAX:
+            names = ", ".join(f"{tp.topic}/{tp.partition} from offset {at}" for tp, at in behind.items())
+            raise KafkaTimeoutError(f"the brokers give no records of {names}: perhaps a partition has no leader")
 
 
 class KafkaLog:

@@ -233,6 +233,8 @@ def test_a_tick_of_another_tenant_backwards_malformed_or_in_real_time_is_refused
     assert edge.client.post("/v1/ticks", json=back, headers=bearer()).status_code == 409
     naive = tick | {"instant": "2031-03-02T00:00:00"}
     assert edge.client.post("/v1/ticks", json=naive, headers=bearer()).status_code == 422
+    far = tick | {"business_date": "2160-01-01", "instant": "2160-01-01T00:00:00Z"}
+    assert edge.client.post("/v1/ticks", json=far, headers=bearer()).status_code == 422
     real = Edge(simulated=False).client.post("/v1/ticks", json=tick, headers=bearer())
     assert (real.status_code, real.json()["code"]) == (409, "ticks_not_allowed")
 

@@ -212,9 +212,12 @@ def test_an_attribute_that_is_wrong_is_named(events: Any, changes: dict[str, Any
         ({"issueDate": ""}, "field_missing"),
         ({"issueDate": "20310301"}, "date_invalid"),
         ({"dueDate": "2031-02-30"}, "date_invalid"),
+        ({"issueDate": "1969-12-31"}, "date_invalid"),
+        ({"dueDate": "2160-01-01"}, "date_invalid"),
         ({"total": None}, "field_missing"),
         ({"total": {"amountMinor": "0", "currency": "EUR"}}, "money_invalid"),
         ({"total": {"amountMinor": "-5", "currency": "EUR"}}, "money_invalid"),
+        ({"total": {"amountMinor": str(10**15 + 1), "currency": "EUR"}}, "money_invalid"),
         ({"total": {"amountMinor": "5", "currency": "eur"}}, "money_invalid"),
         ({"total": {"amountMinor": 10.5, "currency": "JPY"}}, "data_invalid"),
         ({"total": {"amountMinor": str(2**63), "currency": "EUR"}}, "data_invalid"),
@@ -230,6 +233,13 @@ def test_a_field_that_is_wrong_is_named(events: Any, changes: dict[str, Any], re
     assert code(event) == reason
     if reason != "data_invalid":
         assert "_" in single(event).text or ":" in single(event).text
+
+
+def test_the_first_and_the_last_date_and_the_largest_amount_are_taken(events: Any) -> None:
+    event = events.invoice()
+    total = {"amountMinor": str(10**15), "currency": "EUR"}
+    event["data"] |= {"issueDate": "1970-01-01", "dueDate": "2159-12-31", "total": total}
+    assert single(event).fact.amount_minor == 10**15
 
 
 def test_enum_values_of_another_version_are_no_default(events: Any) -> None:

@@ -9,7 +9,8 @@ import pytest
 from duly_contracts.keys import debtor_key
 from duly_risk.codec import decode_state
 from duly_risk.fallback import RulesModel
-from scoring.application.ports import OneModel
+from duly_runtime.log import Record
+from scoring.adapters.memory import OneModel
 from scoring.application.pure_fold import pure_fold
 from scoring.application.score_batch import BLOB_BYTES_MAX
 from scoring_chaos.broker import CHANGELOG, DLQ, SCORES
@@ -98,6 +99,38 @@ def test_f7_a_debtor_that_grows_too_large_is_degraded_and_every_event_of_it_is_a
     worker.start()  # no crash loop over what was put aside
     worker.until_applied(book.ends)
     assert len(broker.read(DLQ)) == len(letters)
+
+
+def test_f7_a_state_nobody_can_read_degrades_its_debtor_keeps_its_bytes_and_stops_nobody(
+    broker: Any, worker: Any
+) -> None:
+    book = Ledger(PARTITIONS)
+    first = [book.invoice(name, f"{name}-1", DAY) for name in ("D-BAD", "D-GOOD")]
+    broker.send(book.records)
+    worker.start()
+    worker.until_applied(book.ends)
+    assert worker.stop() == 0
+    key, good = debtor_key(TENANT, "D-BAD"), debtor_key(TENANT, "D-GOOD")
+    garbage, home = b"\xff\xff\xff", first[0].partition
+    written = sum(record.partition == home for record in broker.read(CHANGELOG))
+    broker.send([Record(CHANGELOG, home, written, key, garbage, ())])
+
+    later = book.tick(DAY + timedelta(days=1))
+    later += [book.invoice(name, f"{name}-2", DAY) for name in ("D-BAD", "D-GOOD")]
+    broker.send(later)
+    worker.start()
+    worker.until_applied(book.ends)
+    letters = broker.read(DLQ)
+    assert [dict(letter.headers)["dlq_reason"] for letter in letters] == [b"state_unreadable"] * 2  # the tick, the fact
+    assert types(broker, key)[-2:] == ["duly.risk.debtor_degraded.v1"] * 2
+    assert types(broker, good) == ["duly.risk.score_updated.v1"] * 3
+    newest = {record.key: record.value for record in broker.read(CHANGELOG)}
+    assert decode_state(newest[key]).unreadable == garbage
+
+    worker.kill()
+    worker.start()  # no crash loop, and nothing is told twice
+    worker.until_applied(book.ends)
+    assert len(broker.read(DLQ)) == 2
 
 
 def test_f7_garbage_unknown_enums_and_broken_ticks_stop_nobody(broker: Any, worker: Any, nothing_lost: Any) -> None:

@@ -80,6 +80,16 @@ def test_recovery_never_goes_back_behind_a_newer_blob(app: Any) -> None:
     assert set(table.blobs.places()) == ({(3, b"a|1"), (3, b"a|2")} if app.conf.store.scheme == "memory" else set())
 
 
+def test_a_blob_nobody_can_read_is_recovered_as_it_is(app: Any) -> None:
+    table = debtors_table(app)
+    table.apply_records(
+        3, [changelog(0, b"a|1", blob(5)), changelog(1, b"a|1", b"\xff"), changelog(2, b"a|2", b"\xff")]
+    )
+    assert (table.blobs.get(3, b"a|1"), table.blobs.get(3, b"a|2")) == (b"\xff", b"\xff")
+    table.apply_records(3, [changelog(3, b"a|1", b"\xfe"), changelog(4, b"a|2", blob(1))])
+    assert (table.blobs.get(3, b"a|1"), table.blobs.get(3, b"a|2")) == (b"\xfe", blob(1))
+
+
 def test_the_local_store_remembers_how_far_it_has_the_changelog(app: Any) -> None:
     table = debtors_table(app)
     table.apply_records(3, [changelog(7, b"a|1", blob(5)), changelog(9, b"a|1", blob(3))])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -57,15 +59,49 @@ def test_files_that_are_no_database_discard_all(tables: Path) -> None:
     assert discarded(tables, {0: 7, 1: 7})
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Corruption: block checksum mismatch: stored = 1, computed = 2 in /data/state/000012.sst offset 0 size 99",
+        "IO error: No such file or directory: While open a file for random read: /data/clock/000012.sst",
+    ],
+)
+def test_a_damaged_copy_is_discarded_whatever_its_fault_is_called(
+    tables: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    def damaged(*_: Any, **__: Any) -> Any:
+        raise Exception(text)  # rocksdict raises nothing narrower
+
+    monkeypatch.setattr(rocksdict, "Rdict", damaged)
+    assert discarded(tables, {0: 7, 1: 7})
+
+
+def test_an_offset_that_is_no_number_discards_all(tables: Path) -> None:
+    database = opened(tables, 1)
+    database.put(Store.offset_key, b"six")
+    database.close()
+    assert discarded(tables, {0: 7, 1: 7})
+
+
 def test_without_a_folder_there_is_nothing_to_do(tmp_path: Path) -> None:
     assert not discard_unusable(tmp_path / "none", "debtors", {0: 7})
 
 
 def test_a_folder_in_use_by_another_worker_is_left_alone(tables: Path) -> None:
+    hold = "import rocksdict, sys; d = rocksdict.Rdict(sys.argv[1], options=rocksdict.Options(raw_mode=True)); "
+    hold += "print('open', flush=True); sys.stdin.read()"
     other = opened(tables, 0)
     with pytest.raises(NotReadyToStart, match="in use"):
         discard_unusable(tables.parent.parent, "debtors", {0: 7, 1: 7})
     other.close()
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(tables / "debtors-1.db")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"open\n"
+        with pytest.raises(NotReadyToStart, match="in use"):
+            discard_unusable(tables.parent.parent, "debtors", {0: 7, 1: 7})
+        process.kill()
     assert tables.exists()
 
 

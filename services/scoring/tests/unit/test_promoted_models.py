@@ -11,19 +11,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from duly_contracts.envelope import Envelope
-from duly_contracts.events import encode, event_of
+from duly_contracts.model_control import AT_ONCE, Promotion
 from duly_risk.model import Role
 from duly_runtime.metrics import Metrics
 from duly_testing.clock import FakeClock
+from scoring.adapters import model_store
 from scoring.adapters.booster_model import BOOSTER_FILE, GOLDEN_FILE, ModelRefused, load_model
+from scoring.adapters.kafka_preflight import NotReadyToStart
 from scoring.adapters.mlflow_registry import MlflowRegistry, RegistryUnavailable
-from scoring.adapters.model_control import PromotionUnusable, promotion_of
+from scoring.adapters.model_control import ControlReader
 from scoring.adapters.model_store import ModelStore
 from scoring.adapters.serving_models import ServingModels
-from scoring.domain.roster import AT_ONCE, Promotion
-
-from duly.risk.v1 import events_pb2 as risk
 
 Write = Callable[..., dict[str, str]]
 
@@ -263,15 +261,60 @@ def test_what_serves_can_be_read_off_the_metrics(desk: MakeDesk, promote: Promot
     )
 
 
-@pytest.mark.parametrize("damage", ["no hashes", "no such date"])
-def test_a_record_that_cannot_be_acted_on_is_refused_whole(damage: str) -> None:
-    message = risk.RiskModelPromoted(
-        model_name="risk", model_version="3", role=risk.MODEL_ROLE_CHAMPION, artifact_sha256="a", schema_sha256="s",
-        golden_sha256="" if damage == "no hashes" else "g", effective_date="2031-02-30",
-    )  # fmt: skip
-    envelope = Envelope("id", event_of(message).type, "/x", "risk", datetime(2031, 1, 1, tzinfo=UTC), "acme")
-    with pytest.raises(PromotionUnusable):
-        promotion_of(envelope.to_headers(), encode(message))
+def test_a_restart_without_the_registry_has_every_version_in_force_on_the_disk(
+    desk: MakeDesk, promote: Promote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_store, "_FOLDERS_KEPT", 2)
+    promotions = [promote(str(number), 10 * number) for number in range(1, 13)]
+    at = desk(promotions[0])
+    at.run()
+    for promotion in promotions[1:]:
+        at.control.send(promotion)
+        at.models.follow(0)
+        assert at.serving(10) == "risk 1 CHAMPION"
+    assert len(list(at.folder.iterdir())) < 10
+    at.files.up = False
+    at.control = Control(*promotions)
+    at.start()
+    at.run()
+    assert (at.serving(10), at.serving(125)) == ("risk 1 CHAMPION", "risk 12 CHAMPION")
+
+
+@pytest.mark.parametrize("partitions", [{0}, {0, 1}])
+def test_a_topic_of_several_partitions_has_no_order_to_follow(
+    partitions: set[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Consumer:
+        def __init__(self, **settings: Any) -> None:
+            self.assigned: set[Any] = set()
+
+        def assignment(self) -> set[Any]:
+            return self.assigned
+
+        def partitions_for_topic(self, topic: str) -> set[int]:
+            return partitions
+
+        def assign(self, tps: list[Any]) -> None:
+            self.assigned = set(tps)
+
+        def seek(self, tp: Any, offset: int) -> None: ...
+
+        def beginning_offsets(self, tps: list[Any]) -> dict[Any, int]:
+            return dict.fromkeys(tps, 0)
+
+        def end_offsets(self, tps: set[Any]) -> dict[Any, int]:
+            return dict.fromkeys(tps, 0)
+
+        def position(self, tp: Any) -> int:
+            return 0
+
+    monkeypatch.setattr("kafka.KafkaConsumer", Consumer)
+    reader = ControlReader("broker:9092")
+    if len(partitions) == 1:
+        assert reader.read_to_end() == []
+    else:
+        with pytest.raises(NotReadyToStart, match="2 partitions"):
+            reader.read_to_end()
 
 
 def test_a_model_of_another_feature_schema_is_refused(tmp_path: Path, write_model: Write) -> None:
@@ -289,6 +332,28 @@ def test_a_row_alone_and_in_a_batch_give_equal_bytes(tmp_path: Path, write_model
     alone = [model.predict(rows[i : i + 1]) for i in range(len(rows))]
     assert np.concatenate(alone).tobytes() == whole.tobytes()
     assert model.info.frame.other_median_minor == 50_000.0
+
+
+def test_a_model_with_other_closed_days_than_at_its_fit_is_refused(tmp_path: Path, write_model: Write) -> None:
+    write_model(tmp_path)
+    booster = load_model(tmp_path, "1").booster
+    booster.set_attr(duly_frame='{"other_median_minor": 50000.0, "closed_rules": [["day", 12, 26, 0]]}')
+    booster.save_model(tmp_path / BOOSTER_FILE)
+    with pytest.raises(ModelRefused, match="golden"):
+        load_model(tmp_path, "1")
+    booster.set_attr(duly_frame='{"other_median_minor": 50000.0, "closed_rules": [["day", 2, 30, 0]]}')
+    booster.save_model(tmp_path / BOOSTER_FILE)
+    with pytest.raises(ModelRefused, match="no rule for closed days"):
+        load_model(tmp_path, "1")
+
+
+def test_golden_rows_without_curves_are_refused(tmp_path: Path, write_model: Write) -> None:
+    write_model(tmp_path)
+    with np.load(tmp_path / GOLDEN_FILE) as golden:
+        rows, hazards = golden["rows"], golden["hazards"]
+    np.savez(tmp_path / GOLDEN_FILE, rows=rows, hazards=hazards)
+    with pytest.raises(ModelRefused, match="not a file in the archive"):
+        load_model(tmp_path, "1")
 
 
 def test_the_files_are_found_wherever_they_lie_below_the_artifact_root(tmp_path: Path) -> None:

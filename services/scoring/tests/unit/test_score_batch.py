@@ -8,17 +8,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from duly_contracts.keys import debtor_key, slice_of
-from duly_risk.codec import decode_state
+from duly_contracts.keys import debtor_key, partition_of, slice_of
+from duly_risk.asking import HazardInvalid
+from duly_risk.codec import decode_state, encode_state
+from duly_risk.facts import InvoiceStated, Position, RiskEvent
 from duly_risk.fallback import RulesModel
-from duly_risk.step import HazardInvalid
+from duly_risk.state import DebtorState, replaced
+from duly_risk.step import fold
 from duly_runtime.log import Record
 from duly_runtime.poison_meter import TooMuchPoison
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scoring.application import score_batch
+from scoring.adapters.memory import MemoryStates, OneModel
+from scoring.application import score_batch, states
 from scoring.application.outputs import Output
-from scoring.application.ports import MemoryStates, OneModel
 from scoring.application.pure_fold import pure_fold
 from scoring.application.score_batch import Scorer
 from scoring.domain.open_debtors import OpenDebtors
@@ -142,6 +145,22 @@ def test_a_score_names_its_cause(book: Any) -> None:
     assert headers["ce_businessdate"] == b"2031-03-03"
     score = risk.RiskScoreUpdated.FromString(output.value)
     assert (score.score_id, score.ledger_version, score.role) == (output.id, record.offset, risk.MODEL_ROLE_FALLBACK)
+
+
+def test_what_is_kept_decoded_is_bounded_by_bytes_and_changes_nothing(
+    play_ledger: Any, rules: OneModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = play_ledger(seed=2, debtors=12, days=20, live_days=10)
+    expected = pure_fold(book.records, rules, book.partitions)
+    monkeypatch.setattr(states, "CACHED_BYTES_MAX", 3_000)
+    monkeypatch.setattr(states, "CACHED_STATES_MAX", 5)
+    bench = Bench()
+    for start in range(0, len(book.records), 10):
+        bench.feed(book.records[start : start + 10])
+        kept = bench.scorer._states
+        assert kept._cached_bytes == sum(len(blob) for blob, _ in kept._cache.values()) <= 3_000
+        assert len(kept._cache) <= 5
+    assert bench.blobs() == expected.blobs()
 
 
 def test_backfill_folds_without_a_score(book: Any) -> None:
@@ -273,6 +292,95 @@ def test_a_long_run_of_poison_ends_the_process(book: Any) -> None:
         Bench().feed(book.records)
 
 
+def test_fold_faults_in_a_row_are_counted_over_batches(book: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise ArithmeticError("no such number")
+
+    monkeypatch.setattr("duly_risk.batch.fold", broken)
+    monkeypatch.setattr(score_batch, "fold", broken)
+    bench = Bench()
+    bench.feed([book.invoice("D-1", f"INV-{number}", DAY) for number in range(60)])
+    with pytest.raises(TooMuchPoison, match="100 unusable records in a row"):
+        bench.feed([book.invoice("D-1", f"INV-{number}", DAY) for number in range(60, 120)])
+
+
+def test_a_tick_that_many_debtors_cannot_bear_is_one_unusable_record(book: Any) -> None:
+    tick = next(one for one in book.tick(DAY) if one.partition == 0)
+    keys = [key for number in range(4_000) if partition_of(key := debtor_key("acme", f"D-{number}"), 12) == 0]
+    bench = Bench()
+    for key in keys[:150]:
+        bench.store.put(0, key, b"\xff\xff")
+    outputs = bench.restarted().feed([tick])
+    assert types(outputs).count("ledger-events-dlq") == 150
+
+
+DAMAGED = [b"\xff\xff\xff", encode_state(DebtorState()) + b"\x08\x63", b"\x08\x02\x52\x02\x08\x63"]
+
+
+@pytest.mark.parametrize("blob", DAMAGED, ids=["garbage", "another format", "unknown band"])
+def test_a_state_nobody_can_read_costs_its_debtor_alone_and_its_bytes_stay(blob: bytes, book: Any, rules: Any) -> None:
+    invoices = [book.invoice(debtor, f"INV-{debtor}", DAY) for debtor in ("D-1", "D-2")]
+    book.tick(DAY + timedelta(days=1))
+    again = book.invoice("D-1", "INV-3", DAY)
+    bench = Bench()
+    bench.store.put(invoices[0].partition, KEY, blob)
+    bench = bench.restarted()
+    outputs = bench.feed(book.records)
+    mine = types([output for output in outputs if output.key == KEY])
+    assert mine == ["ledger-events-dlq", "duly.risk.debtor_degraded.v1"] * 2  # the tick passes over it
+    letters = [dict(output.headers) for output in outputs if output.topic == "ledger-events-dlq"]
+    assert {letter["dlq_reason"] for letter in letters} == {b"state_unreadable"}
+    state = decode_state(bench.blobs()[KEY])
+    assert (state.unreadable, state.applied.offset) == (blob, again.offset)
+    expected = pure_fold(book.records, rules, 12, {KEY: DebtorState(unreadable=blob)})
+    assert bench.blobs() == expected.blobs()
+    assert {output.id: output for output in outputs} == {output.id: output for output in expected.outputs}
+    assert bench.restarted().feed(book.records) == []
+
+
+def test_the_first_tick_tells_of_a_state_nobody_can_read_and_later_ones_pass_over_it(book: Any, rules: Any) -> None:
+    book.tick(DAY)
+    book.tick(DAY + timedelta(days=1))
+    bench = Bench()
+    bench.store.put(partition_of(KEY, 12), KEY, b"\xff")
+    bench = bench.restarted()
+    assert types(bench.feed(book.records)) == ["ledger-events-dlq", "duly.risk.debtor_degraded.v1"]
+    expected = pure_fold(book.records, rules, 12, {KEY: DebtorState(unreadable=b"\xff")})
+    assert (bench.blobs(), bench.outputs) == (expected.blobs(), expected.outputs)
+
+
+def test_a_debtor_is_restored_by_the_version_that_can_read_its_state(book: Any, rules: Any) -> None:
+    first, second = book.invoice("D-1", "INV-1", DAY), book.invoice("D-1", "INV-2", DAY)
+    bench = Bench()
+    bench.feed([first])
+    readable = bench.blobs()[KEY]
+    bench.store.put(first.partition, KEY, readable + b"\x08\x63")
+    bench.feed([second])
+    kept = decode_state(bench.blobs()[KEY])
+    bench.store.put(first.partition, KEY, encode_state(replaced(kept, unreadable=readable)))
+
+    outputs = bench.restarted().feed([book.again(second)])
+    assert types(outputs) == ["duly.risk.debtor_restored.v1", "duly.risk.score_updated.v1"]
+    assert decode_state(bench.blobs()[KEY]).invoices.keys() == {"INV-1", "INV-2"}
+
+
+def test_an_outcome_that_does_not_fit_into_its_bytes_is_not_the_end_of_the_process(book: Any) -> None:
+    state = DebtorState()
+    for offset, total in enumerate((6 * 10**18, 6 * 10**18)):  # as no fact can say any more
+        stated = InvoiceStated(f"I-{offset}", 20_000, 20_010, total, "EUR", "")
+        state = fold(state, RiskEvent(f"e{offset}", "n", 22_000, True, stated), Position(0, -9 + offset)).state
+    record = book.invoice("D-1", "INV-1", DAY)
+    other = book.invoice("D-2", "INV-2", DAY)
+    bench = Bench()
+    bench.store.put(record.partition, KEY, encode_state(state))
+    outputs = bench.feed([record, other])
+    assert sorted(types(outputs)) == [
+        "duly.risk.debtor_degraded.v1",
+        "duly.risk.score_updated.v1",
+        "ledger-events-dlq",
+    ]
+
+
 def test_a_tick_over_many_debtors_comes_in_portions_that_add_up_to_the_whole(
     play_ledger: Any, rules: RulesModel
 ) -> None:
@@ -292,6 +400,28 @@ def test_a_tick_over_many_debtors_comes_in_portions_that_add_up_to_the_whole(
     assert cut.outputs == whole.outputs
     assert cut.blobs() == whole.blobs()
     assert max(blobs_of_portions) <= score_batch.ITEMS_PER_CALL
+
+
+def test_facts_do_not_wait_for_the_ticks_of_other_partitions(play_ledger: Any, rules: RulesModel) -> None:
+    book = play_ledger(seed=4, debtors=120, days=20, live_days=1, disturbed=False)
+    ticks = book.tick(DAY + timedelta(days=30))
+    fact = book.invoice("D-1", "LATE", DAY + timedelta(days=30))
+    behind = [tick for tick in ticks if tick.partition == fact.partition]
+    chunk = [tick for tick in ticks if tick not in behind] + [fact]
+    whole, cut = Bench(rules), Bench(rules)
+    for bench in (whole, cut):
+        bench.feed([record for record in book.records if record not in (*ticks, fact)])
+        bench.outputs.clear()
+    whole.feed(chunk)
+
+    portions = []
+    for portion in cut.scorer.portions(chunk, cut.models):
+        portions.append(portion)
+        cut.store.blobs.update(portion.blobs)
+    assert [{key for _, key in portions[0].blobs}, portions[0].facts] == [{fact.key}, 1]
+    assert sum(portion.facts for portion in portions) == 1
+    assert [output for portion in portions for output in portion.outputs] == whole.outputs
+    assert cut.blobs() == whole.blobs()
 
 
 def test_after_a_recovery_a_tick_visits_the_open_debtors_and_forgets_the_others(play_ledger: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from types import SimpleNamespace
@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import pytest
 from duly_contracts.keys import debtor_key, partition_of
 from duly_runtime.metrics import Metrics
+from prometheus_client import CollectorRegistry
 from scoring.adapters.batch_line import BatchLine, PendingStates
 from scoring.adapters.guards import EXIT_UNTRUSTED, ZombieGuard
 from scoring.adapters.take_shell import TakeShell
@@ -70,10 +71,11 @@ class Bench:
         self._clock = clock
 
     def attach(self, shell: Any) -> None:
-        step = ScoringStep(Scorer(shell.states, 12), SimpleNamespace(current=lambda: self.model()))
+        self.scorer, self.registry = Scorer(shell.states, 12), CollectorRegistry()
+        step = ScoringStep(self.scorer, SimpleNamespace(current=lambda: self.model()))
         executor = ThreadPoolExecutor(1)
-        guard = ZombieGuard(self._clock, self._zombie)
-        Stream(self.app, self.table, shell, step, self.positions, guard, executor, self._clock, Metrics()).attach()
+        guard, metrics = ZombieGuard(self._clock, self._zombie), Metrics(self.registry)
+        Stream(self.app, self.table, shell, step, self.positions, guard, executor, self._clock, metrics).attach()
 
     async def acknowledged(self, what: str) -> None:
         await asyncio.sleep(0.01)
@@ -306,6 +308,21 @@ def test_a_batch_that_fails_ends_the_process_and_is_never_acknowledged(
     assert fault != "a send" or bench.blobs.blobs == {}
 
 
+def test_a_tick_that_several_debtors_cannot_bear_counts_as_one_record(
+    bench: Any, book: Any, ended: list[tuple[int, str]]
+) -> None:
+    tick = next(one for one in book.tick(DAY) if one.partition == PARTITION)
+    keys = [key for number in range(99) if partition_of(key := debtor_key("acme", f"D-{number}"), 12) == PARTITION]
+    bench.blobs.blobs = {(PARTITION, key): b"\xff" for key in keys[:3]}
+    bench.scorer.rebuild(bench.blobs.blobs)
+    bench.run([tick])
+    assert ended == []
+    labels = {"topic": "ledger-events"}
+    put_aside = {**labels, "reason": "state_unreadable"}
+    assert bench.registry.get_sample_value("duly_dlq_records_total", put_aside) == 3
+    assert bench.registry.get_sample_value("duly_stream_events_total", {**labels, "outcome": "handled"}) == 0
+
+
 def test_a_later_chunk_sees_the_states_of_earlier_ones_in_flight_but_none_is_stored_before_its_outputs(
     line: BatchBench, book: Any, rules: Any, fake_clock: Any
 ) -> None:
@@ -402,7 +419,7 @@ def test_a_tick_stops_between_portions_when_partitions_move_and_is_not_acknowled
         only = next(outcomes)
         asked: list[int] = []
 
-        async def outcome(_: Iterator[Any]) -> Any:
+        async def outcome(_: Any) -> Any:
             asked.append(next(portions))
             if len(asked) == 2:
                 emptied.append(asyncio.ensure_future(line.line.empty()))
@@ -410,7 +427,7 @@ def test_a_tick_stops_between_portions_when_partitions_move_and_is_not_acknowled
             return only
 
         emptied: list[Any] = []
-        monkeypatch.setattr(handler, "next", outcome)
+        monkeypatch.setattr(handler, "next_outcome", outcome)
         await line.take([book.invoice("D-1", "INV-2", DAY)])
         await asyncio.wait_for(emptied[0], 10)
         assert asked == [0, 1]

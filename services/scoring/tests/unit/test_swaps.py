@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from duly_contracts.model_control import AT_ONCE, Promotion, Roster
 from duly_risk.days import day_of
 from duly_risk.fallback import RulesModel
 from duly_risk.model import ModelInfo, Role
 from duly_runtime.log import Record
+from scoring.adapters.memory import MemoryStates, OneModel
 from scoring.adapters.serving_models import Selection
 from scoring.application.outputs import Output
-from scoring.application.ports import MemoryStates, OneModel
 from scoring.application.pure_fold import pure_fold
 from scoring.application.score_batch import Scorer
-from scoring.domain.roster import AT_ONCE, Promotion, Roster
 
 from duly.risk.v1 import events_pb2 as risk
 

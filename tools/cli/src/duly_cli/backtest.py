@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import xgboost as xgb
+from duly_contracts.dates import FIRST_DATE
 from duly_contracts.events import encode
 from duly_ledger_export import Ledger
 from duly_risk.event_codec import EventUnusable
@@ -18,6 +19,7 @@ from duly_training.backtest.asked import Window, WindowInvalid, window_of
 from duly_training.backtest.fit_cache import FitCache
 from duly_training.backtest.run import BacktestResult, backtest
 from duly_training.backtest.writing import CASH_FILE, write_result
+from duly_training.closed_days import closed_words
 from duly_training.fit import FitSettings
 from duly_training.history import History, read_history
 
@@ -27,8 +29,6 @@ from duly_cli.folders import StateFolder
 from duly_cli.ledgers import read_given
 from duly_cli.terminal import Line, Terminal
 
-# Days are looked up in tables from 1970 on; a due date in the year 9999 says "never" and is no date to count with.
-_FIRST, _LAST = date(1970, 1, 1), date(2160, 1, 1)
 _TITLES = {
     "fit": "Fit on what was known before",
     "replay": "Replay what followed, debtor by debtor",
@@ -58,7 +58,6 @@ def run_backtest(choice: BacktestChoice, state: StateFolder, terminal: Terminal)
         line = terminal.line(f"Read {choice.ledger}")
         with _told(line):
             ledger = read_given(choice.ledger, "")
-            _check_dates(ledger)
             window = _window(choice, ledger)
             history = read_history(ledger, _end(ledger))
         line.done(f"{len(ledger.records.invoices):,} invoices, {len(history.by_debtor):,} debtors")
@@ -91,18 +90,9 @@ def _dates(text: str) -> tuple[date, ...] | None:
         raise CommandFailed(f"--snapshots {text!r} must be dates such as 2026-03-31, with commas: {error}.") from error
 
 
-def _check_dates(ledger: Ledger) -> None:
-    dates = [(f"Invoice {one.invoice_id}: issue_date", one.issue_date) for one in ledger.records.invoices]
-    dates += [(f"Invoice {one.invoice_id}: due_date", one.due_date) for one in ledger.records.invoices]
-    dates += [(f"{fact.event} {fact.order[2]}: known on", fact.known_on) for fact in ledger.facts()]
-    for name, day in dates:
-        if not _FIRST <= day < _LAST:
-            raise CommandFailed(f"{name} {day} must lie between {_FIRST} and {_LAST}.")
-
-
 def _end(ledger: Ledger) -> date:
     """The day behind the last fact."""
-    return max((fact.known_on for fact in ledger.facts()), default=_FIRST) + timedelta(days=1)
+    return max((fact.known_on for fact in ledger.facts()), default=FIRST_DATE) + timedelta(days=1)
 
 
 def _folder(state: StateFolder, ledger: Ledger, window: Window) -> Path:
@@ -171,6 +161,7 @@ def _told(line: Line) -> Iterator[None]:
 def _tell(result: BacktestResult, window: Window, out: Path, cash: Path, terminal: Terminal) -> None:
     terminal.plain(f"{out}: {len(result.predictions):,} invoices by {result.model.version}")
     terminal.plain(f"{cash}: {len(window.snapshots):,} snapshots, {len(result.cash):,} rows")
+    terminal.plain(f"closed besides weekends: {closed_words(result.model.frame.closed_rules)}")
     if result.fallback:
         _warn(f"the baseline {result.model.version} answers, not a fitted model: {result.fallback}.")
     if not result.predictions:

@@ -6,6 +6,8 @@ from duly_localstack.errors import StackError
 
 __all__ = ["CommandFailed", "Interrupted", "StackError"]
 
+EXIT_NOT_HELD, EXIT_FAULT, EXIT_INTERRUPTED = 1, 2, 130
+
 
 class CommandFailed(Exception):
     """A foreseeable fault of a command, told in one sentence or two."""

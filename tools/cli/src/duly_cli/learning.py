@@ -13,22 +13,22 @@ from duly_training.fit import FitSettings
 from duly_training.folding import timeline_of
 from duly_training.history import read_history
 from duly_training.origin import TooFewSettledInvoices
+from duly_training.registry import Registry
 from duly_training.rolling import evaluate, evaluation_report
 from duly_training.train import TrainingReport, train_on
 
 from duly_cli.errors import CommandFailed
 from duly_cli.ledgers import LedgerChoice, read_given
 from duly_cli.playing import prepare_ledger
+from duly_cli.stack.local import DEMO_TENANT
 from duly_cli.terminal import Terminal
-
-_TENANT = "demo"
 
 
 @dataclass(frozen=True, slots=True)
 class Learning:
     """What a person asked for. choice.play_from: only what was known before. threads, dask: where trees are grown.
 
-    groups: CSV of debtor_id and group, for the report alone.
+    groups: CSV of debtor_id and group, for the report alone. tenant: whose ledger it is.
     """
 
     choice: LedgerChoice
@@ -36,6 +36,7 @@ class Learning:
     report: Path | None
     dask: str = ""
     groups: Path | None = None
+    tenant: str = DEMO_TENANT
 
     @property
     def settings(self) -> FitSettings:
@@ -44,21 +45,22 @@ class Learning:
 
 def train_ledger(learning: Learning, tracking_uri: str, terminal: Terminal) -> TrainingReport:
     """Fit, judge, register in that MLflow; nothing scores until it is promoted. Raises CommandFailed."""
-    ledger, until = _ledger(learning.choice, terminal)
+    ledger, until = _ledger(learning, terminal)
     with terminal.steps():
         line = terminal.line(f"Train on what was known before {until}")
         try:
             shown, seed = _shown(line.progress), learning.choice.seed
-            report = train_on(ledger, tracking_uri, until, seed, shown, learning.settings, _groups(learning.groups))
+            registry = Registry(tracking_uri, learning.tenant)
+            report = train_on(ledger, registry, until, seed, shown, learning.settings, _groups(learning.groups))
         except TooFewSettledInvoices as error:
             line.failed()
             raise CommandFailed(f"The ledger is too thin for a model: {error}. The rules score serves.") from error
         line.done(f"version {report.model.version}, {'fitted before' if report.reused else 'registered'}")
     if report.verdict is not None:
-        terminal.say("The gate lets it be promoted." if report.promoted else "The gate refuses it:")
+        terminal.say("The gate lets it be promoted." if report.may_be_promoted else "The gate refuses it:")
         for failed in report.verdict.failed:
             terminal.plain(f"  {failed.name}: {failed.value}, must be {failed.limit}")
-        if not report.promoted:
+        if not report.may_be_promoted:
             terminal.plain(f"What may serve instead: version {report.model.version} ({report.kind}).")
     _write(learning.report, report.report, terminal)
     return report
@@ -66,7 +68,7 @@ def train_ledger(learning: Learning, tracking_uri: str, terminal: Terminal) -> T
 
 def evaluate_ledger(learning: Learning, months: int, terminal: Terminal) -> bool:
     """Rolling origins, printed; whether the gain over every baseline is sure. Raises CommandFailed."""
-    ledger, until = _ledger(learning.choice, terminal)
+    ledger, until = _ledger(learning, terminal)
     with terminal.steps():
         line = terminal.line("Fold the history once")
         timeline = timeline_of(read_history(ledger, until), lambda done, total: line.progress(done, total, "debtors"))
@@ -84,10 +86,11 @@ def evaluate_ledger(learning: Learning, months: int, terminal: Terminal) -> bool
     return evaluation.beats_baselines
 
 
-def _ledger(choice: LedgerChoice, terminal: Terminal) -> tuple[Ledger, date]:
+def _ledger(learning: Learning, terminal: Terminal) -> tuple[Ledger, date]:
+    choice, tenant = learning.choice, learning.tenant
     with terminal.steps():
         line = terminal.line("Read the ledger")
-        ledger = read_given(choice.path, _TENANT) if choice.path else prepare_ledger(choice, _TENANT).ledger
+        ledger = read_given(choice.path, tenant) if choice.path else prepare_ledger(choice, tenant).ledger
         try:
             until = choice.play_from or ledger.until + timedelta(days=1)
         except LedgerEmpty as error:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import httpx
+from duly_contracts.model_control import CHAMPION, SHADOW, Promotion
 from duly_training.model_versions import ModelVersion
 from duly_training.origin import Kind
-from duly_training.promotion import CHAMPION, SHADOW, Controlled
+from duly_training.registry import ALIASES, alias_of
 from rich.table import Table
 
 from duly_cli.places import Place
-from duly_cli.promotions import ALIASES, Desk, registry_told, told
+from duly_cli.promotions import Desk, registry_told, told
 from duly_cli.terminal import Terminal
 
 
@@ -22,7 +23,10 @@ def print_models(desk: Desk, place: Place, terminal: Terminal) -> None:
     terminal.say(_table(versions, desk.tenant))
     for role, history in histories.items():
         if history:
-            for line in (_told_stream(role, history[-1]), *_alias_gap(role, history[-1], versions)):
+            for line in (
+                _told_stream(role, history[-1]),
+                *_alias_gap(alias_of(role, desk.tenant), history[-1], versions),
+            ):
                 terminal.plain(line)
         elif role == CHAMPION:
             terminal.plain(f"The stream of {desk.tenant} was told of no model: the rules score.")
@@ -31,7 +35,7 @@ def print_models(desk: Desk, place: Place, terminal: Terminal) -> None:
 
 
 def _table(versions: list[ModelVersion], tenant: str) -> Table:
-    table = Table(title=f"Model risk, as {tenant} may use it", title_justify="left")
+    table = Table(title=f"Model risk: versions of {tenant}", title_justify="left")
     for column in ("version", "made", "gate", "aliases"):
         table.add_column(column)
     for one in versions:
@@ -47,23 +51,21 @@ def _gate_words(version: ModelVersion) -> str:
     return "passed" if version.verdict.promote else f"refused ({len(version.verdict.failed)} checks)"
 
 
-def _told_stream(role: str, newest: Controlled) -> str:
+def _told_stream(role: str, newest: Promotion) -> str:
     since = f"from business date {newest.effective}" if newest.effective else "on every date"
-    what = f"version {newest.model.version}" if newest.model.version else "no model"
+    what = f"version {newest.version}" if newest.version else "no model"
     how = "rolled back to" if newest.is_rollback else "promoted"
-    by = f"{how} by {newest.by}, {newest.at:%Y-%m-%d %H:%M}: {newest.reason or 'no reason told'}"
+    by = f"{how} by {newest.by}, {newest.promoted_at:%Y-%m-%d %H:%M}: {newest.reason or 'no reason told'}"
     return f"{ALIASES[role]} of the stream: {what}, {since} ({by})"
 
 
-def _alias_gap(role: str, newest: Controlled, versions: list[ModelVersion]) -> list[str]:
+def _alias_gap(alias: str, newest: Promotion, versions: list[ModelVersion]) -> list[str]:
     """A command that died between alias and stream is seen here."""
-    holder = next((one.model.version for one in versions if ALIASES[role] in one.aliases), "")
-    if holder == newest.model.version:
+    holder = next((one.model.version for one in versions if alias in one.aliases), "")
+    if holder == newest.version:
         return []
-    mend = "`duly rollback`" if newest.is_rollback else f"`duly promote {holder or newest.model.version}`"
-    return [
-        f"  The alias {ALIASES[role]} is at {holder or 'no version'}: the stream decides; repeat {mend} to mend it."
-    ]
+    mend = "`duly rollback`" if newest.is_rollback else f"`duly promote {holder or newest.version}`"
+    return [f"  The alias {alias} is at {holder or 'no version'}: the stream decides; repeat {mend} to mend it."]
 
 
 def _worker(place: Place) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
+from duly_contracts.model_control import CHAMPION
 from duly_risk.days import date_of
 from duly_runtime.clock import Clock
 from duly_training.control_topic import ControlTopic
@@ -18,7 +19,6 @@ from duly_training.monitor.reference import ReferenceUnreadable
 from duly_training.monitor.report import PAYMENT_DAYS, Level, MonitorReport, monitor
 from duly_training.monitor.topics import ledger_of, recorded_scores
 from duly_training.monitor.words import lines_of, prometheus_text
-from duly_training.promotion import CHAMPION
 from duly_training.registry import Registry
 
 from duly_cli.errors import CommandFailed
@@ -41,7 +41,7 @@ class Look:
 def look(place: Place, what: Look, terminal: Terminal) -> MonitorReport:
     """Raises CommandFailed."""
     version = what.version or _champion(place, what.tenant)
-    versions = ModelVersions(Registry(place.tracking_uri))
+    versions = ModelVersions(Registry(place.tracking_uri, what.tenant))
     try:
         with told(), registry_told():
             model, reference = versions.load(version)
@@ -71,9 +71,9 @@ def publish(
 def _champion(place: Place, tenant: str) -> str:
     with told():
         history = ControlTopic(place.kafka).history(tenant, CHAMPION)
-    if not history or not history[-1].model.version:
+    if not history or not history[-1].has_model:
         raise CommandFailed(f"No model scores {tenant}, so there is nothing to look at: name one with --version.")
-    return history[-1].model.version
+    return history[-1].version
 
 
 def _facts(place: Place, what: Look) -> tuple[FactSource, date]:

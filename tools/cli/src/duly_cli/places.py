@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from duly_cli.errors import CommandFailed
 from duly_cli.folders import StateFolder, running_stack
 from duly_cli.ports import Ports
-from duly_cli.stack.local import LocalStack
+
+if TYPE_CHECKING:
+    from duly_cli.stack.local import LocalStack
 
 KAFKA, MLFLOW = "KAFKA_BOOTSTRAP_SERVERS", "MLFLOW_TRACKING_URI"
 
@@ -31,8 +34,19 @@ def place_of(state: StateFolder, env: Mapping[str, str] | None = None) -> Place:
     if any(given.values()):
         missing = next(name for name, value in given.items() if not value)
         raise CommandFailed(f"{missing} is not set: name both servers, or neither for the stack that runs here.")
+    stack = _running(state, f"set {KAFKA} and {MLFLOW}")
+    return Place(stack.kafka.bootstrap_servers, stack.mlflow.tracking_uri, stack.url("scoring", "admin"))
+
+
+def kafka_of(state: StateFolder, given: str) -> str:
+    """The brokers that are given, else those of the stack that runs here. Raises CommandFailed."""
+    return given or _running(state, "name the brokers with --kafka host:port").kafka.bootstrap_servers
+
+
+def _running(state: StateFolder, otherwise: str) -> LocalStack:
+    from duly_cli.stack.local import LocalStack
+
     running = running_stack(state)
     if running is None:
-        raise CommandFailed(f"Nothing runs here: `duly up` first, or set {KAFKA} and {MLFLOW}.")
-    stack = LocalStack(state, running.run, Ports(running.base_port))
-    return Place(stack.kafka.bootstrap_servers, stack.mlflow.tracking_uri, stack.url("scoring", "admin"))
+        raise CommandFailed(f"Nothing runs here: `duly up` first, or {otherwise}.")
+    return LocalStack(state, running.run, Ports(running.base_port))

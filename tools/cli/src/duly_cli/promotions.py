@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from duly_contracts.envelope import Envelope
+from duly_contracts.model_control import CHAMPION, MODEL_NAME, SHADOW, Promotion
 from duly_risk.features import schema_sha256
 from duly_runtime.clock import Clock
 from duly_runtime.log import SendFailed
@@ -20,25 +21,22 @@ from duly_training.control_topic import ControlTopic
 from duly_training.model_versions import ModelVersion, ModelVersions, VersionUnknown
 from duly_training.origin import Kind
 from duly_training.promotion import (
-    CHAMPION,
-    SHADOW,
-    Controlled,
     DateHasBegun,
     NothingToRollBackTo,
     effective_date,
     is_promoted,
-    promotion_of,
-    rollback_of,
-    version_before,
+    model_before,
+    model_of,
+    promotion_event,
+    rollback_event,
 )
-from duly_training.registry import MODEL_NAME, RegisteredModel, Registry
+from duly_training.registry import ALIASES, RegisteredModel, Registry, alias_of
 from kafka.errors import KafkaError
 
 from duly_cli.errors import CommandFailed
 from duly_cli.places import Place
 
 RULES = "rules"
-ALIASES = {CHAMPION: "champion", SHADOW: "challenger"}
 Say = Callable[[str], None]
 
 
@@ -74,9 +72,9 @@ class Desk:
                 self._alias(role, found.model)
                 self.say(f"{self._name(found.model)} is {ALIASES[role]} of {self.tenant} already: nothing to do.")
                 return
-            effective = effective_date(wanted, self.control.newest_business_date())
+            effective = effective_date(wanted, self.control.newest_business_date(self.tenant))
             self._alias(role, found.model)
-            message = promotion_of(found.model, effective, self.by, reason, role)
+            message = promotion_event(found.model, effective, self.by, reason, role)
             envelope = self.control.publish(message, self.tenant, newest, self.clock.now())
         self._tell_promotion(found.model, role, effective, newest, envelope)
 
@@ -88,12 +86,12 @@ class Desk:
                 raise CommandFailed(f"No model was ever promoted for {self.tenant}, so there is nothing to roll back.")
             newest = history[-1]
             if not to and newest.is_rollback:
-                target = newest.model if newest.model.version else None
-                self.say(f"Rolled back already, {newest.at:%Y-%m-%d %H:%M} UTC: `--to` goes further back.")
+                target = model_of(newest)
+                self.say(f"Rolled back already, {newest.promoted_at:%Y-%m-%d %H:%M} UTC: `--to` goes further back.")
             else:
                 target = self._target(to, history)
-            if not (newest.is_rollback and newest.model.version == (target.version if target else "")):
-                message = rollback_of(target, self.by, reason)
+            if not (newest.is_rollback and newest.version == (target.version if target else "")):
+                message = rollback_event(target, self.by, reason)
                 envelope = self.control.publish(message, self.tenant, newest, self.clock.now())
                 self.say(f"Published risk.model_rolled_back ({envelope.id}).")
                 self.say(f"{self._name(target)} scores from each worker's next batch on, on every business date.")
@@ -103,14 +101,14 @@ class Desk:
         """Nobody is scored beside the champion any more."""
         with told():
             history = self.control.history(self.tenant, SHADOW)
-            if not history or not history[-1].model.version:
+            if not history or not history[-1].has_model:
                 self.say(f"Nobody is scored beside the champion of {self.tenant}.")
                 return
-            message = rollback_of(None, self.by, reason, SHADOW)
+            message = rollback_event(None, self.by, reason, SHADOW)
             self.control.publish(message, self.tenant, history[-1], self.clock.now())
-        self.say(f"{self._name(history[-1].model)} is scored no more, from each worker's next batch on.")
+        self.say(f"{self._name(model_of(history[-1]))} is scored no more, from each worker's next batch on.")
         with registry_told():
-            self.versions().unpoint(ALIASES[SHADOW])
+            self.versions().unpoint(SHADOW)
 
     def _promotable(self, version: str) -> ModelVersion:
         with registry_told():
@@ -151,29 +149,28 @@ class Desk:
             '`--force-reason "..."`, which is recorded.',
         )
 
-    def _target(self, to: str, history: list[Controlled]) -> RegisteredModel | None:
+    def _target(self, to: str, history: list[Promotion]) -> RegisteredModel | None:
         if to == RULES:
             return None
         if not to:
-            before = version_before(history)
-            return before if before.version else None
+            return model_before(history)
         for one in reversed(history):
-            if one.model.version == to:
-                return one.model
+            if one.version == to:
+                return model_of(one)
         return self._promotable(to).model
 
     def _alias(self, role: str, model: RegisteredModel) -> None:
         with registry_told():
-            self.versions().point(ALIASES[role], model.version)
+            self.versions().point(role, model.version)
 
     def _alias_after_rollback(self, target: RegisteredModel | None) -> None:
         try:
             with registry_told():
                 versions = self.versions()
                 if target is None:
-                    versions.unpoint(ALIASES[CHAMPION])
+                    versions.unpoint(CHAMPION)
                 else:
-                    versions.point(ALIASES[CHAMPION], target.version)
+                    versions.point(CHAMPION, target.version)
         except CommandFailed as error:
             raise CommandFailed(
                 f"The stream is rolled back, but the alias in the registry is not: {error} It only tells people what "
@@ -181,17 +178,17 @@ class Desk:
             ) from error
 
     def _tell_promotion(
-        self, model: RegisteredModel, role: str, effective: date | None, before: Controlled | None, envelope: Envelope
+        self, model: RegisteredModel, role: str, effective: date | None, before: Promotion | None, envelope: Envelope
     ) -> None:
         when = f"from business date {effective} on" if effective else "from the first record on"
-        self.say(f"Published risk.model_promoted ({envelope.id}); alias {ALIASES[role]} moved.")
+        self.say(f"Published risk.model_promoted ({envelope.id}); alias {alias_of(role, self.tenant)} moved.")
         if role == SHADOW:
             self.say(f"{self._name(model)} is scored beside the champion {when}, role SHADOW: nobody acts on it.")
             return
         self.say(
             f"{self._name(model)} scores {self.tenant} {when}. Workers load and check it now, and swap by themselves."
         )
-        old = self._name(before.model if before and before.model.version else None)
+        old = self._name(model_of(before) if before else None)
         self.say(f"Until then, and where it fails its checks, {old} scores. Back: `duly rollback`.")
 
     def _name(self, model: RegisteredModel | None) -> str:
@@ -203,7 +200,11 @@ def desk_of(place: Place, tenant: str, by: str, clock: Clock, say: Say) -> Desk:
     # MLflow's own defaults wait minutes for a server that is down.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    return Desk(ControlTopic(place.kafka), lambda: ModelVersions(Registry(place.tracking_uri)), tenant, by, clock, say)
+
+    def versions() -> ModelVersions:
+        return ModelVersions(Registry(place.tracking_uri, tenant))
+
+    return Desk(ControlTopic(place.kafka), versions, tenant, by, clock, say)
 
 
 @contextmanager

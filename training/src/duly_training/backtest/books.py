@@ -9,16 +9,20 @@ from dataclasses import dataclass, field
 import numpy as np
 from duly_risk.cash import CASH_DAYS, FreshCash, OpenBook, week_hazards
 from duly_risk.cash_band import Paid
+from duly_risk.closed_days import ClosedRule, closed_days
 from duly_risk.curves import CASH_WEEKS, WEEK, Floats
 from duly_risk.facts import InvoiceStated
 
 from duly_training.backtest.asking import Question
 from duly_training.backtest.receipts import receipts_of
+from duly_training.backtest.volume import Volume, growth_of, is_quarterly
 from duly_training.history import History
 
 # How unsteady a tenant's volume is taken to be while less than these forecasts of it can be looked at.
 _SPREAD_DEFAULT, _SPREAD_RANGE, _SPREAD_POINTS = 0.25, (0.02, 1.0), 8
 _FOUR_WEEKS = 4 * WEEK
+# By so many weeks it is told whether volume is quarterly.
+_JUDGED_WEEKS = 26
 
 
 @dataclass(slots=True)
@@ -88,27 +92,39 @@ class NewInvoiceHabits:
                     table[currency] = np.zeros((self.last_day - self.first_day + 1, CASH_DAYS))
                 table[currency][day] += float(weight) * paid[row]
 
-    def cash_after(self, day: int, currency: str, closed: frozenset[int], spread: float) -> FreshCash:
+    def cash_after(self, day: int, currency: str, rules: tuple[ClosedRule, ...], volume: Volume) -> FreshCash:
         """Cash of the 13 weeks after `day` from invoices that become known in them.
 
-        The invoices of the last 13 weeks are taken to come again 13 weeks later, which is the same weekday: volume by
-        weekday x terms x their own curves. What would fall on a closed day comes on the next open one.
+        Each day brings what its weekday brought in the mean of the last 13 weeks, or, where volume is quarterly, what
+        the day 13 weeks before brought: amounts x terms x the curves they had when they were new, times growth. What
+        would fall on a closed day comes on the next open one.
         """
-        weekly = [self._by_week(table.get(currency), day, closed) for table in (self.mean, self.square)]
-        return FreshCash(weekly[0], weekly[1], spread)
+        weekly = [volume.growth * self._by_week(table.get(currency), day, rules, volume.is_quarterly)
+                  for table in (self.mean, self.square)]  # fmt: skip
+        return FreshCash(weekly[0], weekly[1], volume.spread)
 
-    def _by_week(self, table: Floats | None, day: int, closed: frozenset[int]) -> Floats:
+    def _by_week(self, table: Floats | None, day: int, rules: tuple[ClosedRule, ...], is_quarterly: bool) -> Floats:
         by_day = np.zeros(CASH_DAYS + 2)
-        if table is not None:
-            for ahead in range(1, CASH_DAYS + 1):
-                row = day - CASH_DAYS + ahead - self.first_day
-                if 0 <= row < len(table) and ahead < CASH_DAYS:
-                    by_day[ahead + 1 : CASH_DAYS + 1] += table[row, : CASH_DAYS - ahead]
+        coming = self._last_days(table, day)
+        if not is_quarterly:
+            coming = np.tile(coming.reshape(CASH_WEEKS, WEEK, CASH_DAYS).mean(axis=0), (CASH_WEEKS, 1))
+        for ahead in range(1, CASH_DAYS):
+            by_day[ahead + 1 : CASH_DAYS + 1] += coming[ahead - 1, : CASH_DAYS - ahead]
+        is_closed = closed_days(rules).is_closed
         for ahead in range(1, CASH_DAYS + 1):
-            if day + ahead in closed:
+            if is_closed[day + ahead]:
                 by_day[ahead + 1] += by_day[ahead]
                 by_day[ahead] = 0.0
         return np.asarray(by_day[1 : CASH_DAYS + 1].reshape(CASH_WEEKS, WEEK).sum(axis=1))
+
+    def _last_days(self, table: Floats | None, day: int) -> Floats:
+        """The rows of the 91 days up to `day`; zeros for days that are not covered."""
+        rows = np.zeros((CASH_DAYS, CASH_DAYS))
+        if table is not None:
+            place = np.arange(day - CASH_DAYS + 1, day + 1) - self.first_day
+            inside = (place >= 0) & (place < len(table))
+            rows[inside] = table[place[inside]]
+        return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +149,25 @@ class DailyTotals:
         end = day - self.first_day + 1
         return [one for one in self.currencies if end > 0 and self.issued[one][:end].any()]
 
-    def volume_spread(self, currency: str, until_day: int) -> float:
-        """Relative deviation of four weeks' volume from what the 13 weeks before them made one expect."""
+    def volume(self, currency: str, day: int, spread_until: int) -> Volume:
+        """As known at the end of a day; its spread as known before another."""
+        weeks = self._weeks(currency, day, CASH_WEEKS + _JUDGED_WEEKS)
+        return Volume(growth_of(weeks[-CASH_WEEKS:]), self._spread(currency, spread_until), is_quarterly(weeks))
+
+    def _weeks(self, currency: str, day: int, most: int = CASH_WEEKS) -> Floats:
+        """Billed in so many weeks up to `day`, oldest first; of more than 13 only those that the ledger has."""
+        count = max(CASH_WEEKS, min(most, (day - self.first_day + 1) // WEEK))
+        days = self._window(self.issued.get(currency), day - count * WEEK + 1, count * WEEK)
+        return np.asarray(days.reshape(count, WEEK).sum(axis=1))
+
+    def _spread(self, currency: str, until_day: int) -> float:
+        """Relative deviation of four weeks' volume from what was expected before them."""
         issued, ratios = self.issued.get(currency), []
         for day in range(self.first_day + CASH_DAYS, until_day - _FOUR_WEEKS, WEEK):
             before = self._window(issued, day - CASH_DAYS, CASH_DAYS).sum() * _FOUR_WEEKS / CASH_DAYS
             after = self._window(issued, day, _FOUR_WEEKS).sum()
             if before > 0 and after > 0:
-                ratios.append(float(np.log(after / before)))
+                ratios.append(float(np.log(after / (before * growth_of(self._weeks(currency, day - 1))))))
         if len(ratios) < _SPREAD_POINTS:
             return _SPREAD_DEFAULT
         return float(np.clip(np.sqrt(np.mean(np.square(ratios))), *_SPREAD_RANGE))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -23,6 +24,11 @@ class StoredFit:
     earlier: bytes | None
     fallback: str
 
+    def sha256(self) -> str:
+        """Of all of it."""
+        parts = (self.model or b"", self.earlier or b"", self.fallback.encode())
+        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
     def boosters(self) -> tuple[xgb.Booster, xgb.Booster]:
         """The two Boosters, always read from their bytes, so that a resumed run computes with the very same trees."""
         assert self.model is not None
@@ -43,22 +49,34 @@ class FitCache:
     folder: Path
 
     def load_or(self, fit: Callable[[], StoredFit]) -> StoredFit:
-        """What is stored, else the result of `fit`, stored. A half-written folder counts as none."""
-        if (self.folder / _DONE).exists():
-            fallback = json.loads((self.folder / _DONE).read_text())["fallback"]
-            if fallback:
-                return StoredFit(None, None, fallback)
-            return StoredFit((self.folder / _MODEL).read_bytes(), (self.folder / _EARLIER).read_bytes(), "")
+        """What is stored, else the result of `fit`, stored. A folder that is half written or damaged counts as none."""
+        stored = self._stored()
+        if stored is not None:
+            os.utime(self.folder)  # the one that was used longest ago goes first
+            return stored
         stored = fit()
         self.folder.mkdir(parents=True, exist_ok=True)
         if stored.model is not None and stored.earlier is not None:
             (self.folder / _MODEL).write_bytes(stored.model)
             (self.folder / _EARLIER).write_bytes(stored.earlier)
         scratch = self.folder / f"{_DONE}.tmp"
-        scratch.write_text(json.dumps({"fallback": stored.fallback}))
+        scratch.write_text(json.dumps({"fallback": stored.fallback, "sha256": stored.sha256()}))
         os.replace(scratch, self.folder / _DONE)
         self._forget_oldest()
         return stored
+
+    def _stored(self) -> StoredFit | None:
+        """None where it is not there as it was written."""
+        try:
+            done = json.loads((self.folder / _DONE).read_text())
+            fallback, written = str(done["fallback"]), done["sha256"]
+            if fallback:
+                stored = StoredFit(None, None, fallback)
+            else:
+                stored = StoredFit((self.folder / _MODEL).read_bytes(), (self.folder / _EARLIER).read_bytes(), "")
+        except (FileNotFoundError, ValueError, LookupError, TypeError):
+            return None
+        return stored if stored.sha256() == written else None
 
     def _forget_oldest(self) -> None:
         folders = sorted(

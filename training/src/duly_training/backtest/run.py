@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from duly_risk.cash import CASH_DAYS
-from duly_risk.curves import HORIZON_DAYS
 from duly_risk.days import day_of
 from duly_risk.model import ModelInfo
 
@@ -20,9 +19,8 @@ from duly_training.backtest.predictions import in_order, prediction_rows
 from duly_training.backtest.serving import Served, served
 from duly_training.fit import FitSettings
 from duly_training.history import History
+from duly_training.progress import OnProgress
 
-# on_progress(what is being done, how far, of how much)
-OnProgress = Callable[[str, int, int], None]
 # Weekly forecasts measure the band best; on a large ledger every second one does as well.
 _WEEKLY_INVOICES_MAX = 200_000
 
@@ -45,8 +43,7 @@ def backtest(
 ) -> BacktestResult:
     """history: everything the ledger holds; what lies behind a question's day is never read for its answer."""
     cut = day_of(window.known_until)
-    closed_until = max(day_of(day) for day in (window.predict_to, *window.snapshots)) + HORIZON_DAYS
-    models = served(history.before(cut), settings, window.seed, closed_until, cache, on_progress)
+    models = served(history.before(cut), settings, window.seed, cache, on_progress)
     step = 7 if _invoices(history) <= _WEEKLY_INVOICES_MAX else 14
     days = measured_snapshots(window, models.earlier_day, step)
     replay = _Replay(models, cut, sought_of(window, days), frozenset(day_of(day) for day in window.snapshots))
@@ -110,12 +107,13 @@ class _Replay:
             for currency in totals.known_currencies(day)
         ]
         bands = CashBands(effects_of([paid for paid, _ in past], [unit for _, unit in past]), seed)
-        closed = frozenset(self.models.closed_days)
         for done, day in enumerate(days):
             on_progress("cash", done, len(days))
             for currency in totals.known_currencies(day):
-                spread = totals.volume_spread(currency, min(day, self.cut - 1))
-                fresh = self.habits[self._final(day)].cash_after(day, currency, closed, spread)
+                model = self.models.model if self._final(day) else self.models.earlier
+                rules = model.info.frame.closed_rules
+                volume = totals.volume(currency, day, min(day, self.cut - 1))
+                fresh = self.habits[self._final(day)].cash_after(day, currency, rules, volume)
                 paid = self.books.paid(day, currency, history.cut_day)
                 prospect = Prospect(day, currency, paid, fresh, totals.received_by_week(day, currency))
                 both = bands.forecast(prospect, is_asked=day in self.asked)

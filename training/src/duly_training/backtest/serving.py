@@ -8,30 +8,27 @@ the cash band has to be.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import xgboost as xgb
 from duly_booster.artefact import frame_of
 from duly_booster.model import BoosterHazards
+from duly_risk.asking import hazards_of
+from duly_risk.closed_days import closed_days
 from duly_risk.curves import HORIZON_DAYS, Floats
-from duly_risk.days import on_business_days
-from duly_risk.facts import SourceReceived
-from duly_risk.features import features_of, schema_sha256
-from duly_risk.measures import curve_days
+from duly_risk.features import schema_sha256
 from duly_risk.model import HazardModel, ModelInfo, Role
 
-from duly_training.backtest.closed_days import ClosedDaysModel, closed_days
 from duly_training.backtest.debtor_rate import DebtorRateModel, debtor_rate_model
 from duly_training.backtest.fit_cache import FitCache, StoredFit
 from duly_training.fit import FitSettings
 from duly_training.folding import timeline_of
 from duly_training.history import History
 from duly_training.origin import TooFewSettledInvoices, fit_before, known_before
+from duly_training.progress import OnProgress
 from duly_training.timeline import FIRST, NEVER, Days, Timeline
 
-OnProgress = Callable[[str, int, int], None]
 _EARLIER_DAYS_MAX, _EARLIER_SHARE = 182, 0.3
 _LIKELIHOOD_MIN = 1e-6
 _NORMAL_90 = 1.2816
@@ -43,20 +40,17 @@ _SETTLED_ENOUGH = 3_000
 class Served:
     """model: on everything known before the cut. earlier: on what was known before `earlier_day`.
 
-    fallback: "" for the fitted model, else why the baseline serves. closed_days: as known before the cut.
+    fallback: "" for the fitted model, else why the baseline serves.
     """
 
     model: HazardModel
     earlier: HazardModel
     earlier_day: int
     fallback: str
-    closed_days: tuple[int, ...]
 
 
-def served(
-    history: History, settings: FitSettings, seed: int, closed_until: int, cache: FitCache, on_progress: OnProgress
-) -> Served:
-    """history: cut off at the day before which everything is known. closed_until: last day of any curve."""
+def served(history: History, settings: FitSettings, seed: int, cache: FitCache, on_progress: OnProgress) -> Served:
+    """history: cut off at the day before which everything is known."""
     on_progress("fit", 0, 3)
     timeline = timeline_of(history)
     cut = history.cut_day
@@ -68,9 +62,7 @@ def served(
     else:
         final, before = stored.boosters()
         models = _booster_model(final), _booster_model(before)
-    shut, shut_earlier = (closed_days(_payment_days(history, day), closed_until) for day in (cut, earlier_day))
-    model, earlier = ClosedDaysModel(models[0], shut), ClosedDaysModel(models[1], shut_earlier)
-    return Served(model, earlier, earlier_day, stored.fallback, shut.days)
+    return Served(models[0], models[1], earlier_day, stored.fallback)
 
 
 def _fitted(
@@ -101,7 +93,7 @@ def baseline_of(timeline: Timeline, day: int) -> DebtorRateModel:
     known = known_before(timeline, day)
     outcomes = known.outcomes
     paid = np.flatnonzero(outcomes.known & (outcomes.paid < NEVER))
-    delay = outcomes.paid[paid] - on_business_days(outcomes.due[paid])
+    delay = outcomes.paid[paid] - closed_days(known.frame.closed_rules).open_day(outcomes.due[paid])
     around = delay.copy()
     by_debtor = np.argsort(timeline.debtor[paid], kind="stable")
     for rows in np.split(by_debtor, np.flatnonzero(np.diff(timeline.debtor[paid][by_debtor])) + 1):
@@ -124,8 +116,8 @@ def _gains(timeline: Timeline, from_day: int, model: HazardModel, baseline: Haza
     seen = np.minimum(np.minimum(paid, censored - 1), timeline.cut_day - 1) - snapshots.as_of
     scores = []
     for one in (model, baseline):
-        static, days = features_of(snapshots.measures, one.info.frame), curve_days(snapshots.measures)
-        hazards = np.clip(one.curves(static, days).astype(np.float64), _LIKELIHOOD_MIN, 1 - _LIKELIHOOD_MIN)
+        hazards = hazards_of(one, snapshots.measures).astype(np.float64)
+        hazards = np.clip(hazards, _LIKELIHOOD_MIN, 1 - _LIKELIHOOD_MIN)
         scores.append(_log_likelihood(hazards, seen, paid - snapshots.as_of))
     _, debtor = np.unique(timeline.debtor[snapshots.invoice], return_inverse=True)
     gained = np.bincount(debtor, scores[0] - scores[1])
@@ -138,12 +130,3 @@ def _log_likelihood(hazards: Floats, seen: Days, paid: Days) -> Floats:
     event = lag == paid[:, np.newaxis]
     inside = lag <= seen[:, np.newaxis]
     return np.asarray(np.where(inside, np.where(event, np.log(hazards), np.log1p(-hazards)), 0.0).sum(axis=1))
-
-
-def _payment_days(history: History, before_day: int) -> list[int]:
-    return [
-        event.body.day
-        for events in history.by_debtor.values()
-        for event in events
-        if isinstance(event.body, SourceReceived) and not event.body.credit_note and event.business_day < before_day
-    ]

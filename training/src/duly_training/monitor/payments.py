@@ -16,9 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from duly_risk.asking import hazards_of
 from duly_risk.curves import HORIZON_DAYS
-from duly_risk.features import features_of
-from duly_risk.measures import curve_days
 from duly_risk.model import HazardModel
 from numpy.typing import NDArray
 
@@ -138,8 +137,7 @@ def _parts(snapshots: Snapshots, outcomes: Outcomes, model: HazardModel, first: 
     speaking = np.flatnonzero(last >= first)
     for start in range(0, len(speaking), _CHUNK):
         chosen = speaking[start : start + _CHUNK]
-        measures = snapshots.measures[chosen]
-        hazards = model.curves(features_of(measures, model.info.frame), curve_days(measures))
+        hazards = hazards_of(model, snapshots.measures[chosen])
         lengths = last[chosen] - first[chosen] + 1
         row = np.repeat(np.arange(len(chosen)), lengths)
         day = np.repeat(first[chosen], lengths) + np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)

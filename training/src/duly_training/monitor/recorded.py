@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -43,27 +44,27 @@ class ScoreFlow:
 
 
 def score_flow(scores: Iterable[RecordedScore]) -> ScoreFlow:
-    """Scores in the order in which they were recorded, of one tenant. A score that came twice counts once."""
-    champions: dict[tuple[str, int, int], RecordedScore] = {}
-    shadows: dict[tuple[str, int, int], RecordedScore] = {}
-    for score in scores:
-        (shadows if score.is_shadow else champions)[score.debtor_id, score.ledger_version, score.day] = score
+    """Scores in the order in which they were recorded, of one tenant; read once, what is kept of each is its risk.
+
+    A score that came twice counts as it came first: that one was acted upon.
+    """
+    champions: dict[tuple[str, int, int], float] = {}
+    shadows: dict[tuple[str, int, int], float] = {}
     bands: dict[str, str] = {}
-    moves: dict[tuple[str, str], int] = {}
-    versions: dict[str, int] = {}
-    for score in champions.values():
-        bands[score.debtor_id] = score.band
-        if score.band != score.previous_band:
-            move = score.previous_band, score.band
-            moves[move] = moves.get(move, 0) + 1
-    for score in [*champions.values(), *shadows.values()]:
-        name = f"{score.version}{' SHADOW' if score.is_shadow else ''}"
-        versions[name] = versions.get(name, 0) + 1
-    pairs = [(champions[place].risk, shadow.risk) for place, shadow in shadows.items() if place in champions]
-    counted: dict[str, int] = {}
-    for band in bands.values():
-        counted[band] = counted.get(band, 0) + 1
-    return ScoreFlow(len(champions), counted, moves, versions, len(pairs), rank_agreement(pairs))
+    moves: Counter[tuple[str, str]] = Counter()
+    versions: Counter[str] = Counter()
+    for score in scores:
+        risks, place = shadows if score.is_shadow else champions, (score.debtor_id, score.ledger_version, score.day)
+        if place in risks:
+            continue
+        risks[place] = score.risk
+        versions[f"{score.version}{' SHADOW' if score.is_shadow else ''}"] += 1
+        if not score.is_shadow:
+            bands[score.debtor_id] = score.band
+            moves[score.previous_band, score.band] += score.band != score.previous_band
+    pairs = [(champions[place], risk) for place, risk in shadows.items() if place in champions]
+    agreement = rank_agreement(pairs)
+    return ScoreFlow(len(champions), Counter(bands.values()), +moves, versions, len(pairs), agreement)
 
 
 def rank_agreement(pairs: list[tuple[float, float]]) -> float | None:

@@ -9,8 +9,9 @@ from enum import IntEnum
 from typing import Any
 
 from duly_risk.days import date_of
-from duly_risk.features import features_of
 from duly_risk.model import HazardModel
+from duly_risk.score import Behaviour
+from duly_risk.segments import behaviours_of
 
 from duly_training.judged import LATE_KS, judged_between
 from duly_training.metrics import calibration_error, calibration_line
@@ -18,11 +19,11 @@ from duly_training.monitor.drift import PSI_ALARM, PSI_WARN, Drift, drifts_of
 from duly_training.monitor.payments import LIMIT, RHO, Cusum, cusum, daily_payments, exposure_between
 from duly_training.monitor.recorded import ScoreFlow
 from duly_training.monitor.reference import NEVER_AN_ALARM, FitReference, quantities
-from duly_training.monitor.segments import BEHAVIOURS, behaviours
 from duly_training.predictions import hazard_predictions
 from duly_training.timeline import Timeline
 
 ALL = "ALL"
+PAYMENTS, CALIBRATION, DRIFT, AGREEMENT = "payments", "calibration", "drift", "agreement"
 DRIFT_DAYS = 28
 PAYMENT_DAYS = 28
 LABEL_DAYS = 180
@@ -99,16 +100,20 @@ class MonitorReport:
     @property
     def level(self) -> Level:
         """The worst of all measures."""
-        payments, calibration, drift = (
-            [one.level for one in part] for part in (self.payments, self.calibration, self.drift)
-        )
-        return max([*payments, *calibration, *drift, self.agreement_level])
+        return max(self.levels.values())
 
     @property
-    def agreement_level(self) -> Level:
-        """A challenger that ranks the debtors otherwise is news, in whosever favour."""
+    def levels(self) -> dict[str, Level]:
+        """The worst level by topic. A challenger that ranks debtors otherwise is news, in whosever favour."""
+        measured = {
+            PAYMENTS: [one.level for one in self.payments],
+            CALIBRATION: [one.level for one in self.calibration],
+            DRIFT: [one.level for one in self.drift],
+        }
+        worst = {topic: max(levels, default=Level.OK) for topic, levels in measured.items()}
         agreement = self.flow.agreement if self.flow else None
-        return Level.WARN if agreement is not None and agreement < AGREEMENT_WARN else Level.OK
+        differs = agreement is not None and agreement < AGREEMENT_WARN
+        return {**worst, AGREEMENT: Level.WARN if differs else Level.OK}
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, levels by name."""
@@ -148,8 +153,8 @@ def _payments(
     timeline: Timeline, model: HazardModel, reference: FitReference, since: int, at: int
 ) -> Sequence[SegmentPayments]:
     exposure = exposure_between(timeline, model, since, at)
-    segment = behaviours(features_of(timeline.snapshots_before(at).measures, model.info.frame))[exposure.snapshot]
-    parts = [(ALL, exposure)] + [(name, exposure.where(segment == i)) for i, name in enumerate(BEHAVIOURS)]
+    segment = behaviours_of(timeline.snapshots_before(at).measures, model.info.frame)[exposure.snapshot]
+    parts = [(ALL, exposure)] + [(one.name, exposure.where(segment == one)) for one in Behaviour if one]
     made = []
     for name, part in parts:
         daily = daily_payments(part, since, at)

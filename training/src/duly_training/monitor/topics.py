@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar
 
 from duly_contracts.envelope import Envelope
 from duly_contracts.events import decode
@@ -19,6 +19,7 @@ from duly_training.monitor.recorded import RecordedScore
 from duly_training.topic_reader import TopicReader
 
 LEDGER, SCORES = "ledger-events", "risk-scores"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,29 +50,38 @@ class TopicLedger:
 def ledger_of(bootstrap_servers: str, tenant: str) -> TopicLedger:
     """Everything in `ledger-events` that the fold can use. Raises KafkaError."""
     with TopicReader(bootstrap_servers) as reader:
-        found = [fact for raw in reader.records(LEDGER, _from_the_beginning) if (fact := _fact(raw, tenant))]
+        found = [fact for raw in reader.records(LEDGER) if (fact := _usable(_fact, raw, tenant))]
     return TopicLedger(tuple(sorted(found, key=lambda fact: fact.known_on)))
 
 
-def recorded_scores(bootstrap_servers: str, tenant: str, since: date) -> list[RecordedScore]:
-    """Scores with business_date >= since, in the order of their partitions. Raises KafkaError."""
+def recorded_scores(bootstrap_servers: str, tenant: str, since: date) -> Iterator[RecordedScore]:
+    """Scores with business_date >= since, in the order of their partitions. Raises KafkaError.
+
+    All that the topic keeps is read, one record at a time: its timestamps are no business dates to begin at.
+    """
+    first = day_of(since)
     with TopicReader(bootstrap_servers) as reader:
-        found = [score for raw in reader.records(SCORES, _from_the_beginning) if (score := _score(raw, tenant))]
-    return [score for score in found if score.day >= day_of(since)]
+        for raw in reader.records(SCORES):
+            score = _usable(_score, raw, tenant)
+            if score is not None and score.day >= first:
+                yield score
 
 
-def _from_the_beginning(begin: int, end: int) -> int:
-    return begin
+def _usable(read: Callable[[Any, str], T | None], raw: Any, tenant: str) -> T | None:
+    """None for what is no event of ours, or is malformed: services put it aside as well."""
+    try:
+        return read(raw, tenant)
+    except ValueError:
+        return None
 
 
 def _fact(raw: Any, tenant: str) -> KnownFact | None:
-    """None for another tenant, a tick, and what is no event: scoring put it aside as well."""
-    try:
-        envelope = Envelope.from_headers(raw.headers or ())
-        message = decode(envelope.type, raw.value or b"")
-    except ValueError:
+    """None for another tenant and a tick. Raises ValueError."""
+    envelope = Envelope.from_headers(raw.headers or ())
+    if envelope.tenant != tenant:
         return None
-    if envelope.tenant != tenant or isinstance(message, ledger.CalendarBusinessDateAdvanced):
+    message = decode(envelope.type, raw.value or b"")
+    if isinstance(message, ledger.CalendarBusinessDateAdvanced):
         return None
     # History has no business date of its own: the day it happened stands for the day it was known.
     known_on = envelope.time.date() if envelope.backfill or not envelope.business_date else envelope.business_date
@@ -79,12 +89,12 @@ def _fact(raw: Any, tenant: str) -> KnownFact | None:
 
 
 def _score(raw: Any, tenant: str) -> RecordedScore | None:
-    try:
-        envelope = Envelope.from_headers(raw.headers or ())
-        message = decode(envelope.type, raw.value or b"")
-    except ValueError:
+    """None for another tenant and another event. Raises ValueError."""
+    envelope = Envelope.from_headers(raw.headers or ())
+    if envelope.tenant != tenant:
         return None
-    if envelope.tenant != tenant or not isinstance(message, risk.RiskScoreUpdated):
+    message = decode(envelope.type, raw.value or b"")
+    if not isinstance(message, risk.RiskScoreUpdated):
         return None
     return RecordedScore(
         debtor_id=message.debtor_id,

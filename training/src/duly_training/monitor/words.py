@@ -19,9 +19,18 @@ from duly_runtime.metrics import (
 )
 from prometheus_client import generate_latest
 
-from duly_training.monitor.report import Level, MonitorReport, QuantityDrift, RipeCalibration, SegmentPayments
+from duly_training.monitor.report import (
+    AGREEMENT,
+    CALIBRATION,
+    DRIFT,
+    PAYMENTS,
+    Level,
+    MonitorReport,
+    QuantityDrift,
+    RipeCalibration,
+    SegmentPayments,
+)
 
-PAYMENTS, CALIBRATION, DRIFT, AGREEMENT = "payments", "calibration", "drift", "agreement"
 RUNBOOK = "docs/runbooks/models.md"
 _ADVICE = {
     PAYMENTS: "Payments do not come as the model expects. Promote nothing; let a challenger trained on newer data run "
@@ -48,27 +57,17 @@ def lines_of(report: MonitorReport) -> Iterator[str]:
     yield f"Features and scores of the last 28 days against the fit: {len(moved)} of {len(report.drift)} have moved."
     yield from (_drift_line(one) for one in sorted(moved, key=lambda one: -(one.psi or 0.0)))
     yield from _flow_lines(report)
-    for topic, level in levels_of(report).items():
+    for topic, level in report.levels.items():
         if level > Level.OK:
             yield ""
             yield f"{level.name} {topic}: {_ADVICE[topic]} {RUNBOOK}#{topic}"
-
-
-def levels_of(report: MonitorReport) -> dict[str, Level]:
-    """The worst level by topic."""
-    return {
-        PAYMENTS: max((one.level for one in report.payments), default=Level.OK),
-        CALIBRATION: max((one.level for one in report.calibration), default=Level.OK),
-        DRIFT: max((one.level for one in report.drift), default=Level.OK),
-        AGREEMENT: report.agreement_level,
-    }
 
 
 def prometheus_text(report: MonitorReport, run_at: float) -> str:
     """Gauges in the text format, for a node exporter's textfile collector. run_at: seconds since 1970."""
     metrics, tenant = Metrics(), report.tenant
     metrics.set(MONITOR_RUN, run_at, tenant=tenant, version=report.version)
-    for topic, level in levels_of(report).items():
+    for topic, level in report.levels.items():
         metrics.set(MONITOR_LEVEL, level, tenant=tenant, topic=topic)
     for one in report.payments:
         if one.ratio is not None:
@@ -126,4 +125,5 @@ def _flow_lines(report: MonitorReport) -> Iterator[str]:
     yield f"{flow.scores} recorded scores; debtors by band: {bands or 'none'}; moves: {moves or 'none'}"
     if flow.pairs:
         agreement = "too few to tell" if flow.agreement is None else f"{flow.agreement:.3f}"
-        yield f"Rank agreement with the challenger over {flow.pairs} scores: {agreement}  {report.agreement_level.name}"
+        level = report.levels[AGREEMENT].name
+        yield f"Rank agreement with the challenger over {flow.pairs} scores: {agreement}  {level}"

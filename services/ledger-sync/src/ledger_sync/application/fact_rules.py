@@ -10,8 +10,9 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from duly_contracts.dates import FIRST_DATE, LAST_DATE, in_range
 from duly_contracts.events import event_of
-from duly_contracts.money import AmountInvalid, currency_exponent
+from duly_contracts.money import AMOUNT_MAX_MINOR, AmountInvalid, currency_exponent
 from google.protobuf.message import Message
 
 from duly.ledger.v1 import events_pb2 as pb
@@ -20,7 +21,6 @@ from ledger_sync.domain.facts import Aspect, Fact, FactKey
 ID_LENGTH_MAX = 200
 _TEXT_LENGTH_MAX = 2000
 _REPEATED_MAX = 500
-_FIRST_DAY, _LAST_DAY = date(1970, 1, 1), date(2199, 12, 31)
 
 
 class FactInvalid(ValueError):
@@ -91,11 +91,12 @@ def _require_date(name: str, value: str) -> None:
     if not value:
         raise FactInvalid("field_missing", f"{name}: required")
     try:
-        day = date.fromisoformat(value)
+        day = in_range(date.fromisoformat(value))
     except ValueError:
         day = None
-    if day is None or len(value) != 10 or not _FIRST_DAY <= day <= _LAST_DAY:
-        raise FactInvalid("date_invalid", f"{name}: a date like 2026-03-31 is needed")
+    if day is None or len(value) != 10:
+        wanted = f"a date like 2026-03-31 between {FIRST_DATE} and {LAST_DATE}"
+        raise FactInvalid("date_invalid", f"{name}: {wanted} is needed")
 
 
 def _require_money(name: str, money: Any, least: int) -> None:
@@ -105,6 +106,8 @@ def _require_money(name: str, money: Any, least: int) -> None:
         raise FactInvalid("money_invalid", f"{name}.currency: {error}") from None
     if money.amount_minor < least:
         raise FactInvalid("money_invalid", f"{name}.amountMinor: at least {least} is needed")
+    if money.amount_minor > AMOUNT_MAX_MINOR:
+        raise FactInvalid("money_invalid", f"{name}.amountMinor: at most {AMOUNT_MAX_MINOR} is possible")
 
 
 def _require_bounded_texts(message: Message, where: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from datetime import date, datetime
 from typing import Annotated, Any, Protocol
 
+from duly_contracts.dates import FIRST_DATE, LAST_DATE
 from duly_runtime.auth import Principal, TokenVerifier
 from duly_runtime.clock import Clock
 from duly_runtime.database import TRANSIENT_ERRORS
@@ -48,7 +49,7 @@ class TickRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     tenant: str = Field(min_length=1, max_length=100, pattern=r"^[^|/]+$")
-    business_date: date
+    business_date: date = Field(ge=FIRST_DATE, le=LAST_DATE)
     instant: AwareDatetime
     backfill: bool = False
 

@@ -1,7 +1,8 @@
 """A registered model, read from its three files and checked before it may serve.
 
 `model.ubj` the Booster, with the constants frozen at fit as attribute `duly_frame`; `golden.npz` rows (n, features)
-float32 and the `hazards` (n,) they must give; `schema.json` what its columns mean, with `schema_sha256`.
+float32 and the `hazards` (n,) they must give, `measures` of invoices and the `curves` (n, 182) that must come of them,
+closed days and all; `schema.json` what its columns mean, with `schema_sha256`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from duly_booster.artefact import BOOSTER_FILE, GOLDEN_FILE, SCHEMA_FILE, frame_of
 from duly_booster.model import BoosterHazards, read_booster
+from duly_risk.asking import hazards_of
 from duly_risk.features import schema_sha256
 from duly_risk.model import ModelInfo, Role
 from duly_runtime.logging import get_logger
@@ -33,19 +35,20 @@ def load_model(folder: Path, version: str, role: Role = Role.CHAMPION) -> Booste
     """The model in a folder, after all checks. role: what its scores will say. Raises ModelRefused."""
     try:
         schema = str(json.loads((folder / SCHEMA_FILE).read_text("utf-8"))["schema_sha256"])
-        with np.load(folder / GOLDEN_FILE, allow_pickle=False) as golden:
-            rows, expected = golden["rows"], golden["hazards"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelRefused(f"version {version}: {type(error).__name__}: {error}") from error
     if schema != schema_sha256():
         raise ModelRefused(f"version {version} was fitted on feature schema {schema[:12]}, not on ours")
     try:
+        with np.load(folder / GOLDEN_FILE, allow_pickle=False) as golden:
+            rows, hazards, measures, curves = (golden[name] for name in ("rows", "hazards", "measures", "curves"))
         booster = read_booster(folder / BOOSTER_FILE)
         model = BoosterHazards(booster, ModelInfo("risk", version, role, schema, frame_of(booster)))
-    except ValueError as error:
-        raise ModelRefused(f"version {version}: {error}") from error
-    hazards = model.predict(np.ascontiguousarray(rows, dtype=np.float32))
-    if hazards.shape != expected.shape or not np.allclose(hazards, expected, rtol=0.0, atol=_GOLDEN_TOLERANCE):
-        raise ModelRefused(f"version {version} does not answer its golden rows with its golden hazards")
+        answers = model.predict(np.ascontiguousarray(rows, dtype=np.float32)), hazards_of(model, measures)
+    except (OSError, ValueError, LookupError) as error:
+        raise ModelRefused(f"version {version}: {type(error).__name__}: {error}") from error
+    for answer, golden in zip(answers, (hazards, curves), strict=True):
+        if answer.shape != golden.shape or not np.allclose(answer, golden, rtol=0.0, atol=_GOLDEN_TOLERANCE):
+            raise ModelRefused(f"version {version} does not answer its golden rows with its golden hazards")
     _log.info("scoring.model_loaded", version=version, path=model.path, reason=model.reason)
     return model

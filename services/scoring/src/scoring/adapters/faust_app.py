@@ -15,12 +15,13 @@ from typing import Any
 import faust
 from duly_risk.peek import applied_position
 from faust.sensors.monitor import Monitor
+from google.protobuf.message import DecodeError
 
 from scoring.adapters.faust_consumer import SourceConsumer, Transport
 from scoring.adapters.faust_recovery import Tables
 from scoring.adapters.guards import EXIT_UNTRUSTED, end_process
 from scoring.adapters.local_state import state_folder
-from scoring.adapters.table_store import ROCKSDB_OPTIONS, Blobs, blobs_of
+from scoring.adapters.table_store import Blobs, blobs_of, with_our_options
 
 KNOWN_FAUST = "0.15.3"
 APP_ID = "scoring"
@@ -67,7 +68,7 @@ class AckedTable(faust.Table):  # type: ignore[misc]
     """Table whose writes can be awaited, and whose recovery never goes back behind a newer blob.
 
     An evicted worker may have written an old blob after a new one (the changelog knows no fencing): the higher applied
-    offset wins. applied: how to read it from a blob.
+    offset wins. applied: how to read it from a blob, raises DecodeError.
     """
 
     def __init__(self, *args: Any, applied: Callable[[bytes], int], **kwargs: Any) -> None:
@@ -79,6 +80,9 @@ class AckedTable(faust.Table):  # type: ignore[misc]
     def blobs(self) -> Blobs:
         """The store below the table."""
         return blobs_of(self)
+
+    def _new_store(self) -> Any:
+        return with_our_options(super()._new_store())
 
     def send_changelog(self, *args: Any, **kwargs: Any) -> Any:
         future = super().send_changelog(*args, **kwargs)
@@ -97,7 +101,7 @@ class AckedTable(faust.Table):  # type: ignore[misc]
         for record in records:
             offset = record.offset
             known = newest.get(record.key) or self.blobs.get(partition, record.key)
-            if record.value and (known is None or self._applied(record.value) >= self._applied(known)):
+            if record.value and (known is None or _follows(self._applied, record.value, known)):
                 newest[record.key] = record.value
         self.blobs.put(partition, newest, offset)
 
@@ -106,8 +110,16 @@ class AckedTable(faust.Table):  # type: ignore[misc]
         assert not list(batch), "the changelog goes to apply_records"
 
 
+def _follows(applied: Callable[[bytes], int], blob: bytes, known: bytes) -> bool:
+    """Where one of them cannot be read, the order of the changelog counts: the step finds out, a recovery goes on."""
+    try:
+        return applied(blob) >= applied(known)
+    except DecodeError:
+        return True
+
+
 def applied_offset(blob: bytes) -> int:
-    """The applied offset in a state blob; -1 for one without."""
+    """The applied offset in a state blob; -1 for one without. Raises DecodeError."""
     applied = applied_position(blob)
     return -1 if applied is None else applied.offset
 
@@ -196,10 +208,5 @@ def raw_topic(app: ScoringApp, name: str) -> Any:
 
 def debtors_table(app: ScoringApp, applied: Callable[[bytes], int] = applied_offset) -> AckedTable:
     """The state table; its changelog must exist. applied: the applied offset in a blob."""
-    # Faust takes options out of the mapping it is given.
-    table: AckedTable = app.Table(TABLE, key_type=bytes, value_type=bytes, applied=applied, options=dict(_options(app)))
+    table: AckedTable = app.Table(TABLE, key_type=bytes, value_type=bytes, applied=applied)
     return table
-
-
-def _options(app: ScoringApp) -> Mapping[str, int]:
-    return ROCKSDB_OPTIONS if app.conf.store.scheme == "rocksdb" else {}

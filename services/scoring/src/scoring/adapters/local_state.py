@@ -6,6 +6,7 @@ It is a cache of the changelog. Faust takes it as it is, and crashes on one that
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,8 @@ from scoring.adapters.kafka_preflight import NotReadyToStart
 from scoring.adapters.table_store import DAMAGED
 
 _log = get_logger(__name__)
+# What RocksDB says of a lock that somebody holds. "lock" alone is also in "block checksum mismatch", and in paths.
+_IN_USE = re.compile(r"IO error: (While lock file|lock hold by current process)", re.IGNORECASE)
 
 
 def state_folder(data_dir: Path, app_id: str) -> Path:
@@ -41,16 +44,23 @@ def _fault(tables: Path, table: str, ends: Mapping[int, int]) -> str:
     if (tables / DAMAGED).exists():
         return "a read or write of it has failed"
     for path in sorted(tables.glob(f"{table}-*.db")):
-        partition = int(path.stem.removeprefix(f"{table}-"))
+        name = path.stem.removeprefix(f"{table}-")
         try:
-            # Opened for writing, so that what a kill left in its log is taken over, and nobody else has it.
-            database = rocksdict.Rdict(str(path), options=rocksdict.Options(raw_mode=True))
-            offset = database.get(Store.offset_key)
-            database.close()
+            partition, offset = int(name), _offset_in(path)
         except Exception as error:  # rocksdict raises nothing narrower
-            if "lock" in str(error).lower():
+            if _IN_USE.match(str(error)):
                 raise NotReadyToStart(f"{path.parent} is in use: each worker needs a data folder of its own") from error
-            return f"partition {partition} does not open: {error}"
-        if offset is not None and int(offset) >= ends.get(partition, 0):
-            return f"partition {partition} is at offset {int(offset)}, its changelog ends at {ends.get(partition, 0)}"
+            return f"partition {name} does not open: {error}"
+        if offset is not None and offset >= ends.get(partition, 0):
+            return f"partition {partition} is at offset {offset}, its changelog ends at {ends.get(partition, 0)}"
     return ""
+
+
+def _offset_in(path: Path) -> int | None:
+    # Opened for writing, so that what a kill left in its log is taken over, and nobody else has it.
+    database = rocksdict.Rdict(str(path), options=rocksdict.Options(raw_mode=True))
+    try:
+        offset = database.get(Store.offset_key)
+    finally:
+        database.close()
+    return None if offset is None else int(offset)

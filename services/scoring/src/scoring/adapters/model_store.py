@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import threading
 from collections import OrderedDict
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from duly_contracts.model_control import MODEL_NAME, Promotion
 from duly_risk.model import HazardModel, Role
 
 from scoring.adapters.booster_model import (
@@ -26,12 +28,11 @@ from scoring.adapters.booster_model import (
     load_model,
 )
 from scoring.adapters.mlflow_registry import RegistryUnavailable
-from scoring.adapters.model_control import MODEL_NAME
-from scoring.domain.roster import Promotion
 
 _FAULTS_MAX = 1_000
 # What a file that is no model can make a library raise.
 _UNLOADABLE = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError, OSError, MemoryError)
+# Beside those of the models in memory.
 _FOLDERS_KEPT = 32
 
 
@@ -55,14 +56,15 @@ class ModelKey(NamedTuple):
 def key_of(promotion: Promotion) -> ModelKey:
     """The model that a promotion names."""
     hashes = (promotion.artifact_sha256, promotion.schema_sha256, promotion.golden_sha256)
-    return ModelKey(promotion.role, promotion.version, *hashes)
+    return ModelKey(Role(promotion.role), promotion.version, *hashes)
 
 
 class ModelStore:
     """Thread-safe. Loading happens one at a time; asking for what is loaded never waits for it.
 
-    kept_max: models in memory, the least recently used go first; the one before the serving one is among them, so that
-    a roll-back needs no download. loader: (folder, version, role) -> model, raises ModelRefused.
+    kept_max: models in memory, the least recently used go first, and no fewer stay on the disk; the one before the
+    serving one is among them, so that a roll-back needs no download. loader: (folder, version, role) -> model, raises
+    ModelRefused.
     """
 
     def __init__(
@@ -121,9 +123,11 @@ class ModelStore:
             return self._faults.get(key_of(promotion))
 
     def _load(self, key: ModelKey) -> HazardModel:
-        folder = self._folder / f"v{key.version}-{key.artifact_sha256[:16]}"
+        folder = self._folder_of(key)
         try:
-            if not all((folder / file).is_file() for file in FILES):
+            if all((folder / file).is_file() for file in FILES):
+                os.utime(folder)
+            else:
                 self._fetch(key, folder)
             _require_promoted_files(key, folder)
             return self._loader(folder, key.version, key.role)
@@ -142,9 +146,18 @@ class ModelStore:
         _require_promoted_files(key, partial)
         shutil.rmtree(folder, ignore_errors=True)
         partial.replace(folder)
-        by_age = sorted(self._folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)
-        for old in by_age[:-_FOLDERS_KEPT]:
+        self._drop_unused()
+
+    def _drop_unused(self) -> None:
+        """The folders longest not loaded go; what is in memory stays, for a restart without the registry."""
+        with self._lock:
+            in_memory = {self._folder_of(key) for key in self._models}
+        others = sorted(set(self._folder.iterdir()) - in_memory, key=lambda path: path.stat().st_mtime_ns)
+        for old in others[: -max(_FOLDERS_KEPT, self._kept_max)]:
             shutil.rmtree(old, ignore_errors=True)
+
+    def _folder_of(self, key: ModelKey) -> Path:
+        return self._folder / f"v{key.version}-{key.artifact_sha256[:16]}"
 
 
 def _require_promoted_files(key: ModelKey, folder: Path) -> None:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from duly_risk.days import date_of
+from duly_contracts.model_control import Promotion, Roster
 from duly_risk.fallback import RulesModel
 from duly_risk.model import HazardModel, ModelInfo, Role
 from duly_runtime.clock import Clock
@@ -22,7 +22,6 @@ from scoring.adapters.guards import EXIT_UNTRUSTED, end_process
 from scoring.adapters.mlflow_registry import RegistryUnavailable
 from scoring.adapters.model_control import ControlReader
 from scoring.adapters.model_store import ModelStore
-from scoring.domain.roster import AT_ONCE, Promotion, Roster
 
 _log = get_logger(__name__)
 _POLL_SECONDS = 0.5
@@ -89,7 +88,7 @@ class ServingModels:
         self._thread = threading.Thread(target=self._run, name="model-control", daemon=True)
 
     def read_to_end(self) -> None:
-        """Know every promotion that was published before now. Raises KafkaError. Loads nothing yet."""
+        """Know every promotion that was published before now. Raises KafkaError, NotReadyToStart. Loads nothing yet."""
         for promotion in self._reader.read_to_end():
             self._roster = self._roster.after(promotion)
         self._selection = self._select()
@@ -131,7 +130,7 @@ class ServingModels:
     def status(self) -> dict[str, Any]:
         """For /status: what scores, how far `model-control` was decided, and the newest promotions with their state."""
         with self._lock:
-            serving = {place: model.info for place, model in self._serving.items()}
+            serving = {(tenant, str(role)): model.info for (tenant, role), model in self._serving.items()}
         return {
             "model": ", ".join(sorted({f"{info.name} {info.version} {info.role.value}" for info in serving.values()})),
             "model_control": self._decided,
@@ -146,9 +145,9 @@ class ServingModels:
             state = "refused" if isinstance(fault, ModelRefused) else "unreachable"
         return {
             "tenant": promotion.tenant,
-            "role": promotion.role.value,
+            "role": promotion.role,
             "version": promotion.version,
-            "effective_date": "" if promotion.effective_day == AT_ONCE else str(date_of(promotion.effective_day)),
+            "effective_date": str(promotion.effective or ""),
             "state": state,
             "fault": "" if fault is None else str(fault),
         }
@@ -161,10 +160,10 @@ class ServingModels:
     def _tell(self, promotion: Promotion) -> None:
         fault = self._store.fault(promotion)
         outcome = "ready" if fault is None else "refused" if isinstance(fault, ModelRefused) else "unreachable"
-        self._metrics.count(MODEL_SWAPS, role=promotion.role.value, outcome=outcome)
-        words = {"tenant": promotion.tenant, "role": promotion.role.value, "version": promotion.version}
+        self._metrics.count(MODEL_SWAPS, role=promotion.role, outcome=outcome)
+        words = {"tenant": promotion.tenant, "role": promotion.role, "version": promotion.version}
         if fault is None:
-            self._metrics.set(MODEL_PROMOTED, promotion.promoted_at.timestamp(), role=promotion.role.value)
+            self._metrics.set(MODEL_PROMOTED, promotion.promoted_at.timestamp(), role=promotion.role)
             _log.info("scoring.model_ready", **words, effective_day=promotion.effective_day)
         else:
             _log.error("scoring.model_not_taken", **words, outcome=outcome, error=str(fault))

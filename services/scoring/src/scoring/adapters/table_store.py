@@ -10,9 +10,14 @@ from typing import Any, Protocol
 
 import rocksdict
 from faust.stores.memory import Store as MemoryStore
+from faust.stores.rocksdb import RocksDBOptions
+from faust.stores.rocksdb import Store as RocksStore
 
-# Of one partition; Faust's defaults are 2 GiB of cache and 3 write buffers of 64 MB each, per partition.
-ROCKSDB_OPTIONS = {"block_cache_size": 32 << 20, "write_buffer_size": 8 << 20, "max_write_buffer_number": 2}
+# Write buffers are of one partition, the cache is of all. Faust's defaults are 3 buffers of 64 MB and a cache of 2 GiB
+# for each partition.
+_BUFFER_BYTES, _BUFFERS = 4 << 20, 2
+_CACHE_BYTES = 64 << 20
+_BLOOM_BITS = 10
 
 # A file beside the tables: the next start throws them away.
 DAMAGED = "damaged"
@@ -69,6 +74,29 @@ class MemoryBlobs:
 
     def places(self) -> Iterable[tuple[int, bytes]]:
         return [(partition, key) for key, partition in self._partitions.items()]
+
+
+class SharedCacheOptions(RocksDBOptions):  # type: ignore[misc]  # Faust is untyped here
+    """Memory that does not grow with the partitions a worker holds."""
+
+    def __init__(self) -> None:
+        super().__init__(write_buffer_size=_BUFFER_BYTES, max_write_buffer_number=_BUFFERS, block_cache_size=0)
+        self._cache = rocksdict.Cache(_CACHE_BYTES)
+
+    def as_options(self) -> rocksdict.Options:
+        options: rocksdict.Options = super().as_options()
+        tables = rocksdict.BlockBasedOptions()
+        tables.set_block_cache(self._cache)
+        tables.set_bloom_filter(_BLOOM_BITS, block_based=False)
+        options.set_block_based_table_factory(tables)
+        return options
+
+
+def with_our_options(store: Any) -> Any:
+    """A store that has opened nothing yet."""
+    if isinstance(store, RocksStore):
+        store.rocksdb_options = SharedCacheOptions()
+    return store
 
 
 class RocksBlobs:

@@ -94,14 +94,15 @@ def restored_output(cause: Usable, key: bytes, debtor_id: str, state: DebtorStat
 
 
 def degraded_output(poison: Poison, key: bytes, state: DebtorState) -> Output:
-    """`risk.debtor_degraded`, with all event ids that the debtor waits for."""
+    """`risk.debtor_degraded`, with the newest event ids that the debtor waits for."""
     tenant = key.decode().partition("|")[0]
     cause = poison.envelope or Envelope(
         id=poison.event_id, type="", source=SERVICE, subject="", time=_midnight(_day_of(state)), tenant=tenant
     )
     ids = state.degraded_event_ids
+    day = _day_of(state) if state.business_day or cause.business_date is None else cause.business_date
     message = risk.RiskDebtorDegraded(debtor_id=poison.debtor_id, event_ids=ids, reason=poison.reason)
-    return _event(cause, key, poison.debtor_id, _day_of(state), message)
+    return _event(cause, key, poison.debtor_id, day, message)
 
 
 def dead_letter_output(poison: Poison) -> Output:

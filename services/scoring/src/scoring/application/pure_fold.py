@@ -5,19 +5,19 @@ The oracle of the tests and of the demo's checker: it shares with the worker onl
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from duly_contracts.keys import slice_of, split_key
+from duly_contracts.keys import partition_of, slice_of, split_key
 from duly_risk.batch import Item, outlooks_by
 from duly_risk.codec import encode_state
 from duly_risk.facts import RiskEvent
 from duly_risk.plan import plan_of
-from duly_risk.state import DebtorState, replaced
+from duly_risk.state import DebtorState, StateUnreadable, replaced
 from duly_risk.step import conclude, degrade, fold, has_open_invoices
 from duly_runtime.log import Record
 
-from scoring.application.decode_record import Poison, Usable, decode_record
+from scoring.application.decode_record import Poison, Usable, decode_record, poison
 from scoring.application.outputs import (
     Output,
     dead_letter_output,
@@ -44,13 +44,18 @@ class Folded:
         return {key: encode_state(state) for key, state in self.states.items()}
 
 
-def pure_fold(records: Iterable[Record], models: Models, partitions: int) -> Folded:
-    """Fold a whole log. records: offset order within each partition; partitions: number of the topic's partitions."""
-    folded = Folded()
+def pure_fold(
+    records: Iterable[Record], models: Models, partitions: int, before: Mapping[bytes, DebtorState] | None = None
+) -> Folded:
+    """Fold a whole log. records: offset order within each partition; partitions: number of the topic's partitions.
+
+    before: states to begin with, by debtor key.
+    """
+    folded = Folded(dict(before or {}))
     for record in records:
         decoded = decode_record(record)
         if isinstance(decoded, Poison):
-            _put_aside(folded, decoded)
+            _put_aside(folded, decoded, record.key)
         elif decoded.event.is_tick:
             for key in _visited(folded, decoded, partitions):
                 _step(folded, decoded, key, split_key(key)[1], models)
@@ -61,9 +66,9 @@ def pure_fold(records: Iterable[Record], models: Models, partitions: int) -> Fol
 
 def _visited(folded: Folded, tick: Usable, partitions: int) -> list[bytes]:
     def moves(key: bytes, state: DebtorState) -> bool:
-        assert state.applied is not None
+        partition = partition_of(key, partitions) if state.applied is None else state.applied.partition
         return (
-            state.applied.partition == tick.position.partition
+            partition == tick.position.partition
             and split_key(key)[0] == tick.tenant
             and slice_of(key, partitions, tick.parts) == tick.part
             and has_open_invoices(state)
@@ -75,7 +80,12 @@ def _visited(folded: Folded, tick: Usable, partitions: int) -> list[bytes]:
 
 def _step(folded: Folded, cause: Usable, key: bytes, debtor_id: str, models: Models) -> None:
     event: RiskEvent = cause.event
-    step = fold(folded.states.get(key, DebtorState()), event, cause.position)
+    try:
+        step = fold(folded.states.get(key, DebtorState()), event, cause.position)
+    except StateUnreadable as error:
+        detail = f"{type(error).__name__}: {error}"
+        _put_aside(folded, poison(cause.record, cause.envelope, error.code, detail, debtor_id), key)
+        return
     state = step.state
     if step.restored:
         folded.outputs.append(restored_output(cause, key, debtor_id, state))
@@ -103,10 +113,9 @@ def _step(folded: Folded, cause: Usable, key: bytes, debtor_id: str, models: Mod
     folded.states[key] = state
 
 
-def _put_aside(folded: Folded, poison: Poison) -> None:
-    folded.outputs.append(dead_letter_output(poison))
-    if poison.debtor_id:
-        key = poison.record.key
-        state = degrade(folded.states.get(key, DebtorState()), poison.event_id, poison.position)
+def _put_aside(folded: Folded, aside: Poison, key: bytes) -> None:
+    folded.outputs.append(dead_letter_output(aside))
+    if aside.debtor_id:
+        state = degrade(folded.states.get(key, DebtorState()), aside.event_id, aside.position)
         folded.states[key] = state
-        folded.outputs.append(degraded_output(poison, key, state))
+        folded.outputs.append(degraded_output(aside, key, state))

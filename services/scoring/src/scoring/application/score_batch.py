@@ -5,15 +5,16 @@ Pure but for reading the store; nothing in it depends on where a batch begins or
 
 from __future__ import annotations
 
-import sys
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
 from duly_contracts.keys import split_key
 from duly_risk.batch import BatchResult, Item, apply_batch
-from duly_risk.codec import decode_state, encode_state
+from duly_risk.codec import encode_state
+from duly_risk.degraded import waits_for
+from duly_risk.facts import Position
 from duly_risk.features import features_of
 from duly_risk.plan import plan_of
 from duly_risk.state import DebtorState
@@ -33,6 +34,7 @@ from scoring.application.outputs import (
 )
 from scoring.application.ports import Models, StateStore
 from scoring.application.shadow import Shadows, shadow_scores
+from scoring.application.states import States
 from scoring.domain.open_debtors import OpenDebtors
 
 BLOB_BYTES_MAX = 512 * 1024
@@ -49,7 +51,7 @@ FOLD_FAULTS = (ValueError, ArithmeticError, LookupError, TypeError)
 class BatchOutcome:
     """outputs: to be sent first, in order. blobs: then written, each once, by (partition, key); same bytes on a replay.
 
-    facts, scores, replays, poison: how many there were. scores: without those of challengers, of which `shadow_faults`
+    facts, scores, poison: how many there were. scores: without those of challengers, of which `shadow_faults`
     says why some are missing.
     """
 
@@ -57,7 +59,6 @@ class BatchOutcome:
     blobs: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
     facts: int = 0
     scores: int = 0
-    replays: int = 0
     poison: list[Poison] = field(default_factory=list)
     shadow_faults: list[str] = field(default_factory=list)
 
@@ -82,10 +83,11 @@ class Scorer:
     A batch that raises leaves the index ahead of the store: the process must end, nothing of it may be written.
     """
 
-    def __init__(self, store: StateStore, partitions: int, cached_states_max: int = 20_000) -> None:
-        self._states = _States(store, cached_states_max)
+    def __init__(self, store: StateStore, partitions: int) -> None:
+        self._states = States(store)
         self._partitions = partitions
         self._meter = PoisonMeter()
+        self._aside: set[Position] = set()  # of this batch
         self.open_debtors = OpenDebtors()
 
     def rebuild(self, places: Iterable[tuple[int, bytes]]) -> int:
@@ -103,38 +105,48 @@ class Scorer:
 
     def score(self, records: Sequence[Record], models: Models) -> BatchOutcome:
         """Records of any partitions, in offset order within each. Raises what makes the process untrustworthy."""
-        (outcome,) = self.portions(records, models, debtors_max=sys.maxsize)
+        (outcome,) = self.portions(records, models, debtors_max=None)
         return outcome
 
     def portions(
-        self, records: Sequence[Record], models: Models, debtors_max: int = PORTION_DEBTORS
+        self, records: Sequence[Record], models: Models, debtors_max: int | None = PORTION_DEBTORS
     ) -> Iterator[BatchOutcome]:
         """The same in outcomes of few debtors each, so that a tick over many does not hold everything up.
 
-        The store must hold the blobs of one before the next is asked for. debtors_max: where an outcome ends, give or
-        take one model call.
+        Facts go first, and out, where no tick of their partition comes before them; ticks follow one by one. The store
+        must hold the blobs of one outcome before the next is asked for. debtors_max: where an outcome ends, give or
+        take one model call; None = one outcome.
         """
+        self._aside.clear()
         outcome = BatchOutcome()
         queues: dict[int, deque[Usable | Poison]] = {}
         for record in records:
             queues.setdefault(record.partition, deque()).append(decode_record(record))
         while queues:
+            ready = [partition for partition in sorted(queues) if not _begins_with_tick(queues[partition])]
             runs: list[Iterable[Work]] = []
-            for partition in sorted(queues):
-                runs.append(self._next_run(queues[partition], outcome))
+            ticks: list[Usable] = []
+            for partition in ready or sorted(queues)[:1]:
+                runs.append(self._next_run(queues[partition], ticks, outcome))
                 if not queues[partition]:
                     del queues[partition]
             works = chain.from_iterable(runs)
             while some := list(islice(works, ITEMS_PER_CALL)):
                 self._apply(some, models, outcome)
-                if len(outcome.blobs) >= debtors_max:
+                self._meter_all(work.cause for work in some if not work.cause.event.is_tick)
+                if debtors_max is not None and len(outcome.blobs) >= debtors_max:
                     self._states.keep(outcome.blobs)
                     yield outcome
                     outcome = BatchOutcome()
+            self._meter_all(ticks)
+            if debtors_max is not None and ready and queues and outcome.blobs:
+                self._states.keep(outcome.blobs)
+                yield outcome
+                outcome = BatchOutcome()
         self._states.keep(outcome.blobs)
         yield outcome
 
-    def _next_run(self, queue: deque[Usable | Poison], outcome: BatchOutcome) -> Iterable[Work]:
+    def _next_run(self, queue: deque[Usable | Poison], ticks: list[Usable], outcome: BatchOutcome) -> Iterable[Work]:
         """What can fold together: facts up to the next tick, or one tick, as whom it visits depends on them."""
         works: list[Work] = []
         while queue:
@@ -143,14 +155,14 @@ class Scorer:
                 if works:
                     break
                 self._put_aside(head, outcome)
+                self._meter.poison()
             elif head.event.is_tick:
                 if works:
                     break
                 queue.popleft()
-                self._meter.good()
+                ticks.append(head)
                 return self._visits(head)
             else:
-                self._meter.good()
                 works.append(Work(Item(head.record.key, head.debtor_id, head.event, head.position), head))
             queue.popleft()
         return works
@@ -180,7 +192,7 @@ class Scorer:
         return apply_batch(states, items, lambda key, day: models.serving(split_key(key)[0], day), score_id_of)
 
     def _apply_alone(self, work: Work, models: Models, outcome: BatchOutcome) -> None:
-        item, cause = work.item, work.cause
+        item = work.item
         try:
             step = fold(self._states.load(item.position.partition, item.key), item.event, item.position)
             if step.rescore:
@@ -188,18 +200,17 @@ class Scorer:
                 serving = models.serving(split_key(item.key)[0], plan.as_of_day)
                 features_of(plan.measures, serving.info.frame)
         except FOLD_FAULTS as error:
-            reason, detail = getattr(error, "code", "fold_failed"), f"{type(error).__name__}: {error}"
-            self._put_aside(poison(cause.record, cause.envelope, reason, detail, item.debtor_id), outcome)
+            self._put_aside(_culprit(work, error), outcome)
             return
         # The model's own faults are not the event's: they leave this method and end the process.
         result = self._run([work], models)
         try:
             self._accept([work], result, models, outcome)
-        except Oversize as error:
-            self._put_aside(poison(cause.record, cause.envelope, error.code, str(error), item.debtor_id), outcome)
+        except FOLD_FAULTS as error:
+            self._put_aside(_culprit(work, error), outcome)
 
     def _accept(self, works: Sequence[Work], result: BatchResult, models: Models, outcome: BatchOutcome) -> None:
-        """Take over states and outputs. Raises Oversize before anything was taken."""
+        """Take over states and outputs. Raises one of FOLD_FAULTS before anything was taken."""
         blobs = {}
         for work in works:
             partition, key = work.item.position.partition, work.item.key
@@ -228,9 +239,17 @@ class Scorer:
         self._states.change(partition, key, blob, state)
         self.open_debtors.note(partition, key, has_open_invoices(state))
 
+    def _meter_all(self, causes: Iterable[Usable]) -> None:
+        """Count records whose fate is known, a tick as one whatever became of its debtors. Raises TooMuchPoison."""
+        for cause in causes:
+            if cause.position in self._aside:
+                self._meter.poison()
+            else:
+                self._meter.good()
+
     def _put_aside(self, poison: Poison, outcome: BatchOutcome) -> None:
         """Dead letter, and the debtor marked in its own blob. A replay of it only re-writes the blob."""
-        self._meter.poison()
+        self._aside.add(poison.position)
         partition, key = poison.record.partition, poison.record.key
         if not poison.debtor_id:
             outcome.poison.append(poison)
@@ -246,11 +265,21 @@ class Scorer:
         self._put(partition, key, after, blob, outcome)
 
 
+def _culprit(work: Work, error: Exception) -> Poison:
+    """The event of which the fold, or what follows from it, has raised."""
+    reason, detail = getattr(error, "code", "fold_failed"), f"{type(error).__name__}: {error}"
+    return poison(work.cause.record, work.cause.envelope, reason, detail, work.item.debtor_id)
+
+
+def _begins_with_tick(queue: deque[Usable | Poison]) -> bool:
+    return isinstance(queue[0], Usable) and queue[0].event.is_tick
+
+
 def is_news(state: DebtorState, tick: Usable) -> bool:
     """Whether a debtor's blob is written for a tick: it has not seen the date, it waits for this tick, or a replay."""
     assert tick.event.is_tick
     replay = state.applied is not None and tick.position.offset <= state.applied.offset
-    waits = tick.event.event_id in state.degraded_event_ids
+    waits = waits_for(state, tick.event.event_id)
     return replay or waits or state.tick_day < tick.event.body.day  # type: ignore[union-attr]  # a tick's body is a Tick
 
 
@@ -270,56 +299,3 @@ def _outputs(works: Sequence[Work], result: BatchResult, shadows: Shadows) -> li
             else:
                 shadows.faults.append(f"version {shadows.scores[index].model_version}: {shadow.size} bytes")
     return outputs
-
-
-class _States:
-    """Decoded states over the store: this batch's changes, then a bounded cache, then the store itself."""
-
-    def __init__(self, store: StateStore, cached_max: int) -> None:
-        self._store = store
-        self._cached_max = cached_max
-        self._changed: dict[tuple[int, bytes], tuple[bytes, DebtorState]] = {}
-        self._cache: OrderedDict[tuple[int, bytes], tuple[bytes, DebtorState]] = OrderedDict()
-
-    def load(self, partition: int, key: bytes) -> DebtorState:
-        """The newest state; an unknown debtor starts empty. Raises StateUnreadable."""
-        return self._load(partition, key)[1]
-
-    def blob_if_unchanged(self, partition: int, key: bytes, state: DebtorState) -> bytes | None:
-        """The stored bytes, if `state` is what they decoded to: a replay re-writes exactly them."""
-        blob, known = self._load(partition, key)
-        return blob if known is state and blob else None
-
-    def change(self, partition: int, key: bytes, blob: bytes, state: DebtorState) -> None:
-        self._changed[partition, key] = (blob, state)
-
-    def keep(self, written: Iterable[tuple[int, bytes]]) -> None:
-        """The batch is over: what it changed is what the store is about to hold."""
-        for place in written:
-            self._remember(place, self._changed[place])
-        self._changed.clear()
-
-    def clear(self) -> None:
-        self._changed.clear()
-        self._cache.clear()
-
-    def _load(self, partition: int, key: bytes) -> tuple[bytes, DebtorState]:
-        place = (partition, key)
-        if place in self._changed:
-            return self._changed[place]
-        blob = self._store.get(partition, key)
-        if blob is None:
-            return b"", DebtorState()
-        cached = self._cache.get(place)
-        if cached is not None and cached[0] == blob:
-            self._cache.move_to_end(place)
-            return cached
-        loaded = (blob, decode_state(blob))
-        self._remember(place, loaded)
-        return loaded
-
-    def _remember(self, place: tuple[int, bytes], loaded: tuple[bytes, DebtorState]) -> None:
-        self._cache[place] = loaded
-        self._cache.move_to_end(place)
-        if len(self._cache) > self._cached_max:
-            self._cache.popitem(last=False)

@@ -27,7 +27,9 @@ _CAUSES = {
         "An enum value: " + _NEWER[0].lower() + _NEWER[1:] + " Otherwise: " + _BROKEN[0].lower() + _BROKEN[1:],
     ),
     "event_unusable": Cause(
-        "The message can be read, but says something that no fold can use: a malformed date, an empty id.", _BROKEN
+        "The message can be read, but says something that no fold can use: a malformed date, an empty id, a date or an "
+        "amount beyond all bounds.",
+        _BROKEN,
     ),
     "envelope_invalid": Cause("The headers are not those of an event of ours: one is missing or malformed.", _BROKEN),
     "key_invalid": Cause("The key is no text, so that nobody can tell whose record this is.", _BROKEN),
@@ -39,7 +41,9 @@ _CAUSES = {
     ),
     "state_unreadable": Cause(
         "The stored state of the debtor could not be read: another format, or damaged.",
-        "Run the version that reads it, or raise the app version for a full replay; then `duly dlq replay {place}`.",
+        "If another version of the service reads it, deploy that one, then `duly dlq replay {place}`. If the bytes are "
+        "damaged, raise DULY_SCORING_APP_VERSION: it folds the whole log anew, this event with it; then "
+        '`duly dlq dismiss {place} --because "folded by the full replay"`, which restores the debtor.',
     ),
     "scheme_unknown": Cause("The delivery is framed in a way that ledger-sync does not know.", _NEWER),
 }

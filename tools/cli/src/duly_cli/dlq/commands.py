@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import heapq
-import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -16,20 +15,18 @@ import typer
 from duly_runtime.clock import SystemClock
 from duly_runtime.kafka_log import KafkaLog
 
-from duly_cli.dlq.causes import cause_of
-from duly_cli.dlq.letters import DeadLetters, Letter, Place, dlq_topics, printable
-from duly_cli.dlq.payload import shown_value
+from duly_cli.dlq.choosing import Wanted, named, since_of, unsettled
+from duly_cli.dlq.letters import DeadLetters, Letter, Place, printable
 from duly_cli.dlq.replay import Return, dismissed, replayed, send, target_partition
+from duly_cli.dlq.shown import story, table
 from duly_cli.errors import CommandFailed
-from duly_cli.folders import STATE_VARIABLE, StateFolder, running_stack
-from duly_cli.ports import Ports
+from duly_cli.folders import STATE_VARIABLE, StateFolder
+from duly_cli.places import kafka_of
 
 ASK_ABOVE = 10
 # Half of what makes a service stop for a bad deploy (duly_runtime.poison_meter): a replay whose fix does not hold must
 # not stop anybody.
 AT_ONCE = 50
-_HELD_BYTES_MAX = 64 * 1024 * 1024
-_WITHIN = {"m": "minutes", "h": "hours", "d": "days"}
 
 app = typer.Typer(help="Dead letters: what could not be used, why, and the way back.", no_args_is_help=True)
 
@@ -51,42 +48,6 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what wou
 _STATE = Path(".duly")
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which letters. Empty = all."""
-
-    topic: str = ""
-    reason: str = ""
-    tenant: str = ""
-    since: datetime | None = None
-    event_id: str = ""
-
-    def topics(self) -> list[str]:
-        """Raises CommandFailed for a topic that has no dead letters."""
-        if not self.topic:
-            return dlq_topics()
-        name = self.topic if self.topic.endswith("-dlq") else f"{self.topic}-dlq"
-        if name not in dlq_topics():
-            raise CommandFailed(f"{self.topic} has no dead letters. There are {', '.join(dlq_topics())}.")
-        return [name]
-
-    def fits(self, letter: Letter) -> bool:
-        return (
-            self.reason in ("", letter.reason)
-            and self.tenant in ("", letter.tenant)
-            and self.event_id in ("", letter.event_id)
-        )
-
-    def found(self, letters: DeadLetters) -> Iterator[tuple[Letter, bool]]:
-        """Each letter and whether it is settled, partition by partition."""
-        for topic in self.topics():
-            for partition in letters.partitions(topic):
-                settled = letters.settled(topic, partition)
-                for letter in letters.letters(topic, partition, self.since):
-                    if self.fits(letter):
-                        yield letter, letter.place.offset in settled
-
-
 @app.command("list")
 def list_(
     topic: TopicOption = "",
@@ -98,15 +59,16 @@ def list_(
     state: StateOption = _STATE,
 ) -> None:
     """The newest dead letters, newest last."""
-    wanted = Wanted(topic, reason, tenant, _since(since))
+    wanted = Wanted(topic, reason, tenant, since_of(since, SystemClock().now()))
     count = 0
     newest: list[tuple[datetime, Place, Letter, bool]] = []
-    with closing(DeadLetters(_address(kafka, state))) as letters:
+    with closing(DeadLetters(kafka_of(StateFolder(state), kafka))) as letters:
         for letter, settled in wanted.found(letters):
             count += 1
             entry = (letter.when, letter.place, replace(letter, value=b""), settled)
             (heapq.heappush if len(newest) < limit else heapq.heappushpop)(newest, entry)
-    _table([_row(letter, settled) for _, _, letter, settled in sorted(newest, key=lambda entry: entry[:2])])
+    for line in table([entry[2:] for entry in sorted(newest, key=lambda entry: entry[:2])]):
+        _say(line)
     more = f", the newest {limit} are shown" if count > limit else ""
     typer.echo(f"{count} dead letters{more}." if count else "No dead letters.")
 
@@ -119,10 +81,10 @@ def show(
     state: StateOption = _STATE,
 ) -> None:
     """All of a dead letter: cause, headers, payload, what to do."""
-    with closing(DeadLetters(_address(kafka, state))) as letters:
-        for number, letter in enumerate(_named([id_], letters)):
+    with closing(DeadLetters(kafka_of(StateFolder(state), kafka))) as letters:
+        for number, letter in enumerate(named([id_], letters)):
             settled = letter.place.offset in letters.settled(letter.place.topic, letter.place.partition)
-            for line in ["", *_story(letter, settled, reveal)] if number else _story(letter, settled, reveal):
+            for line in [""] * (number > 0) + story(letter, settled, reveal):
                 _say(line)
 
 
@@ -143,10 +105,16 @@ def replay(
 
     Without ids: all that fit --reason, --topic, --tenant, --since and have not been replayed or dismissed.
     """
-    wanted = Wanted(topic, reason, tenant, _since(since))
+    wanted = Wanted(topic, reason, tenant, since_of(since, SystemClock().now()))
     if bool(ids) == (wanted != Wanted()):
         raise CommandFailed("Say which: ids, or --reason, --topic, --tenant, --since (not both).")
-    _return(lambda letters: _chosen(ids, wanted, letters, limit), replayed, dry_run, yes, _address(kafka, state))
+    _return(
+        lambda letters: named(ids, letters) if ids else _unsettled(wanted, letters, limit),
+        replayed,
+        dry_run,
+        yes,
+        kafka_of(StateFolder(state), kafka),
+    )
 
 
 @app.command()
@@ -166,11 +134,11 @@ def dismiss(
         raise CommandFailed("Say why with --because: it stands in the log and in the debtor's story.")
     now = SystemClock().now()
     _return(
-        lambda letters: _named(ids, letters),
+        lambda letters: named(ids, letters),
         lambda letter: dismissed(letter, because.strip(), now),
         dry_run,
         yes,
-        _address(kafka, state),
+        kafka_of(StateFolder(state), kafka),
     )
 
 
@@ -201,107 +169,12 @@ def _return(
     typer.echo(f"{sent} records sent for {len(returns)} dead letters.")
 
 
-def _chosen(ids: list[str] | None, wanted: Wanted, letters: DeadLetters, limit: int) -> list[Letter]:
-    """Oldest first within a partition; at most `limit` of them and 64 MiB are held."""
-    if ids:
-        return _named(ids, letters)
-    chosen: list[Letter] = []
-    held = 0
-    for letter, settled in wanted.found(letters):
-        if settled:
-            continue
-        if len(chosen) == limit or held > _HELD_BYTES_MAX:
-            typer.echo("There are more. See that these are used, then run it again.")
-            break
-        chosen.append(letter)
-        held += len(letter.value)
+def _unsettled(wanted: Wanted, letters: DeadLetters, limit: int) -> list[Letter]:
+    chosen, are_more = unsettled(wanted, letters, limit)
+    if are_more:
+        typer.echo("There are more. See that these are used, then run it again.")
     return chosen
-
-
-def _named(ids: Sequence[str], letters: DeadLetters) -> list[Letter]:
-    """Raises CommandFailed for an id that is not there."""
-    found: list[Letter] = []
-    for name in ids:
-        if "/" in name:
-            found.append(letters.at(Place.parse(name)))
-            continue
-        of_event = [letter for letter, _ in Wanted(event_id=name).found(letters)]
-        if not of_event:
-            raise CommandFailed(f"No dead letter is about event {name}. See `duly dlq list`.")
-        found += of_event
-    return list({letter.place: letter for letter in found}.values())
-
-
-def _row(letter: Letter, settled: bool) -> tuple[str, ...]:
-    origin = "/".join(map(str, letter.origin)) if letter.origin else "?"
-    return (
-        f"{letter.when:%Y-%m-%d %H:%M:%S}",
-        str(letter.place),
-        origin,
-        letter.reason or "?",
-        letter.service or "?",
-        letter.notes.get("dlq_version", "?"),
-        f"{letter.tenant}|{letter.debtor}" if letter.tenant else "?",
-        letter.event_id or "?",
-        "yes" if settled else "no",
-    )
-
-
-def _table(rows: Sequence[tuple[str, ...]]) -> None:
-    """Plain columns, as wide as they need be: lines can be cut and searched."""
-    heads = ("when (UTC)", "id", "was at", "reason", "by", "version", "debtor", "event", "settled")
-    if not rows:
-        return
-    widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
-    for row in (heads, *rows):
-        _say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _story(letter: Letter, settled: bool, reveal: bool) -> list[str]:
-    cause = cause_of(letter.reason)
-    origin = f"partition {letter.origin[0]} offset {letter.origin[1]}" if letter.origin else "place unknown"
-    by = f"{letter.service or '?'} {letter.notes.get('dlq_version', '')}".rstrip()
-    done = "It was replayed or dismissed." if settled else "Nothing was done about it yet."
-    return [
-        f"Dead letter {letter.place}, {letter.when:%Y-%m-%d %H:%M:%S} UTC",
-        f"From {letter.topic}, {origin}; put aside by {by}",
-        f"Of {letter.tenant or '?'}, debtor {letter.debtor or '-'}. {done}",
-        "",
-        f"Cause: {cause.means}",
-        f"  {letter.reason or '?'}: {letter.notes.get('dlq_detail', '-')}",
-        f"To do: {cause.help.format(place=letter.place)}",
-        "",
-        "Headers:",
-        *(f"  {name}: {value.decode(errors='backslashreplace')}" for name, value in letter.headers),
-        *(f"  {name}: {value}" for name, value in sorted(letter.notes.items())),
-        "",
-        f"Key: {letter.key.decode(errors='backslashreplace')}",
-        f"Value ({letter.event_type or 'no type'}):",
-        *shown_value(letter.event_type, letter.value, reveal),
-    ]
 
 
 def _say(line: str) -> None:
     typer.echo(printable(line))
-
-
-def _address(kafka: str, state: Path) -> str:
-    if kafka:
-        return kafka
-    stack = running_stack(StateFolder(state))
-    if stack is None:
-        raise CommandFailed("Nothing runs here: `duly up` first, or name the brokers with --kafka host:port.")
-    return f"127.0.0.1:{Ports(stack.base_port).of('kafka', 'clients')}"
-
-
-def _since(text: str) -> datetime | None:
-    """Raises CommandFailed."""
-    if not text:
-        return None
-    if match := re.fullmatch(r"(\d{1,6})([mhd])", text):
-        return SystemClock().now() - timedelta(**{_WITHIN[match[2]]: int(match[1])})
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise CommandFailed(f"--since {text}: say 30m, 2h, 3d, 2031-03-01 or 2031-03-01T12:00:00.") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -13,14 +13,13 @@ import kafka
 from duly_contracts.ids import record_id
 from duly_contracts.keys import split_key
 from duly_contracts.topics import topics
-from kafka.errors import KafkaError
+from duly_runtime.kafka_log import records_until
+from kafka.errors import KafkaError, KafkaTimeoutError
 
 from duly_cli.errors import CommandFailed
 
 _SUFFIX = "-dlq"
 SETTLED = "dlq_settled"  # header of the note that follows a letter: its offset and what was done
-_POLL_MILLISECONDS = 2000
-_EMPTY_POLLS_MAX = 15
 _FETCH_BYTES_MAX = 4 * 1024 * 1024
 _MILLISECONDS_MAX = 253_402_300_799_000  # the last second of the year 9999
 _DIGITS_MAX = 18  # of a number that 64 bits hold
@@ -180,13 +179,10 @@ class DeadLetters:
             found = reader.offsets_for_times({tp: int(since.timestamp() * 1000)})[tp]
             first = end if found is None else max(first, found.offset)
         reader.seek(tp, first)
-        empty = 0
-        while reader.position(tp) < end:
-            batch = reader.poll(timeout_ms=_POLL_MILLISECONDS, max_records=500).get(tp, [])
-            empty = 0 if batch else empty + 1
-            if empty > _EMPTY_POLLS_MAX:
-                raise CommandFailed(f"The broker gives no records of {topic}, partition {partition}: try again.")
-            yield from (raw for raw in batch if raw.offset < end)
+        try:
+            yield from (raw for raw in records_until(reader, {tp: end}) if raw.offset < end)
+        except KafkaTimeoutError as error:
+            raise CommandFailed(f"{error}. Try again.") from error
 
 
 def dlq_topics() -> list[str]:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
+from duly_contracts.model_control import CHAMPION, MODEL_NAME
 from duly_training.origin import TooFewSettledInvoices
-from duly_training.promotion import CHAMPION
-from duly_training.registry import MODEL_NAME, RegisteredModel
+from duly_training.registry import RegisteredModel, Registry
 from duly_training.train import train_on
 
 from duly_cli.places import Place
@@ -42,7 +42,7 @@ def trained_model(
     try:
         report = train_on(
             prepared.ledger,
-            stack.mlflow.tracking_uri,
+            Registry(stack.mlflow.tracking_uri, stack.tenant),
             play_from,
             seed,
             lambda stage, done, total: on_progress(done, total, stage),

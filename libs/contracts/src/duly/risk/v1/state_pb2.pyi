@@ -584,6 +584,8 @@ class DebtorState(_message.Message):
     EARLIER_FACTS_FIELD_NUMBER: _builtins.int
     WEEK_DAY_FIELD_NUMBER: _builtins.int
     PACKED_FIELD_NUMBER: _builtins.int
+    DEGRADED_EARLIER_FIELD_NUMBER: _builtins.int
+    UNREADABLE_FIELD_NUMBER: _builtins.int
     format_version: _builtins.int
     business_day: _builtins.int
     """Moved by ticks and by the business date of facts; never back."""
@@ -598,6 +600,10 @@ class DebtorState(_message.Message):
     earlier_facts: _builtins.bytes
     """The digests of the week before."""
     week_day: _builtins.int
+    degraded_earlier: _builtins.bytes
+    """8-byte digests of older degraded events than the ids above, bounded; one that is all zeros stands for any number."""
+    unreadable: _builtins.bytes
+    """A state that could not be read, as it was found; then only applied and the degraded events stand beside it."""
     @_builtins.property
     def applied(self) -> Global___AppliedPosition: ...
     @_builtins.property
@@ -640,10 +646,12 @@ class DebtorState(_message.Message):
         earlier_facts: _builtins.bytes = ...,
         week_day: _builtins.int = ...,
         packed: Global___ClosedInvoices | None = ...,
+        degraded_earlier: _builtins.bytes = ...,
+        unreadable: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "archive", b"archive", "closed", b"closed", "packed", b"packed", "standing", b"standing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "archive", b"archive", "business_day", b"business_day", "closed", b"closed", "degraded_event_ids", b"degraded_event_ids", "earlier_facts", b"earlier_facts", "facts_applied", b"facts_applied", "format_version", b"format_version", "invoices", b"invoices", "packed", b"packed", "recent_facts", b"recent_facts", "sources", b"sources", "standing", b"standing", "tick_day", b"tick_day", "week_day", b"week_day"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "archive", b"archive", "business_day", b"business_day", "closed", b"closed", "degraded_earlier", b"degraded_earlier", "degraded_event_ids", b"degraded_event_ids", "earlier_facts", b"earlier_facts", "facts_applied", b"facts_applied", "format_version", b"format_version", "invoices", b"invoices", "packed", b"packed", "recent_facts", b"recent_facts", "sources", b"sources", "standing", b"standing", "tick_day", b"tick_day", "unreadable", b"unreadable", "week_day", b"week_day"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -670,6 +678,8 @@ class DebtorStateFrame(_message.Message):
     EARLIER_FACTS_FIELD_NUMBER: _builtins.int
     WEEK_DAY_FIELD_NUMBER: _builtins.int
     PACKED_FIELD_NUMBER: _builtins.int
+    DEGRADED_EARLIER_FIELD_NUMBER: _builtins.int
+    UNREADABLE_FIELD_NUMBER: _builtins.int
     format_version: _builtins.int
     business_day: _builtins.int
     tick_day: _builtins.int
@@ -680,6 +690,8 @@ class DebtorStateFrame(_message.Message):
     earlier_facts: _builtins.bytes
     week_day: _builtins.int
     packed: _builtins.bytes
+    degraded_earlier: _builtins.bytes
+    unreadable: _builtins.bytes
     @_builtins.property
     def applied(self) -> Global___AppliedPosition: ...
     @_builtins.property
@@ -708,10 +720,12 @@ class DebtorStateFrame(_message.Message):
         earlier_facts: _builtins.bytes = ...,
         week_day: _builtins.int = ...,
         packed: _builtins.bytes = ...,
+        degraded_earlier: _builtins.bytes = ...,
+        unreadable: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "standing", b"standing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "archive", b"archive", "business_day", b"business_day", "closed", b"closed", "degraded_event_ids", b"degraded_event_ids", "earlier_facts", b"earlier_facts", "facts_applied", b"facts_applied", "format_version", b"format_version", "invoices", b"invoices", "packed", b"packed", "recent_facts", b"recent_facts", "sources", b"sources", "standing", b"standing", "tick_day", b"tick_day", "week_day", b"week_day"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "archive", b"archive", "business_day", b"business_day", "closed", b"closed", "degraded_earlier", b"degraded_earlier", "degraded_event_ids", b"degraded_event_ids", "earlier_facts", b"earlier_facts", "facts_applied", b"facts_applied", "format_version", b"format_version", "invoices", b"invoices", "packed", b"packed", "recent_facts", b"recent_facts", "sources", b"sources", "standing", b"standing", "tick_day", b"tick_day", "unreadable", b"unreadable", "week_day", b"week_day"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

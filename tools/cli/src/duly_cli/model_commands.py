@@ -1,0 +1,104 @@
+"""`duly promote | rollback | models | monitor`: arguments in, the work elsewhere."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from duly_runtime.clock import SystemClock
+
+from duly_cli.errors import EXIT_NOT_HELD
+from duly_cli.folders import StateFolder
+from duly_cli.options import STATE, LedgerOption, StateOption, TenantOption
+from duly_cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from duly_cli.promotions import Desk
+
+app = typer.Typer()
+
+Promoted = Literal["champion", "challenger"]
+ByOption = Annotated[str, typer.Option("--by", help="Who does it; recorded [the user of this machine].")]
+
+
+@app.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="Of model risk in the registry.")],
+    as_: Annotated[
+        Promoted, typer.Option("--as", help="A challenger is scored beside, nobody acts on it.")
+    ] = "champion",
+    effective_date: Annotated[
+        datetime | None,
+        typer.Option("--effective-date", formats=["%Y-%m-%d"], help="First business date [the next one]."),
+    ] = None,
+    force_reason: Annotated[
+        str, typer.Option("--force-reason", help="Why it is taken though its gate did not pass; recorded.")
+    ] = "",
+    tenant: TenantOption = "demo",
+    by: ByOption = "",
+    state: StateOption = STATE,
+) -> None:
+    """Let a model version score, from a business date on. Its gate must have passed. May be repeated."""
+    role = {"champion": "CHAMPION", "challenger": "SHADOW"}[as_]
+    _desk(state, tenant, by).promote(version, role, effective_date.date() if effective_date else None, force_reason)
+
+
+@app.command()
+def rollback(
+    to: Annotated[str, typer.Option("--to", help="A version, or `rules` [the version before].")] = "",
+    challenger: Annotated[bool, typer.Option("--challenger", help="End the challenger's run instead.")] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Recorded.")] = "",
+    tenant: TenantOption = "demo",
+    by: ByOption = "",
+    state: StateOption = STATE,
+) -> None:
+    """Let the model before score again, at once and on every date. May be repeated."""
+    desk = _desk(state, tenant, by)
+    if challenger:
+        desk.end_shadow(reason)
+    else:
+        desk.rollback(to, reason)
+
+
+@app.command()
+def models(tenant: TenantOption = "demo", state: StateOption = STATE) -> None:
+    """The registry's versions, what the stream was told, and what scores."""
+    from duly_cli.model_list import print_models
+    from duly_cli.places import place_of
+
+    print_models(_desk(state, tenant, ""), place_of(StateFolder(state)), Terminal())
+
+
+@app.command()
+def monitor(
+    ledger: LedgerOption = "",
+    version: Annotated[str, typer.Option("--version", help="[what scores]")] = "",
+    at: Annotated[
+        datetime | None, typer.Option("--at", formats=["%Y-%m-%d"], help="By what was known before [all].")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="The report as JSON.")] = None,
+    metrics_file: Annotated[
+        Path | None, typer.Option("--metrics-file", help="Gauges for a Prometheus textfile collector.")
+    ] = None,
+    tenant: TenantOption = "demo",
+    state: StateOption = STATE,
+) -> None:
+    """Does the model still fit? Payments against expectation, calibration, drift. Exit code 1 on an alarm."""
+    from duly_cli.monitoring import Look, look, publish
+    from duly_cli.places import place_of
+
+    what = Look(tenant, version, Path(ledger) if ledger else None, at.date() if at else None)
+    terminal = Terminal()
+    report = look(place_of(StateFolder(state)), what, terminal)
+    if not publish(report, json_file, metrics_file, SystemClock(), terminal):
+        raise typer.Exit(EXIT_NOT_HELD)
+
+
+def _desk(state: Path, tenant: str, by: str) -> Desk:
+    from duly_cli.places import place_of
+    from duly_cli.promotions import desk_of
+
+    return desk_of(place_of(StateFolder(state)), tenant, by or getpass.getuser(), SystemClock(), Terminal().plain)

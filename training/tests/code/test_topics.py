@@ -1,0 +1,115 @@
+"""What commands read of a running system's topics: one tenant's records, and nothing that no worker could use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from itertools import count
+from typing import Any
+
+import kafka
+import pytest
+from duly_contracts.envelope import Envelope
+from duly_contracts.events import encode, event_of
+from duly_contracts.keys import debtor_key
+from duly_contracts.model_control import CHAMPION
+from duly_runtime.kafka_log import KafkaLog, records_until
+from duly_training.control_topic import ControlTopic
+from duly_training.monitor.topics import ledger_of, recorded_scores
+from duly_training.promotion import promotion_event
+from duly_training.registry import RegisteredModel
+from google.protobuf.message import Message
+from kafka.errors import KafkaTimeoutError
+
+from duly.ledger.v1 import events_pb2 as ledger
+from duly.risk.v1 import events_pb2 as risk
+
+NOW = datetime(2031, 5, 1, tzinfo=UTC)
+IDS = count()
+TICK = ledger.CalendarBusinessDateAdvanced(business_date="2031-05-01", calendar_id="c", slice=0, slices=1)
+
+Sent = tuple[str, bytes, bytes, list[tuple[str, bytes]], int | None]
+
+
+def model(version: str) -> RegisteredModel:
+    return RegisteredModel("risk", version, "a" * 64, "b" * 64, "c" * 64, "run")
+
+
+def record(message: Message, tenant: str, day: date | None = None, at: int | None = None, **to: Any) -> Sent:
+    event = event_of(message)
+    envelope = Envelope(f"e{next(IDS)}", event.type, "/x", "s", NOW, tenant, business_date=day)
+    key = to.get("key", debtor_key(tenant, "D"))
+    return event.topic, key, encode(message), envelope.to_headers(), at
+
+
+def send(log: KafkaLog, records: Iterable[Sent]) -> None:
+    producer = log.producer("test")
+    for pending in [producer.send(*one) for one in records]:
+        pending.result(30)
+    producer.close()
+
+
+@pytest.mark.kafka
+def test_a_promotion_begins_after_the_newest_date_of_its_own_tenant_however_much_others_wrote(
+    kafka_log: KafkaLog, kafka_bootstrap: str
+) -> None:
+    control = ControlTopic(kafka_bootstrap)
+    assert control.newest_business_date("acme") is None
+    ours = [record(TICK, "acme", date(2026, 11, day), at=3) for day in (20, 21)]
+    theirs = [record(TICK, "played", date(2031, 5, 1), at=partition) for partition in [3] * 200 + [4]]
+    send(kafka_log, [*ours, *theirs, record(TICK, "acme", date(2026, 11, 20), at=4)])
+    assert control.newest_business_date("acme") == date(2026, 11, 21)
+    assert control.newest_business_date("played") == date(2031, 5, 1)
+    assert control.newest_business_date("nobody") is None
+
+
+@pytest.mark.kafka
+def test_commands_and_workers_pass_over_the_same_records(kafka_log: KafkaLog, kafka_bootstrap: str) -> None:
+    control = ControlTopic(kafka_bootstrap)
+    good = promotion_event(model("1"), date(2031, 5, 2), "ann", "")
+    no_date = promotion_event(model("2"), None, "ann", "")
+    no_date.effective_date = "2031-02-30"
+    no_hash = promotion_event(RegisteredModel("risk", "3", "a" * 64, "b" * 64, "", "run"), None, "ann", "")
+    no_role = promotion_event(model("4"), None, "ann", "")
+    no_role.role = 9  # type: ignore[assignment]
+    others = promotion_event(model("5"), None, "ann", "")
+    send(kafka_log, [record(one, "acme") for one in (good, no_date, no_hash, no_role)] + [record(others, "other")])
+    (only,) = control.history("acme", CHAMPION)
+    assert (only.version, only.effective, only.by) == ("1", date(2031, 5, 2), "ann")
+
+
+@pytest.mark.kafka
+def test_a_monitor_reads_past_odd_records(kafka_log: KafkaLog, kafka_bootstrap: str) -> None:
+    def score(day: str) -> Message:
+        return risk.RiskScoreUpdated(debtor_id="D", business_date=day, model_name="risk", model_version="1")
+
+    fact = ledger.PartyUpserted(debtor_id="D")
+    scores = [record(score(day), "acme") for day in ("2031-05-01", "no date", "2031-04-01")]
+    facts = [record(fact, "acme"), record(fact, "acme", key=b"\xff"), record(fact, "other"), record(TICK, "acme", at=0)]
+    send(kafka_log, [*scores, *facts, record(score("2031-05-01"), "other")])
+    assert [one.debtor_id for one in recorded_scores(kafka_bootstrap, "acme", date(2031, 4, 2))] == ["D"]
+    assert len(ledger_of(kafka_bootstrap, "acme").all_facts) == 1
+
+
+class Leaderless:
+    """A reader whose second partition gives nothing."""
+
+    def __init__(self) -> None:
+        self.polls, self.at = 0, [0, 5]
+
+    def position(self, tp: kafka.TopicPartition) -> int:
+        return self.at[tp.partition]
+
+    def poll(self, **_: Any) -> dict[kafka.TopicPartition, list[str]]:
+        self.polls += 1
+        if self.at[0] < 30 and self.polls % 40 == 0:  # slow, but it comes
+            self.at[0] += 10
+            return {kafka.TopicPartition("t", 0): ["a record"]}
+        return {}
+
+
+def test_a_partition_without_a_leader_ends_a_reading_and_a_slow_one_does_not() -> None:
+    slow = {kafka.TopicPartition("t", 0): 30, kafka.TopicPartition("t", 1): 5}
+    assert list(records_until(Leaderless(), slow)) == ["a record"] * 3  # type: ignore[arg-type]
+    with pytest.raises(KafkaTimeoutError, match="t/1 from offset 5: perhaps"):
+        list(records_until(Leaderless(), {kafka.TopicPartition("t", 1): 6}))  # type: ignore[arg-type]
