@@ -87,7 +87,6 @@ class ToyStep:
             kept = fresh.tolist()
             replayed = set(range(len(records))) - set(kept)
             outcome.blobs.update({(records[i].partition, records[i].key): blobs[i] for i in replayed})
-            outcome.replays += len(replayed)
             records, states, offsets = [records[i] for i in kept], states[fresh], offsets[fresh]
             if not records:
                 return None

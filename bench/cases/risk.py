@@ -12,7 +12,7 @@ from duly_risk.plan import plan_of
 from duly_risk.state import DebtorState
 from duly_risk.step import conclude, outlooks_of
 from duly_runtime.clock import Clock
-from scoring.application.ports import OneModel
+from scoring.adapters.memory import OneModel
 from scoring.application.pure_fold import pure_fold
 
 from bench.company import LEDGER_TOPIC, ledger_records, simulated

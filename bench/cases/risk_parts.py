@@ -27,9 +27,9 @@ from duly_risk.plan import plan_of
 from duly_risk.state import DebtorState, replaced
 from duly_risk.step import conclude, fold
 from duly_runtime.log import Record
+from scoring.adapters.memory import MemoryStates, OneModel
 from scoring.application.decode_record import Usable, decode_record
 from scoring.application.outputs import score_id_of, score_outputs
-from scoring.application.ports import MemoryStates, OneModel
 from scoring.application.score_batch import Scorer
 
 from bench.company import CURRENCY, TODAY, ZONE, ledger_records

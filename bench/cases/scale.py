@@ -18,6 +18,7 @@ import kafka
 from duly_cli.ports import Ports
 from duly_cli.stack.topics import ensure_topics
 from duly_contracts.keys import partition_of
+from duly_contracts.model_control import MODEL_NAME
 from duly_contracts.topics import topics
 from duly_localstack.jars import ensure_jars
 from duly_runtime.log import Record
@@ -28,8 +29,8 @@ from duly_training.fit import FitSettings
 from duly_training.folding import timeline_of
 from duly_training.history import read_history
 from duly_training.origin import fit_before
-from duly_training.promotion import promotion_of
-from duly_training.registry import MODEL_NAME, RegisteredModel
+from duly_training.promotion import promotion_event
+from duly_training.registry import RegisteredModel
 from scoring.application.outputs import SCORE_UPDATED
 
 from bench.books import LargeTenant
@@ -44,6 +45,7 @@ from bench.topics import write
 from duly.risk.v1 import events_pb2 as risk
 
 DEBTORS_VARIABLE = "DULY_BENCH_DEBTORS"
+OPEN_VARIABLE = "DULY_BENCH_OPEN_INVOICES"
 OPEN_INVOICES, CLOSED_INVOICES = 10, 20
 FACTS_PER_SECOND = 50
 # As ledger-sync cuts and paces a tick.
@@ -53,6 +55,7 @@ CHANGELOG, SCORES = "scoring-debtors-changelog", "risk-scores"
 _WITHIN_SECONDS = 900.0
 _WRITTEN_AT_ONCE = 5_000
 _FACTS_MAX = 1_000_000
+_BACKLOG_FACTS = 20_000
 _TREES_A_ROUND, _ROUNDS = 4, 75
 _FIT_DEBTORS, _FIT_FROM = 40, date(2025, 6, 1)
 
@@ -76,9 +79,13 @@ class Figures:
 
 
 def run(bench: Bench) -> Result:
-    """Recovery with both stores; restart and ticks with RocksDB. DULY_BENCH_DEBTORS: how many debtors."""
+    """Recovery with both stores; restart and ticks with RocksDB. Then a backlog of facts.
+
+    DULY_BENCH_DEBTORS, DULY_BENCH_OPEN_INVOICES: how many debtors, and open invoices of each.
+    """
     debtors = int(os.environ.get(DEBTORS_VARIABLE, 0)) or bench.size(20_000, 500)
-    tenant = LargeTenant(TENANT, debtors, OPEN_INVOICES, CLOSED_INVOICES, topics()[LEDGER_TOPIC].partitions)
+    open_invoices = int(os.environ.get(OPEN_VARIABLE, OPEN_INVOICES))
+    tenant = LargeTenant(TENANT, debtors, open_invoices, CLOSED_INVOICES, topics()[LEDGER_TOPIC].partitions)
     figures = Figures()
     folder = bench.folder / "scale"
     with _broker(bench, folder) as broker:
@@ -91,11 +98,13 @@ def run(bench: Bench) -> Result:
             reader = Topics(broker.bootstrap_servers)
             _recoveries(worker, reader, tenant, figures)
             waits = _ticks(worker, reader, tenant, bench, figures)
+            _backlog(worker, reader, tenant, bench, figures)
+            reader.close()
         finally:
             worker.stop()
     conditions = {
         "debtors": debtors,
-        "open_invoices": OPEN_INVOICES,
+        "open_invoices": open_invoices,
         "closed_invoices": CLOSED_INVOICES,
         "blob_bytes": round(blob_bytes),
         "trees": trees,
@@ -130,11 +139,11 @@ def _promoted(bootstrap_servers: str, models: Path, bench: Bench) -> int:
     fitted = fit_before(timeline, timeline.cut_day, settings, seed=1)
     made = models / "made"
     made.mkdir(parents=True)
-    hashes = write_artefact(made, fitted.booster, fitted.sample.x)
+    hashes = write_artefact(made, fitted)
     made.rename(models / f"v1-{hashes.model[:16]}")
     model = RegisteredModel(MODEL_NAME, "1", hashes.model, hashes.schema, hashes.golden, "bench")
     ControlTopic(bootstrap_servers).publish(
-        promotion_of(model, None, "bench", "measured"), TENANT, None, bench.clock.now()
+        promotion_event(model, None, "bench", "measured"), TENANT, None, bench.clock.now()
     )
     return rounds * _TREES_A_ROUND
 
@@ -187,7 +196,6 @@ def _ticks(worker: ScoringWorker, reader: Topics, tenant: LargeTenant, bench: Be
         figures.add(f"{name}_cpu_per_debtor", "us", (worker.cpu_seconds() - before) / tenant.debtors * 1e6)
     scored = _scored(reader)
     appended = {(event.partition, event.offset): event.at for event in reader.read(LEDGER_TOPIC)}
-    reader.close()
     for name, places, _ in days:
         found = sum(len(scored.get(place, ())) for place in places)
         if found != tenant.debtors:
@@ -197,13 +205,26 @@ def _ticks(worker: ScoringWorker, reader: Topics, tenant: LargeTenant, bench: Be
     return [(scored[place][0] - appended[place]) / 1000 for _, _, places in days for place in places]
 
 
+def _backlog(worker: ScoringWorker, reader: Topics, tenant: LargeTenant, bench: Bench, figures: Figures) -> None:
+    """Facts that lie in the topic when the worker starts, each of a debtor of its own as long as there are any."""
+    facts = tenant.live(2 * _FACTS_MAX, bench.size(_BACKLOG_FACTS, 200), TODAY + timedelta(days=1 + PACED_TICKS))
+    worker.stop()
+    _sent(worker.bootstrap_servers, [], facts, bench, paced=False)
+    worker.start("rocksdb", _WITHIN_SECONDS)
+    done, cpu, began = _done(worker), worker.cpu_seconds(), bench.clock.monotonic()
+    _until_done(worker, reader)
+    left = _done(worker) - done
+    figures.add("backlog", "1/s", left / (bench.clock.monotonic() - began))
+    figures.add("backlog_cpu_per_fact", "us", (worker.cpu_seconds() - cpu) / left * 1e6)
+
+
 def _sent(
     bootstrap_servers: str, ticks: Sequence[Record], facts: Sequence[Record], bench: Bench, paced: bool
 ) -> tuple[list[Place], list[Place]]:
-    """Where slices and facts lie. paced: slices as ledger-sync sends them, else all at once; facts at a steady rate."""
+    """Where slices and facts lie. paced: slices as ledger-sync sends them, facts at a steady rate; else all at once."""
     pause = SLICE_PAUSE_SECONDS if paced else 0.0
     plan = [(number * pause, 0, record) for number, record in enumerate(ticks)]
-    plan += [(number / FACTS_PER_SECOND, 1, record) for number, record in enumerate(facts)]
+    plan += [(number / FACTS_PER_SECOND * paced, 1, record) for number, record in enumerate(facts)]
     producer = kafka.KafkaProducer(bootstrap_servers=bootstrap_servers, acks=1, linger_ms=0)
     sent: tuple[list[Any], list[Any]] = ([], [])
     began = bench.clock.monotonic()

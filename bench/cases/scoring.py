@@ -18,7 +18,7 @@ from duly_training.control_topic import ControlTopic
 from duly_training.promotion import promotion_event
 from duly_training.registry import Registry
 from duly_training.train import train_on
-from scoring.application.ports import OneModel
+from scoring.adapters.memory import OneModel
 from scoring.application.pure_fold import pure_fold
 
 from bench.company import LEDGER_TOPIC, ledger_records, simulated

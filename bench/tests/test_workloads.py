@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from duly_cli.steps import Step
 from duly_risk.fallback import RulesModel
+from scoring.adapters.memory import OneModel
 from scoring.application.outputs import SCORE_UPDATED
-from scoring.application.ports import OneModel
 from scoring.application.pure_fold import pure_fold
 
 from bench.__main__ import CASES, EXIT_USAGE, parse

@@ -38,7 +38,7 @@ from ledger_sync.config import Settings as LedgerSettings
 from ledger_sync.domain.calendar import Tick
 from outreach import bootstrap as outreach_service
 from outreach.config import Settings as OutreachSettings
-from scoring.application.ports import OneModel
+from scoring.adapters.memory import OneModel
 from scoring.bootstrap import build_memory
 
 from duly.gateway.v1 import contact_service_pb2 as gateway_pb

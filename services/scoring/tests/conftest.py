@@ -18,7 +18,7 @@ from duly_risk.features import N_FEATURES, schema_sha256
 from duly_risk.measures import COLUMN, N_MEASURES
 from duly_runtime.log import Record
 from scoring.adapters.booster_model import BOOSTER_FILE, GOLDEN_FILE, SCHEMA_FILE
-from scoring.application.ports import OneModel
+from scoring.adapters.memory import OneModel
 from scoring_chaos.broker import Broker
 from scoring_chaos.ledger_log import Ledger, play
 from scoring_chaos.worker import Worker

@@ -39,8 +39,8 @@ from duly_training.history import History
 from duly_training.origin import fit_before
 from duly_training.timeline import FIRST
 from scoring.adapters.booster_model import load_model
+from scoring.adapters.memory import MemoryStates
 from scoring.application.decode_record import Usable, decode_record
-from scoring.application.ports import MemoryStates
 from scoring.application.score_batch import Scorer
 from scoring_chaos.broker import Broker
 from scoring_chaos.checker import check

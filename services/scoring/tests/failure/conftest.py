@@ -1,4 +1,4 @@
-"""Every case runs with both shells and both stores; its topics have few partitions, so that each is busy."""
+"""Cases run with both shells and both stores, in two pairs; their topics have few partitions, so that each is busy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from duly_risk.fallback import RulesModel
-from scoring.application.ports import OneModel
+from scoring.adapters.memory import OneModel
 from scoring_chaos.broker import Broker
 from scoring_chaos.campaign import PARTITIONS
 from scoring_chaos.checker import check

@@ -15,7 +15,7 @@ from duly_localstack.ports import free_port
 from duly_risk.fallback import RulesModel
 from duly_testing import servers
 from duly_testing.eventually import eventually
-from scoring.application.ports import OneModel
+from scoring.adapters.memory import OneModel
 from scoring_chaos.broker import CHANGELOG, SCORES, Broker
 from scoring_chaos.campaign import PARTITIONS
 from scoring_chaos.checker import check

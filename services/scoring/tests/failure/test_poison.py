@@ -10,7 +10,7 @@ from duly_contracts.keys import debtor_key
 from duly_risk.codec import decode_state
 from duly_risk.fallback import RulesModel
 from duly_runtime.log import Record
-from scoring.application.ports import OneModel
+from scoring.adapters.memory import OneModel
 from scoring.application.pure_fold import pure_fold
 from scoring.application.score_batch import BLOB_BYTES_MAX
 from scoring_chaos.broker import CHANGELOG, DLQ, SCORES

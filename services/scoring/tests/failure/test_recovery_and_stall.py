@@ -13,7 +13,7 @@ from duly_testing.eventually import eventually
 from scoring_chaos.broker import SCORES
 from scoring_chaos.campaign import PARTITIONS
 from scoring_chaos.ledger_log import START, play
-from scoring_chaos.worker import PATIENCE_SECONDS
+from scoring_chaos.worker import PATIENCE_SECONDS, kinds
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 
@@ -88,6 +88,7 @@ def test_f9_partitions_that_are_no_more_end_the_recovery_with_71_and_the_next_li
     nothing_lost(smaller)
 
 
+@pytest.mark.parametrize("kind", kinds()[:1], ids=str)
 def test_f9_a_recovery_with_nothing_left_to_read_ends_with_71_and_one_that_reads_takes_its_time(
     broker: Any, worker: Any, nothing_lost: Any
 ) -> None:

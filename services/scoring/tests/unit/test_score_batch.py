@@ -19,9 +19,9 @@ from duly_runtime.log import Record
 from duly_runtime.poison_meter import TooMuchPoison
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scoring.application import score_batch
+from scoring.adapters.memory import MemoryStates, OneModel
+from scoring.application import score_batch, states
 from scoring.application.outputs import Output
-from scoring.application.ports import MemoryStates, OneModel
 from scoring.application.pure_fold import pure_fold
 from scoring.application.score_batch import Scorer
 from scoring.domain.open_debtors import OpenDebtors
@@ -145,6 +145,22 @@ def test_a_score_names_its_cause(book: Any) -> None:
     assert headers["ce_businessdate"] == b"2031-03-03"
     score = risk.RiskScoreUpdated.FromString(output.value)
     assert (score.score_id, score.ledger_version, score.role) == (output.id, record.offset, risk.MODEL_ROLE_FALLBACK)
+
+
+def test_what_is_kept_decoded_is_bounded_by_bytes_and_changes_nothing(
+    play_ledger: Any, rules: OneModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = play_ledger(seed=2, debtors=12, days=20, live_days=10)
+    expected = pure_fold(book.records, rules, book.partitions)
+    monkeypatch.setattr(states, "CACHED_BYTES_MAX", 3_000)
+    monkeypatch.setattr(states, "CACHED_STATES_MAX", 5)
+    bench = Bench()
+    for start in range(0, len(book.records), 10):
+        bench.feed(book.records[start : start + 10])
+        kept = bench.scorer._states
+        assert kept._cached_bytes == sum(len(blob) for blob, _ in kept._cache.values()) <= 3_000
+        assert len(kept._cache) <= 5
+    assert bench.blobs() == expected.blobs()
 
 
 def test_backfill_folds_without_a_score(book: Any) -> None:
@@ -384,6 +400,28 @@ def test_a_tick_over_many_debtors_comes_in_portions_that_add_up_to_the_whole(
     assert cut.outputs == whole.outputs
     assert cut.blobs() == whole.blobs()
     assert max(blobs_of_portions) <= score_batch.ITEMS_PER_CALL
+
+
+def test_facts_do_not_wait_for_the_ticks_of_other_partitions(play_ledger: Any, rules: RulesModel) -> None:
+    book = play_ledger(seed=4, debtors=120, days=20, live_days=1, disturbed=False)
+    ticks = book.tick(DAY + timedelta(days=30))
+    fact = book.invoice("D-1", "LATE", DAY + timedelta(days=30))
+    behind = [tick for tick in ticks if tick.partition == fact.partition]
+    chunk = [tick for tick in ticks if tick not in behind] + [fact]
+    whole, cut = Bench(rules), Bench(rules)
+    for bench in (whole, cut):
+        bench.feed([record for record in book.records if record not in (*ticks, fact)])
+        bench.outputs.clear()
+    whole.feed(chunk)
+
+    portions = []
+    for portion in cut.scorer.portions(chunk, cut.models):
+        portions.append(portion)
+        cut.store.blobs.update(portion.blobs)
+    assert [{key for _, key in portions[0].blobs}, portions[0].facts] == [{fact.key}, 1]
+    assert sum(portion.facts for portion in portions) == 1
+    assert [output for portion in portions for output in portion.outputs] == whole.outputs
+    assert cut.blobs() == whole.blobs()
 
 
 def test_after_a_recovery_a_tick_visits_the_open_debtors_and_forgets_the_others(play_ledger: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from types import SimpleNamespace
@@ -419,7 +419,7 @@ def test_a_tick_stops_between_portions_when_partitions_move_and_is_not_acknowled
         only = next(outcomes)
         asked: list[int] = []
 
-        async def outcome(_: Iterator[Any]) -> Any:
+        async def outcome(_: Any) -> Any:
             asked.append(next(portions))
             if len(asked) == 2:
                 emptied.append(asyncio.ensure_future(line.line.empty()))
@@ -427,7 +427,7 @@ def test_a_tick_stops_between_portions_when_partitions_move_and_is_not_acknowled
             return only
 
         emptied: list[Any] = []
-        monkeypatch.setattr(handler, "next", outcome)
+        monkeypatch.setattr(handler, "next_outcome", outcome)
         await line.take([book.invoice("D-1", "INV-2", DAY)])
         await asyncio.wait_for(emptied[0], 10)
         assert asked == [0, 1]

@@ -13,9 +13,9 @@ from duly_risk.days import day_of
 from duly_risk.fallback import RulesModel
 from duly_risk.model import ModelInfo, Role
 from duly_runtime.log import Record
+from scoring.adapters.memory import MemoryStates, OneModel
 from scoring.adapters.serving_models import Selection
 from scoring.application.outputs import Output
-from scoring.application.ports import MemoryStates, OneModel
 from scoring.application.pure_fold import pure_fold
 from scoring.application.score_batch import Scorer
 

@@ -18,7 +18,7 @@ from duly_runtime.log import Record
 
 from scoring.adapters.faust_app import AckedTable, ScoringApp
 from scoring.adapters.faust_producer import acknowledged
-from scoring.adapters.shell import Handler
+from scoring.adapters.shell import Batch, Handler
 from scoring.application.score_batch import BatchOutcome
 
 Row = tuple[bytes, bytes, list[tuple[str, bytes]]]
@@ -37,10 +37,9 @@ class _Portion:
 class _ChunkEnd:
     """All portions of a chunk lie before it."""
 
+    batch: Batch
     ends: Mapping[int, int]
     outcomes: Sequence[BatchOutcome]
-    records: int
-    began: float
 
 
 _Item = _Portion | _ChunkEnd
@@ -96,7 +95,7 @@ class BatchLine:
         self._stages: list[asyncio.Task[None]] = []
         self._stepping: asyncio.Task[None] | None = None
         self._counts: dict[str, int] = {}
-        self._changelog: Any = None
+        self._changelog: Any = None  # aiokafka's producer for states
         self._emptying = False
         self._closed = False
         self._finished: Callable[[Mapping[int, int]], None]
@@ -105,9 +104,10 @@ class BatchLine:
         """finished: told {partition: next offset} when all of a chunk is acknowledged. Again after a rebalance."""
         self._finished = finished
         if self._changelog is None:
-            # A producer of its own: a broker answers one request of a producer at a time, and outputs come first.
-            self._changelog = self._app.producer._new_producer()
-            await self._changelog.start()
+            # Of their own, as aiokafka has one request under way per broker: outputs do not wait for earlier states.
+            producer = self._app.producer._new_producer()
+            await producer.start()
+            self._changelog = producer
         if not self._stages:
             self._stages = [asyncio.create_task(self._guarded(stage)) for stage in (self._write, self._finish)]
 
@@ -153,13 +153,12 @@ class BatchLine:
             self._handler.failed("scoring.batch_failed")
 
     async def _step(self, chunk: Sequence[Record], ends: Mapping[int, int]) -> None:
-        began = self._handler.begin(len(chunk))
-        portions = self._handler.portions(chunk)
+        batch = self._handler.begin(chunk)
         outcomes: list[BatchOutcome] = []
         while not (self._emptying and len(outcomes) > 1):
-            outcome = await self._handler.next(portions)
+            outcome = await self._handler.next_outcome(batch)
             if outcome is None:
-                self._sent.put_nowait(_ChunkEnd(ends, outcomes, len(chunk), began))
+                self._sent.put_nowait(_ChunkEnd(batch, ends, outcomes))
                 return
             await self._slots.acquire()
             self._handler.checkpoint()
@@ -198,7 +197,7 @@ class BatchLine:
                 self._slots.release()
             else:
                 self._finished(item.ends)
-                self._handler.done(item.ends, item.outcomes, item.records, item.began)
+                self._handler.done(item.batch, item.ends, item.outcomes)
             self._written.task_done()
 
     async def _hand_over(self, producer: Any, rows: Mapping[tuple[str, int], Sequence[Row]]) -> list[Ack]:

@@ -60,7 +60,7 @@ class BatchConsumer(SourceConsumer):
 
     async def _drain(self, fetcher: Any) -> None:
         line: BatchLine = self.app.batch_line
-        await line.start(self.finished)
+        await self._guarded(line.start, self.finished)
         waiting = Waiting(self.app.chunk_records)
         stepping = asyncio.create_task(self._guarded(self._step, waiting, line))
         try:

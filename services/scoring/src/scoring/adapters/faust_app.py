@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from scoring.adapters.faust_consumer import SourceConsumer, Transport
 from scoring.adapters.faust_recovery import Tables
 from scoring.adapters.guards import EXIT_UNTRUSTED, end_process
 from scoring.adapters.local_state import state_folder
-from scoring.adapters.table_store import Blobs, blobs_of
+from scoring.adapters.table_store import Blobs, blobs_of, with_our_options
 
 KNOWN_FAUST = "0.15.3"
 APP_ID = "scoring"
@@ -67,15 +68,21 @@ class AckedTable(faust.Table):  # type: ignore[misc]
     """Table whose writes can be awaited, and whose recovery never goes back behind a newer blob.
 
     An evicted worker may have written an old blob after a new one (the changelog knows no fencing): the higher applied
-    offset wins. applied: how to read it from a blob, raises DecodeError. blobs: the store below the table.
+    offset wins. applied: how to read it from a blob, raises DecodeError.
     """
-
-    blobs: Blobs
 
     def __init__(self, *args: Any, applied: Callable[[bytes], int], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._applied = applied
         self._unacked: list[Any] = []
+
+    @cached_property
+    def blobs(self) -> Blobs:
+        """The store below the table."""
+        return blobs_of(self)
+
+    def _new_store(self) -> Any:
+        return with_our_options(super()._new_store())
 
     def send_changelog(self, *args: Any, **kwargs: Any) -> Any:
         future = super().send_changelog(*args, **kwargs)
@@ -202,5 +209,4 @@ def raw_topic(app: ScoringApp, name: str) -> Any:
 def debtors_table(app: ScoringApp, applied: Callable[[bytes], int] = applied_offset) -> AckedTable:
     """The state table; its changelog must exist. applied: the applied offset in a blob."""
     table: AckedTable = app.Table(TABLE, key_type=bytes, value_type=bytes, applied=applied)
-    table.blobs = blobs_of(table)  # before Faust opens a partition: it does so with our settings
     return table

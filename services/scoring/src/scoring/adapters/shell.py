@@ -7,6 +7,7 @@ order: outputs acknowledged, then states written, states acknowledged, then the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
 from duly_runtime.log import Record
@@ -15,23 +16,29 @@ from scoring.application.ports import StateStore
 from scoring.application.score_batch import BatchOutcome
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records in work. began: monotonic second. portions: what follows, to be made on the step thread."""
+
+    records: Sequence[Record]
+    began: float
+    portions: Iterator[BatchOutcome]
+
+
 class Handler(Protocol):
     """What a shell calls."""
 
-    def portions(self, records: Sequence[Record]) -> Iterator[BatchOutcome]:
-        """The step, not yet begun: outcomes to be written in turn, each before the next is asked for."""
+    def begin(self, records: Sequence[Record]) -> Batch:
+        """Records are in work; the step is not yet begun."""
 
-    async def next(self, portions: Iterator[BatchOutcome]) -> BatchOutcome | None:
-        """The next outcome, made on the step thread; None at the end."""
+    async def next_outcome(self, batch: Batch) -> BatchOutcome | None:
+        """The next outcome, to be written before another is asked for; None at the end."""
 
     def checkpoint(self) -> None:
         """To be called before anything leaves the process. Does not return in a zombie."""
 
-    def begin(self, records: int) -> float:
-        """Records are in work; the monotonic second to give back to `done`."""
-
-    def done(self, ends: Mapping[int, int], outcomes: Sequence[BatchOutcome], records: int, began: float) -> None:
-        """Everything that follows from these records is acknowledged. ends: next offset by partition."""
+    def done(self, batch: Batch, ends: Mapping[int, int], outcomes: Sequence[BatchOutcome]) -> None:
+        """Everything that follows from the batch is acknowledged. ends: next offset by partition."""
 
     def failed(self, event: str) -> NoReturn:
         """End the process before anything is committed."""

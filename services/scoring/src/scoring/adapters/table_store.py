@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import rocksdict
 from faust.stores.memory import Store as MemoryStore
 from faust.stores.rocksdb import RocksDBOptions
+from faust.stores.rocksdb import Store as RocksStore
 
 # Write buffers are of one partition, the cache is of all. Faust's defaults are 3 buffers of 64 MB and a cache of 2 GiB
 # for each partition.
@@ -83,7 +84,7 @@ class SharedCacheOptions(RocksDBOptions):  # type: ignore[misc]  # Faust is unty
         self._cache = rocksdict.Cache(_CACHE_BYTES)
 
     def as_options(self) -> rocksdict.Options:
-        options = super().as_options()
+        options: rocksdict.Options = super().as_options()
         tables = rocksdict.BlockBasedOptions()
         tables.set_block_cache(self._cache)
         tables.set_bloom_filter(_BLOOM_BITS, block_based=False)
@@ -91,12 +92,18 @@ class SharedCacheOptions(RocksDBOptions):  # type: ignore[misc]  # Faust is unty
         return options
 
 
+def with_our_options(store: Any) -> Any:
+    """A store that has opened nothing yet."""
+    if isinstance(store, RocksStore):
+        store.rocksdb_options = SharedCacheOptions()
+    return store
+
+
 class RocksBlobs:
     """One RocksDB per partition. Raises StoreDamaged."""
 
     def __init__(self, store: Any) -> None:
         self._store = store
-        store.rocksdb_options = SharedCacheOptions()
 
     def get(self, partition: int, key: bytes) -> bytes | None:
         try:

@@ -55,13 +55,11 @@ class TakeShell:
             self._handler.failed("scoring.stream_failed")
 
     async def _batch(self, events: Sequence[Any]) -> None:
-        began = self._handler.begin(len(events))
+        batch = self._handler.begin([record_of(event.message) for event in events])
         self._handler.checkpoint()
         self._states.open_batch(events)
-        records = [record_of(event.message) for event in events]
-        portions = self._handler.portions(records)
         outcomes: list[BatchOutcome] = []
-        while (outcome := await self._handler.next(portions)) is not None:
+        while (outcome := await self._handler.next_outcome(batch)) is not None:
             self._handler.checkpoint()
             await self._send(outcome.outputs)
             self._handler.checkpoint()
@@ -69,8 +67,7 @@ class TakeShell:
                 self._states.put(partition, key, blob)
             await self._acked(self._table.take_unacked())
             outcomes.append(outcome)
-        next_offsets = {record.partition: record.offset + 1 for record in records}
-        self._handler.done(next_offsets, outcomes, len(records), began)
+        self._handler.done(batch, {record.partition: record.offset + 1 for record in batch.records}, outcomes)
 
     async def _send(self, outputs: Sequence[Output]) -> None:
         futures = [

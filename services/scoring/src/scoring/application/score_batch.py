@@ -5,20 +5,19 @@ Pure but for reading the store; nothing in it depends on where a batch begins or
 
 from __future__ import annotations
 
-import sys
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
 from duly_contracts.keys import split_key
 from duly_risk.batch import BatchResult, Item, apply_batch
-from duly_risk.codec import decode_state, encode_state
+from duly_risk.codec import encode_state
 from duly_risk.degraded import waits_for
 from duly_risk.facts import Position
 from duly_risk.features import features_of
 from duly_risk.plan import plan_of
-from duly_risk.state import DebtorState, StateUnreadable
+from duly_risk.state import DebtorState
 from duly_risk.step import degrade, fold, has_open_invoices
 from duly_runtime.log import Record
 from duly_runtime.poison_meter import PoisonMeter
@@ -35,6 +34,7 @@ from scoring.application.outputs import (
 )
 from scoring.application.ports import Models, StateStore
 from scoring.application.shadow import Shadows, shadow_scores
+from scoring.application.states import States
 from scoring.domain.open_debtors import OpenDebtors
 
 BLOB_BYTES_MAX = 512 * 1024
@@ -43,8 +43,6 @@ RECORD_BYTES_MAX = 900_000
 ITEMS_PER_CALL = 256
 # Debtors in one outcome of a tick: what follows from it is sent and written before the next ones are scored.
 PORTION_DEBTORS = 512
-# Decoded states that are kept: each takes some 30 kB, a tick over many debtors finds none of its own among them.
-CACHED_STATES_MAX = 4_096
 # What a fold can raise over data it was not made for. Anything else means the process is broken.
 FOLD_FAULTS = (ValueError, ArithmeticError, LookupError, TypeError)
 
@@ -53,7 +51,7 @@ FOLD_FAULTS = (ValueError, ArithmeticError, LookupError, TypeError)
 class BatchOutcome:
     """outputs: to be sent first, in order. blobs: then written, each once, by (partition, key); same bytes on a replay.
 
-    facts, scores, replays, poison: how many there were. scores: without those of challengers, of which `shadow_faults`
+    facts, scores, poison: how many there were. scores: without those of challengers, of which `shadow_faults`
     says why some are missing.
     """
 
@@ -61,7 +59,6 @@ class BatchOutcome:
     blobs: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
     facts: int = 0
     scores: int = 0
-    replays: int = 0
     poison: list[Poison] = field(default_factory=list)
     shadow_faults: list[str] = field(default_factory=list)
 
@@ -86,8 +83,8 @@ class Scorer:
     A batch that raises leaves the index ahead of the store: the process must end, nothing of it may be written.
     """
 
-    def __init__(self, store: StateStore, partitions: int, cached_states_max: int = CACHED_STATES_MAX) -> None:
-        self._states = _States(store, cached_states_max)
+    def __init__(self, store: StateStore, partitions: int) -> None:
+        self._states = States(store)
         self._partitions = partitions
         self._meter = PoisonMeter()
         self._aside: set[Position] = set()  # of this batch
@@ -108,16 +105,17 @@ class Scorer:
 
     def score(self, records: Sequence[Record], models: Models) -> BatchOutcome:
         """Records of any partitions, in offset order within each. Raises what makes the process untrustworthy."""
-        (outcome,) = self.portions(records, models, debtors_max=sys.maxsize)
+        (outcome,) = self.portions(records, models, debtors_max=None)
         return outcome
 
     def portions(
-        self, records: Sequence[Record], models: Models, debtors_max: int = PORTION_DEBTORS
+        self, records: Sequence[Record], models: Models, debtors_max: int | None = PORTION_DEBTORS
     ) -> Iterator[BatchOutcome]:
         """The same in outcomes of few debtors each, so that a tick over many does not hold everything up.
 
-        The store must hold the blobs of one before the next is asked for. debtors_max: where an outcome ends, give or
-        take one model call.
+        Facts go first, and out, where no tick of their partition comes before them; ticks follow one by one. The store
+        must hold the blobs of one outcome before the next is asked for. debtors_max: where an outcome ends, give or
+        take one model call; None = one outcome.
         """
         self._aside.clear()
         outcome = BatchOutcome()
@@ -125,9 +123,10 @@ class Scorer:
         for record in records:
             queues.setdefault(record.partition, deque()).append(decode_record(record))
         while queues:
+            ready = [partition for partition in sorted(queues) if not _begins_with_tick(queues[partition])]
             runs: list[Iterable[Work]] = []
             ticks: list[Usable] = []
-            for partition in sorted(queues):
+            for partition in ready or sorted(queues)[:1]:
                 runs.append(self._next_run(queues[partition], ticks, outcome))
                 if not queues[partition]:
                     del queues[partition]
@@ -135,11 +134,15 @@ class Scorer:
             while some := list(islice(works, ITEMS_PER_CALL)):
                 self._apply(some, models, outcome)
                 self._meter_all(work.cause for work in some if not work.cause.event.is_tick)
-                if len(outcome.blobs) >= debtors_max:
+                if debtors_max is not None and len(outcome.blobs) >= debtors_max:
                     self._states.keep(outcome.blobs)
                     yield outcome
                     outcome = BatchOutcome()
             self._meter_all(ticks)
+            if debtors_max is not None and ready and queues and outcome.blobs:
+                self._states.keep(outcome.blobs)
+                yield outcome
+                outcome = BatchOutcome()
         self._states.keep(outcome.blobs)
         yield outcome
 
@@ -268,6 +271,10 @@ def _culprit(work: Work, error: Exception) -> Poison:
     return poison(work.cause.record, work.cause.envelope, reason, detail, work.item.debtor_id)
 
 
+def _begins_with_tick(queue: deque[Usable | Poison]) -> bool:
+    return isinstance(queue[0], Usable) and queue[0].event.is_tick
+
+
 def is_news(state: DebtorState, tick: Usable) -> bool:
     """Whether a debtor's blob is written for a tick: it has not seen the date, it waits for this tick, or a replay."""
     assert tick.event.is_tick
@@ -292,67 +299,3 @@ def _outputs(works: Sequence[Work], result: BatchResult, shadows: Shadows) -> li
             else:
                 shadows.faults.append(f"version {shadows.scores[index].model_version}: {shadow.size} bytes")
     return outputs
-
-
-class _States:
-    """Decoded states over the store: this portion's changes, what it has read, then the store itself, beside which a
-    bounded cache saves the decoding."""
-
-    def __init__(self, store: StateStore, cached_max: int) -> None:
-        self._store = store
-        self._cached_max = cached_max
-        self._changed: dict[tuple[int, bytes], tuple[bytes, DebtorState]] = {}
-        self._read: dict[tuple[int, bytes], tuple[bytes, DebtorState]] = {}
-        self._cache: OrderedDict[tuple[int, bytes], tuple[bytes, DebtorState]] = OrderedDict()
-
-    def load(self, partition: int, key: bytes) -> DebtorState:
-        """The newest state; an unknown debtor starts empty."""
-        return self._load(partition, key)[1]
-
-    def blob_if_unchanged(self, partition: int, key: bytes, state: DebtorState) -> bytes | None:
-        """The stored bytes, if `state` is what they decoded to: a replay re-writes exactly them."""
-        blob, known = self._load(partition, key)
-        return blob if known is state and blob else None
-
-    def change(self, partition: int, key: bytes, blob: bytes, state: DebtorState) -> None:
-        self._changed[partition, key] = (blob, state)
-
-    def keep(self, written: Iterable[tuple[int, bytes]]) -> None:
-        """The batch is over: what it changed is what the store is about to hold."""
-        for place in written:
-            self._remember(place, self._changed[place])
-        self._changed.clear()
-        self._read.clear()
-
-    def clear(self) -> None:
-        self._changed.clear()
-        self._read.clear()
-        self._cache.clear()
-
-    def _load(self, partition: int, key: bytes) -> tuple[bytes, DebtorState]:
-        place = (partition, key)
-        known = self._changed.get(place) or self._read.get(place)
-        if known is None:
-            known = self._read[place] = self._from_store(place)
-        return known
-
-    def _from_store(self, place: tuple[int, bytes]) -> tuple[bytes, DebtorState]:
-        blob = self._store.get(*place)
-        if blob is None:
-            return b"", DebtorState()
-        cached = self._cache.get(place)
-        return cached if cached is not None and cached[0] == blob else (blob, _decoded(blob))
-
-    def _remember(self, place: tuple[int, bytes], loaded: tuple[bytes, DebtorState]) -> None:
-        self._cache[place] = loaded
-        self._cache.move_to_end(place)
-        if len(self._cache) > self._cached_max:
-            self._cache.popitem(last=False)
-
-
-def _decoded(blob: bytes) -> DebtorState:
-    """The state; of bytes that nobody can read, one that keeps them and takes no event."""
-    try:
-        return decode_state(blob)
-    except StateUnreadable:
-        return DebtorState(unreadable=blob)

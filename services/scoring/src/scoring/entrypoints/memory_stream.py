@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from duly_runtime.log import EventLog, TopicPartition
 
 from scoring.adapters.kafka_preflight import LEDGER
-from scoring.application.ports import MemoryStates, Models
+from scoring.adapters.memory import MemoryStates
+from scoring.application.ports import Models
 from scoring.application.score_batch import Scorer
 from scoring.entrypoints.positions import Positions
 

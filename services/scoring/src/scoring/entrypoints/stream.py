@@ -25,7 +25,7 @@ from duly_runtime.metrics import (
 
 from scoring.adapters.faust_app import AckedTable, ScoringApp
 from scoring.adapters.guards import EXIT_UNTRUSTED, ZombieGuard, end_process
-from scoring.adapters.shell import Shell
+from scoring.adapters.shell import Batch, Shell
 from scoring.application.ports import StateStore
 from scoring.application.score_batch import BatchOutcome
 from scoring.entrypoints.positions import Positions
@@ -80,26 +80,24 @@ class Stream:
         self._app.while_running = self._keep_checkpoints
         self._shell.attach(self)
 
-    def portions(self, records: Sequence[Record]) -> Iterator[BatchOutcome]:
-        return self._step.portions(records)
+    def begin(self, records: Sequence[Record]) -> Batch:
+        self._positions.begin(len(records))
+        return Batch(records, self._clock.monotonic(), self._step.portions(records))
 
-    async def next(self, portions: Iterator[BatchOutcome]) -> BatchOutcome | None:
+    async def next_outcome(self, batch: Batch) -> BatchOutcome | None:
         # A thread of its own: the event loop keeps its heartbeats however long a tick takes.
-        outcome: BatchOutcome | None = await self._on_step_thread(lambda: next(portions, None))
+        outcome: BatchOutcome | None = await self._on_step_thread(lambda: next(batch.portions, None))
         return outcome
 
     def checkpoint(self) -> None:
         self._guard.checkpoint()
 
-    def begin(self, records: int) -> float:
-        self._positions.begin(records)
-        return self._clock.monotonic()
-
-    def done(self, ends: Mapping[int, int], outcomes: Sequence[BatchOutcome], records: int, began: float) -> None:
+    def done(self, batch: Batch, ends: Mapping[int, int], outcomes: Sequence[BatchOutcome]) -> None:
+        records = len(batch.records)
         facts, scores = sum(outcome.facts for outcome in outcomes), sum(outcome.scores for outcome in outcomes)
         self._positions.done(ends, records, facts, scores)
         topic, poison = self._app.source_topic, [poison for outcome in outcomes for poison in outcome.poison]
-        self._metrics.observe(STREAM_BATCH, self._clock.monotonic() - began, topic=topic)
+        self._metrics.observe(STREAM_BATCH, self._clock.monotonic() - batch.began, topic=topic)
         unusable = len({record.position for record in poison})  # a tick may be unusable for many debtors
         self._metrics.count(STREAM_EVENTS, records - unusable, topic=topic, outcome="handled")
         for outcome in outcomes:

@@ -19,7 +19,7 @@ from pathlib import Path
 import structlog
 from duly_risk.fallback import RulesModel
 from duly_testing import servers
-from scoring.application.ports import OneModel
+from scoring.adapters.memory import OneModel
 
 from scoring_chaos.broker import Broker
 from scoring_chaos.campaign import PARTITIONS, run_seed

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from duly_risk.fallback import RulesModel
 from duly_testing.eventually import eventually
-from scoring.application.ports import OneModel
+from scoring.adapters.memory import OneModel
 
 from scoring_chaos.broker import Broker
 from scoring_chaos.checker import Verdict, check
