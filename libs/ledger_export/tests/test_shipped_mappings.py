@@ -21,8 +21,7 @@ ROWS = (
     "391,AB-1,31/12/2012,101,05/01/2012,04/02/2012,10.00,Yes,04/02/2012,Paper,30,0\n"
     "391,CD-2,31/12/2012,102,06/01/2012,05/02/2012,20.00,Yes,20/02/2012,Paper,45,15\n"
 )
-REPOSITORY = Path(__file__).resolve().parents[3]
-DATA = Path(os.environ.get("DULY_DATA_DIR", REPOSITORY / "../shared/data"))
+DATA = Path(os.environ.get("DULY_DATA_DIR", "data"))
 
 
 def test_the_mapping_turns_one_row_into_invoice_payment_and_dispute(tmp_path: Path) -> None:

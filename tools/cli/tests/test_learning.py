@@ -18,6 +18,9 @@ def ibm_ar() -> str:
     return str(IBM_AR)
 
 
+# Half a minute of one core, and minutes on a busy one.
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_on_the_fabricated_ledger_the_gate_refuses_the_fitted_model(ibm_ar, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     arguments = ["train", "--ledger", ibm_ar, "--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db"]
