@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 # A Gaussian pull of slope to 1 and of intercept to 0: a hundred person-days must not bend a model.
 _PRIOR_DEVIATION = 0.2
 _STEPS_MAX = 100
-_SLOPE_MIN, _SLOPE_MAX = 0.8, 1.25
+SLOPE_MIN, _SLOPE_MAX = 0.8, 1.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,16 @@ class Calibration:
     slope: float = 1.0
 
 
-def fitted_calibration(margin: Floats, y: NDArray[np.float32], weight: NDArray[np.float32]) -> Calibration:
-    """Slope of the weighted logistic regression of y on the margin, and the intercept that keeps the level."""
+def fitted_calibration(
+    margin: Floats, y: NDArray[np.float32], weight: NDArray[np.float32], slope_min: float = SLOPE_MIN
+) -> Calibration:
+    """Slope of the weighted logistic regression of y on the margin, and the intercept that keeps the level.
+
+    slope_min: no flatter than this.
+    """
     z, w = margin.astype(np.float64), weight.astype(np.float64)
     _, fitted = logit_line(z, y, w, 1 / _PRIOR_DEVIATION**2)
-    slope = min(max(fitted, _SLOPE_MIN), _SLOPE_MAX)
+    slope = min(max(fitted, slope_min), _SLOPE_MAX)
     return Calibration(_level_keeping(margin, weight, slope), slope)
 
 

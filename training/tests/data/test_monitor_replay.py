@@ -28,7 +28,7 @@ SETTINGS = FitSettings(parallel_trees=1, rounds_max=40, rounds_min=30)
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(not _FOLDER or not LEDGER.is_file(), reason="DULY_DATA_DIR holds no datarisk-invoices"),
 ]
 

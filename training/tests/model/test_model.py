@@ -102,5 +102,7 @@ def test_calibration_finds_what_was_bent_and_leaves_thin_data_alone():
     # The level of those days is theirs; what the model expects in all stays as it was.
     before, after = (1 / (1 + np.exp(-(a + b * margin))) for a, b in ((0, 1), (found.intercept, found.slope)))
     assert after.sum() == pytest.approx(before.sum(), rel=1e-6)
+    steep = (random.random(60_000) < 1 / (1 + np.exp(-0.7 * margin))).astype(np.float32)
+    assert [fitted_calibration(margin, steep, np.ones_like(y), at_least).slope for at_least in (0.8, 1.0)] == [0.8, 1.0]
     few = fitted_calibration(margin[:20], y[:20], np.ones(20, dtype=np.float32))
     assert (few.intercept, few.slope) == pytest.approx((0, 1), abs=0.25)

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 import structlog
 from duly_runtime.kafka_log import KafkaLog
+from hypothesis import settings
 from psycopg import sql
 
 from duly_testing import servers
@@ -19,7 +20,9 @@ from duly_testing.memory_log import MemoryLog
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Logs go through the standard library, so that pytest captures them; plain lines, plain tracebacks."""
+    """Logs go through the standard library, so that pytest captures them; no property fails on a busy machine."""
+    settings.register_profile("duly", deadline=None)
+    settings.load_profile("duly")
     structlog.configure(
         processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer(key_order=["event"])],
         logger_factory=structlog.stdlib.LoggerFactory(),
