@@ -54,7 +54,8 @@ def run_model(bench: Bench) -> Result:
         report = train_on(ledger, registry, SimulationSettings().play_from, SEED)
         trained = on.clock.monotonic() - before
         promotion = promotion_event(report.model, None, "bench", "measured")
-        ControlTopic(on.kafka).publish(promotion, TENANT, None, on.clock.now())
+        for tenant in _tenants(bench):
+            ControlTopic(on.kafka).publish(promotion, tenant, None, on.clock.now())
         measures = _through_worker(on, records)
         model = registry.load(report.model)
         measures["pure_fold_events_per_second"] = _pure(on.clock, records, model, bench.size(3, 1))
@@ -112,8 +113,11 @@ def _ledger(bench: Bench) -> Ledger:
 
 def _records(bench: Bench, ledger: Ledger) -> list[Record]:
     """The company's history as live facts, of several tenants: each fact causes a score."""
-    tenants = [f"{TENANT}-{number}" for number in range(bench.size(5, 2))]
-    return ledger_records(ledger.facts(), tenants, backfill=False)
+    return ledger_records(ledger.facts(), _tenants(bench), backfill=False)
+
+
+def _tenants(bench: Bench) -> list[str]:
+    return [f"{TENANT}-{number}" for number in range(bench.size(5, 2))]
 
 
 def _conditions(records: Sequence[Record], model: str) -> dict[str, object]:
