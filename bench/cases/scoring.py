@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import urllib.request
 from collections.abc import Sequence
 from datetime import date
 from itertools import pairwise
@@ -23,7 +25,7 @@ from scoring.application.pure_fold import pure_fold
 
 from bench.company import LEDGER_TOPIC, ledger_records, simulated
 from bench.figures import Measure, Result, rates
-from bench.stage import TENANT, Bench, Stage, stage
+from bench.stage import TENANT, Bench, BenchFailed, Stage, stage
 from bench.topics import write
 
 SEED = 1
@@ -57,10 +59,19 @@ def run_model(bench: Bench) -> Result:
         for tenant in _tenants(bench):
             ControlTopic(on.kafka).publish(promotion, tenant, None, on.clock.now())
         measures = _through_worker(on, records)
+        _require_champion(on)
         model = registry.load(report.model)
         measures["pure_fold_events_per_second"] = _pure(on.clock, records, model, bench.size(3, 1))
         measures["training"] = Measure("s", (trained,))
         return Result(measures, _conditions(records, f"champion version {report.model.version}"), on.running())
+
+
+def _require_champion(on: Stage) -> None:
+    """What was measured was the model, and not the rules that score without one."""
+    with urllib.request.urlopen(f"{on.stack.url('scoring', 'admin')}/status", timeout=5) as answer:
+        scored_with = json.load(answer)["model"]
+    if "CHAMPION" not in scored_with:
+        raise BenchFailed(f"the worker scored with {scored_with or 'nothing'}, not with the champion")
 
 
 def rates_of(samples: Sequence[Sample], total: int) -> list[float]:
