@@ -95,8 +95,27 @@ def test_the_local_store_remembers_how_far_it_has_the_changelog(app: Any) -> Non
     table.apply_records(3, [changelog(7, b"a|1", blob(5)), changelog(9, b"a|1", blob(3))])
     kept = app.conf.store.scheme == "rocksdb"
     assert table.persisted_offset(TP("scoring-debtors-changelog", 3)) == (9 if kept else None)
-    table.blobs.persist_offset(3, 12)
+    table.blobs.persist_offset(3, 10, 12)
     assert table.persisted_offset(TP("scoring-debtors-changelog", 3)) == (12 if kept else None)
+
+
+def acked(partition: int, offset: int) -> Any:
+    """What Faust hands over when the broker has a changelog record."""
+    sent = SimpleNamespace(topic_partition=TP("scoring-debtors-changelog", partition), offset=offset)
+    return SimpleNamespace(result=lambda: sent)
+
+
+def test_records_that_another_worker_wrote_in_between_are_read_at_the_next_recovery(app: Any) -> None:
+    table = debtors_table(app)
+    kept = app.conf.store.scheme == "rocksdb"
+    for offset in (0, 1):
+        table._on_changelog_sent(acked(3, offset))
+    table._on_changelog_sent(acked(3, 5))  # 2 to 4 came from another worker, while this one was frozen
+    table.blobs.persist_offset(3, 6, 8)
+    assert table.persisted_offset(TP("scoring-debtors-changelog", 3)) == (1 if kept else None)
+    table.apply_records(3, [changelog(offset, b"a|1", blob(offset)) for offset in range(2, 9)])
+    table._on_changelog_sent(acked(3, 9))
+    assert table.persisted_offset(TP("scoring-debtors-changelog", 3)) == (9 if kept else None)
 
 
 def test_each_blob_is_written_in_the_partition_of_its_own_event(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -193,7 +193,7 @@ class BatchLine:
                 await self._acked(item.acks)
                 for ack, records in item.acks:
                     first = ack.result()
-                    self._table.blobs.persist_offset(first.partition, first.offset + records - 1)
+                    self._table.blobs.persist_offset(first.partition, first.offset, first.offset + records - 1)
                 self._slots.release()
             else:
                 self._finished(item.ends)

@@ -89,6 +89,11 @@ class AckedTable(faust.Table):  # type: ignore[misc]
         self._unacked.append(future)
         return future
 
+    def _on_changelog_sent(self, fut: Any) -> None:
+        # Faust's own puts the offset forward whatever lies before it.
+        sent = fut.result()
+        self.blobs.persist_offset(sent.topic_partition.partition, sent.offset, sent.offset)
+
     def take_unacked(self) -> list[Any]:
         """Futures of the changelog records sent since the last call."""
         unacked, self._unacked = self._unacked, []

@@ -37,8 +37,8 @@ class Blobs(Protocol):
     def put(self, partition: int, blobs: Mapping[bytes, bytes], changelog_offset: int | None = None) -> None:
         """Write blobs together. changelog_offset: of the last one, when the changelog has it already."""
 
-    def persist_offset(self, partition: int, changelog_offset: int) -> None:
-        """The changelog of a partition is in the store up to there."""
+    def persist_offset(self, partition: int, first: int, last: int) -> None:
+        """Our own records of a changelog partition, from offset `first` to `last`, are in the store."""
 
     def note(self, partition: int, key: bytes) -> None:
         """A blob was written through the table."""
@@ -66,7 +66,7 @@ class MemoryBlobs:
         self._blobs.update(blobs)
         self._partitions.update(dict.fromkeys(blobs, partition))
 
-    def persist_offset(self, partition: int, changelog_offset: int) -> None:
+    def persist_offset(self, partition: int, first: int, last: int) -> None:
         """Nothing outlives the process."""
 
     def note(self, partition: int, key: bytes) -> None:
@@ -127,8 +127,12 @@ class RocksBlobs:
         (self._store.path / DAMAGED).touch()
         return StoreDamaged(f"local state of partition {partition}: {error}; the next start recovers the changelog")
 
-    def persist_offset(self, partition: int, changelog_offset: int) -> None:
-        self.put(partition, {}, changelog_offset)
+    def persist_offset(self, partition: int, first: int, last: int) -> None:
+        """Records before `first` that are not ours either are another worker's, who had the partition while this one
+        was frozen: the store lacks them, so the next recovery must begin before them."""
+        known = self.get(partition, self._store.offset_key)
+        if first == (int(known) + 1 if known else 0):
+            self.put(partition, {}, last)
 
     def note(self, partition: int, key: bytes) -> None:
         """Each partition is a folder of its own."""
