@@ -74,6 +74,12 @@ def test_closed_days_lie_on_the_days_of_the_curve_whenever_it_was_asked():
         assert np.delete(closed, at).tobytes() == np.delete(plain, at).tobytes()
 
 
+def test_another_frame_may_stand_in_for_the_models_own():
+    row = invoice(CHRISTMAS - 3, CHRISTMAS - 30, CHRISTMAS)
+    assert hazards_of(DayNumber(), row, FRAME).tobytes() == hazards_of(Closing(), row).tobytes()
+    assert hazards_of(DayNumber(), row).tobytes() != hazards_of(Closing(), row).tobytes()
+
+
 def test_an_invoice_alone_and_among_others_has_equal_bytes():
     rows = [invoice(CHRISTMAS - 40 + n, CHRISTMAS - 60, CHRISTMAS - 300 + 20 * n) for n in range(30)]
     together = hazards_of(Closing(), stacked(rows))

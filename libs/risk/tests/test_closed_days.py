@@ -11,7 +11,7 @@ from duly_risk.closed_days import YEARS, ClosedRule, closed_days, closed_rule, r
 from duly_risk.curves import HORIZON_DAYS
 from duly_risk.days import date_of, day_of, on_business_days, weekday_of
 from duly_risk.model import FeatureFrame, FrameUnreadable
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 GOOD_FRIDAY, EASTER_MONDAY = ClosedRule("easter", 0, -2, 0), ClosedRule("easter", 0, 1, 0)
@@ -38,6 +38,7 @@ def test_a_fifth_monday_is_not_in_every_month():
     assert [year for year in range(2020, 2060) if fifth.in_year(year) is not None] == [2044]
 
 
+@settings(deadline=None)
 @given(st.integers(day_of(date(YEARS.start, 1, 1)), day_of(date(YEARS.stop, 1, 1)) - 1))
 def test_the_rules_of_a_day_are_those_that_close_it(day):
     rules = rules_of_day(day)
@@ -52,6 +53,7 @@ def test_a_due_date_moves_past_weekends_and_closed_days_however_they_follow_each
     assert (closed_days(RULES).open_day(due) - thursday).tolist() == [0, 5, 5, 5, 5, 5, 6, 7]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-20_000, 100_000), min_size=1, max_size=20))
 def test_an_open_day_is_the_first_one_on_or_after_a_day(days):
     calendar = closed_days(RULES)

@@ -11,7 +11,7 @@ from duly_training.monitor.drift import VALUES_MIN, FitBins, psi
 from duly_training.monitor.payments import DailyPayments, cusum
 from duly_training.monitor.recorded import RecordedScore, rank_agreement, score_flow
 from duly_training.monitor.segments import BEHAVIOURS, behaviours
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 SHARES = st.lists(st.floats(0.01, 1.0), min_size=2, max_size=10).map(lambda parts: [p / sum(parts) for p in parts])
@@ -25,6 +25,7 @@ def test_an_empty_bin_counts_as_the_floor() -> None:
     assert psi((0.5, 0.5), (1.0, 0.0)) == pytest.approx(0.5 * math.log(2) + (1e-4 - 0.5) * math.log(2e-4))
 
 
+@settings(deadline=None)
 @given(SHARES)
 def test_psi_is_zero_for_equals_and_never_negative(shares: list[float]) -> None:
     assert psi(shares, shares) == 0.0

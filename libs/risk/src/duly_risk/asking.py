@@ -16,7 +16,7 @@ from duly_risk.closed_days import closed_days
 from duly_risk.curves import HORIZON_DAYS, WEEK, Ints
 from duly_risk.features import features_of
 from duly_risk.measures import COLUMN, Measures, curve_days
-from duly_risk.model import HazardModel, Hazards
+from duly_risk.model import FeatureFrame, HazardModel, Hazards
 
 
 class HazardInvalid(ValueError):
@@ -25,17 +25,20 @@ class HazardInvalid(ValueError):
     code = "hazard_invalid"
 
 
-def hazards_of(model: HazardModel, measures: Measures) -> Hazards:
-    """h of t0 + 1 .. t0 + 182 for rows of measures: (n, 182) float32; n may be 0. Raises HazardInvalid."""
+def hazards_of(model: HazardModel, measures: Measures, frame: FeatureFrame | None = None) -> Hazards:
+    """h of t0 + 1 .. t0 + 182 for rows of measures: (n, 182) float32; n may be 0. Raises HazardInvalid.
+
+    frame: in place of the model's own.
+    """
     if not len(measures):
         return np.empty((0, HORIZON_DAYS), dtype=np.float32)
-    info = model.info
-    days = curve_days(measures, info.frame)
-    hazards = model.curves(features_of(measures, info.frame), days)
+    info, frame = model.info, frame or model.info.frame
+    days = curve_days(measures, frame)
+    hazards = model.curves(features_of(measures, frame), days)
     if hazards.shape != (len(measures), HORIZON_DAYS) or not bool(np.all((hazards >= 0.0) & (hazards <= 1.0))):
         raise HazardInvalid(f"{info.name} {info.version}: {hazards.shape} for {len(measures)} curves, or out of 0..1")
     as_of = measures[:, COLUMN["as_of_day"]].astype(np.int64)
-    return closed_days(info.frame.closed_rules).laid_on(_later(hazards, as_of - days.as_of), as_of)
+    return closed_days(frame.closed_rules).laid_on(_later(hazards, as_of - days.as_of), as_of)
 
 
 def _later(hazards: Hazards, skipped: Ints) -> Hazards:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from duly_risk.asking import hazards_of
 from duly_risk.curves import HORIZON_DAYS
-from duly_risk.model import HazardModel
+from duly_risk.model import FeatureFrame, HazardModel
 from numpy.typing import NDArray
 
 from duly_training.timeline import NEVER, Days, Outcomes, Snapshots, Timeline
@@ -80,11 +80,14 @@ class Cusum:
     alarms: tuple[int, ...]
 
 
-def exposure_between(timeline: Timeline, model: HazardModel, from_day: int, until_day: int) -> Exposure:
-    """All invoice-days with from_day <= day < until_day, by what was known before until_day."""
+def exposure_between(
+    timeline: Timeline, model: HazardModel, from_day: int, until_day: int, frame: FeatureFrame | None = None
+) -> Exposure:
+    """All invoice-days with from_day <= day < until_day, by what was known before until_day. frame: in place of the
+    model's own."""
     snapshots, outcomes = timeline.snapshots_before(until_day), timeline.outcomes_before(until_day)
     first, last = _spans(snapshots, outcomes, from_day, until_day)
-    parts = list(_parts(snapshots, outcomes, model, first, last))
+    parts = list(_parts(snapshots, outcomes, model, frame, first, last))
     if not parts:
         nothing = np.empty(0, dtype=np.int64)
         return Exposure(nothing, nothing, nothing, np.empty(0, dtype=np.float32), np.empty(0, dtype=bool))
@@ -133,11 +136,13 @@ def _spans(snapshots: Snapshots, outcomes: Outcomes, from_day: int, until_day: i
     return np.maximum(as_of + 1, from_day), last
 
 
-def _parts(snapshots: Snapshots, outcomes: Outcomes, model: HazardModel, first: Days, last: Days) -> Iterator[Exposure]:
+def _parts(
+    snapshots: Snapshots, outcomes: Outcomes, model: HazardModel, frame: FeatureFrame | None, first: Days, last: Days
+) -> Iterator[Exposure]:
     speaking = np.flatnonzero(last >= first)
     for start in range(0, len(speaking), _CHUNK):
         chosen = speaking[start : start + _CHUNK]
-        hazards = hazards_of(model, snapshots.measures[chosen])
+        hazards = hazards_of(model, snapshots.measures[chosen], frame)
         lengths = last[chosen] - first[chosen] + 1
         row = np.repeat(np.arange(len(chosen)), lengths)
         day = np.repeat(first[chosen], lengths) + np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)

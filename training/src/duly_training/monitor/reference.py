@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from duly_risk.features import INDEX, STATIC, features_of
 from duly_risk.model import HazardModel
 from numpy.typing import NDArray
 
+from duly_training.closed_days import closed_rules
 from duly_training.judged import LATE_KS, judged_between
 from duly_training.monitor.drift import FitBins
 from duly_training.monitor.payments import daily_payments, exposure_between
@@ -62,7 +63,10 @@ def reference_of(timeline: Timeline, model: HazardModel, fitted_until: int) -> F
     """The last 182 days (or all) of what a model was fitted on, seen with its own eyes. Nothing later is looked at."""
     from_day = max(timeline.first_day, fitted_until - WINDOW_DAYS)
     bins = {name: FitBins.of(values) for name, values in quantities(timeline, model, from_day, fitted_until).items()}
-    daily = daily_payments(exposure_between(timeline, model, from_day, fitted_until), from_day, fitted_until)
+    # Closed days as known before the window: those that the window itself taught would look quieter than the days to
+    # come, in which a young ledger meets holidays for the first time.
+    before = replace(model.info.frame, closed_rules=closed_rules(timeline.outcomes_before(from_day).paid))
+    daily = daily_payments(exposure_between(timeline, model, from_day, fitted_until, before), from_day, fitted_until)
     return FitReference(fitted_until, daily.dispersion, bins)
 
 
