@@ -15,12 +15,12 @@ from duly_runtime.clock import SystemClock
 from duly_runtime.log import Record
 from duly_runtime.logging import configure_logging
 from duly_runtime.metrics import Metrics
-from scoring.adapters.faust_app import app_id, debtors_table, make_app
+from scoring.adapters.faust_app import app_id, debtors_table
 from scoring.adapters.guards import ZombieGuard
 from scoring.adapters.local_state import state_folder
 from scoring.application.ports import StateStore
 from scoring.application.score_batch import BatchOutcome
-from scoring.bootstrap import Worker, make_shell
+from scoring.bootstrap import Worker, app_of, make_shell
 from scoring.config import Settings
 from scoring.entrypoints.positions import Positions
 from scoring.entrypoints.stream import Stream
@@ -50,17 +50,7 @@ def main() -> None:
     state_folder(settings.data_dir, app_id(settings.app_version)).mkdir(parents=True)
     configure_logging("scoring", "WARNING")
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    app = make_app(
-        bootstrap_servers=settings.kafka_bootstrap_servers,
-        source=job.source,
-        data_dir=settings.data_dir,
-        instance_id=settings.instance_id,
-        store=settings.store,
-        app_version=settings.app_version,
-        session_timeout_seconds=settings.session_timeout_seconds,
-        recovery_delay_seconds=settings.recovery_delay_seconds,
-        replication_factor=settings.replication_factor,
-    )
+    app = app_of(settings, job.source)
     table, clock = debtors_table(app, applied=applied_offset), SystemClock()
     shell = make_shell(settings, app, table)
     step = Portions(ToyStep(shell.states, job.booster(), job.scores))

@@ -132,6 +132,21 @@ def end_if_failed(prepared: Future[None]) -> None:
         end_process(EXIT_UNTRUSTED, "scoring.models_failed", error=f"{type(error).__name__}: {error}")
 
 
+def app_of(settings: Settings, source: str) -> ScoringApp:
+    """The app as the settings have it. source: topic of the facts."""
+    return make_app(
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        source=source,
+        data_dir=settings.data_dir,
+        instance_id=settings.instance_id,
+        store=settings.store,
+        app_version=settings.app_version,
+        session_timeout_seconds=settings.session_timeout_seconds,
+        recovery_delay_seconds=settings.recovery_delay_seconds,
+        replication_factor=settings.replication_factor,
+    )
+
+
 def make_shell(settings: Settings, app: ScoringApp, table: AckedTable) -> Shell:
     """The shell that the settings name."""
     if settings.shell == "batch":
@@ -151,17 +166,7 @@ def calm_collector() -> None:
 
 def run_worker(settings: Settings, partitions: int, models: ServingModels, clock: Clock, metrics: Metrics) -> None:
     """Wire everything and run until a signal. Raises SystemExit with the worker's exit code."""
-    app = make_app(
-        bootstrap_servers=settings.kafka_bootstrap_servers,
-        source=LEDGER,
-        data_dir=settings.data_dir,
-        instance_id=settings.instance_id,
-        store=settings.store,
-        app_version=settings.app_version,
-        session_timeout_seconds=settings.session_timeout_seconds,
-        recovery_delay_seconds=settings.recovery_delay_seconds,
-        replication_factor=settings.replication_factor,
-    )
+    app = app_of(settings, LEDGER)
     step_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="step")
     # Its import and load overlap with Faust's start.
     step_thread.submit(models.prepare).add_done_callback(end_if_failed)
