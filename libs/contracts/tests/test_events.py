@@ -132,3 +132,11 @@ def test_siblings_of_one_cause_have_their_own_ids_and_a_replay_the_same() -> Non
     key = debtor_key("t", "D-1")
     assert derived_id("cause", "t.v1", key, 0) != derived_id("cause", "t.v1", key, 1)
     assert derived_id("cause", "t.v1", key) == derived_id("cause", "t.v1", key)
+
+
+@pytest.mark.parametrize("instant", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"])
+def test_an_instant_outside_all_years_is_an_invalid_envelope(instant: str) -> None:
+    good = Envelope("id", "duly.invoice.voided.v1", "/x", "D-1", datetime(2031, 3, 1, tzinfo=UTC), "acme")
+    headers = [(name, instant.encode() if name == "ce_time" else value) for name, value in good.to_headers()]
+    with pytest.raises(EnvelopeInvalid):
+        Envelope.from_headers(headers)

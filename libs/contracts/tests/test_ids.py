@@ -2,7 +2,7 @@
 
 from uuid import UUID, uuid5
 
-from duly_contracts.ids import derived_id, fact_id, named_id
+from duly_contracts.ids import derived_id, fact_id, named_id, record_id
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,3 +18,10 @@ def test_an_id_is_the_uuid5_of_its_parts(kind, one, other):
 def test_ids_that_were_given_out_stay():
     assert derived_id("a", "b", b"c") == "c42109f4-f8de-56e9-bdad-ab7645262f97"
     assert fact_id("a|b", "c", "", "", "", "") != fact_id("a", "b|c", "", "", "", "")
+
+
+def test_a_record_that_names_nothing_usable_is_known_by_its_place():
+    of_place = record_id(b"", "t", 0, 7)
+    assert record_id(b"e-1", "t", 0, 7) == "e-1"
+    assert {record_id(named, "t", 0, 7) for named in (None, b"\xff", b"e\x00", b"e" * 2_000)} == {of_place}
+    assert record_id(None, "t", 0, 8) != of_place

@@ -12,6 +12,7 @@ import numpy as np
 from duly_risk.closed_days import ClosedRule, rules_of_day
 from duly_risk.days import date_of
 from numpy.typing import NDArray
+from scipy.stats import poisson  # type: ignore[import-untyped]
 
 from duly_training.timeline import NEVER, Days
 
@@ -19,8 +20,8 @@ from duly_training.timeline import NEVER, Days
 _WEEKS_BESIDE = 4
 _BUSY = 4.0
 _EMPTY_SHARE = 0.25
-# All occurrences of a rule together must have been worth this many payments, or chance could have emptied them.
-_EXPECTED_MIN = 8.0
+# Chance that days as busy as usual were as empty as a rule's: of hundreds of days and rules none may be there by luck.
+_CHANCE_MAX = 1e-6
 # Of rules that explain as much, the earlier kind: few days are some days from Easter by chance.
 _KINDS = ("easter", "day", "nth")
 
@@ -38,7 +39,8 @@ def closed_rules(paid: Days) -> tuple[ClosedRule, ...]:
     explained = {}
     for rule in {rule for day in empty for rule in rules_of_day(day)}:
         told = {day for day in map(rule.in_year, {date_of(day).year for day in usual}) if day in usual}
-        if told <= empty and sum(usual[day] for day in told) >= _EXPECTED_MIN:
+        paid_then = sum(int(counts[day - first]) for day in told)
+        if told <= empty and poisson.cdf(paid_then, sum(usual[day] for day in told)) <= _CHANCE_MAX:
             explained[rule] = told
     rules = []
     while explained:

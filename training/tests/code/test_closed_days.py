@@ -45,6 +45,13 @@ def test_too_few_payments_tell_nothing():
     assert learnt(date(2022, 11, 15), date(2023, 11, 15), per_day=1) == []
 
 
+def test_days_that_luck_left_nearly_empty_are_no_holidays():
+    rng = np.random.default_rng(1)
+    days = np.unique(payments(set()))
+    learnt_by_chance = [closed_rules(np.repeat(days, rng.poisson(mean, len(days)))) for mean in (6, 9, 12, 20)]
+    assert learnt_by_chance == [(), (), (), ()]
+
+
 def test_the_weeks_before_a_ledger_begins_are_no_holidays():
     assert learnt(first=date(2023, 9, 4)) == []
 

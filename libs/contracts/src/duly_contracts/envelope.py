@@ -93,7 +93,7 @@ class Envelope:
                 traceparent=values.get("traceparent", ""),
                 backfill=values.get("ce_backfill", "") == "true",
             )
-        except (UnicodeDecodeError, ValueError, AttributeError) as error:
+        except (ValueError, AttributeError, OverflowError) as error:  # Overflow: an instant before or after any year
             if isinstance(error, EnvelopeInvalid):
                 raise
             raise EnvelopeInvalid(f"header value malformed: {error}") from error

@@ -25,12 +25,12 @@ def named_id(kind: str, *parts: str) -> str:
     return _uuid5(kind, *parts)
 
 
-def record_id(named: bytes, topic: str, partition: int, offset: int) -> str:
+def record_id(named: bytes | None, topic: str, partition: int, offset: int) -> str:
     """Id by which a record that could not be used is waited for: the one it names, else one made of its place.
 
-    named: its `ce_id`, or nothing. One that is no text, or longer than any id of ours, names nothing.
+    named: its `ce_id`, or nothing. One that is null, no text, or longer than any id of ours, names nothing.
     """
-    if 0 < len(named) <= ID_BYTES_MAX and b"\x00" not in named:
+    if named and len(named) <= ID_BYTES_MAX and b"\x00" not in named:
         try:
             return named.decode()
         except UnicodeDecodeError:
