@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from duly_cli.checks import cause_checks, contact_checks
@@ -161,14 +161,23 @@ def test_a_decision_without_rules_is_found(evidence):
     assert "names no rules" in cause_checks.causes_are_complete(evidence).shown[0]
 
 
-def test_a_cancelled_contact_must_name_a_cause_and_must_not_be_sent(world):
+def test_a_cancelled_contact_must_name_a_cause_and_must_not_be_sent_later(world):
     cause = world.facts[0].event_id
     good = outreach.ContactCancelled(contact_id="contact-2", debtor_id="D-1", cause_event_id=cause)
     world.add(good, "cancelled-2", "D-1", cause)
     assert cause_checks.every_cancelled_contact_names_its_cause(world.evidence()).passed
     bad = outreach.ContactCancelled(contact_id="contact-1", debtor_id="D-1", cause_event_id="gone")
-    world.add(bad, "cancelled-1", "D-1", "gone")
+    world.add(bad, "cancelled-1", "D-1", "gone", at=TEN_LOCAL - timedelta(hours=1))
     assert cause_checks.every_cancelled_contact_names_its_cause(world.evidence()).violations == 2
+
+
+def test_a_cancellation_at_the_instant_of_the_sending_may_have_come_too_late(world):
+    cause = world.facts[0].event_id
+    same = outreach.ContactCancelled(contact_id="contact-1", debtor_id="D-1", cause_event_id=cause)
+    world.add(same, "cancelled-1", "D-1", cause)
+    checked = cause_checks.every_cancelled_contact_names_its_cause(world.evidence())
+    assert checked.passed
+    assert checked.figures["too_late"] == 1
 
 
 def test_the_business_date_of_an_instant_is_that_of_the_last_tick(evidence):
