@@ -31,8 +31,12 @@ def test_a_paid_invoice_reaches_the_log_in_order_with_its_causes(world: Any, eve
 def test_the_same_delivery_after_a_crash_before_the_answer_has_no_double_effect(world: Any, events: Any) -> None:
     batch = [events.invoice(), events.payment()]
     first = world.send(*batch)
+    world.clock.advance(5)
     again = world.send(*batch)
     assert first.delivery_id == again.delivery_id
+    kept = world.log.records("ingress-raw")
+    assert len(kept) == 2
+    assert len({(record.key, record.value, dict(record.headers)["ce_id"]) for record in kept}) == 1
     world.settle()
     assert len(world.log.records("ingress-raw")) == 2
     assert world.names() == ["invoice.issued", "payment.received"]

@@ -94,7 +94,6 @@ class Ingress:
             content_sha256=sha256,
             scheme=_SCHEMES[delivery.framing],
         )
-        message.received_at.FromDatetime(delivery.received_at)
         key = f"{delivery.tenant}|{connector}|{delivery_id}".encode()
         headers_sha256 = hashlib.sha256(repr(sorted(delivery.headers.items())).encode()).hexdigest()
         # One delivery id with other content is another delivery: both are kept, both are mapped.

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x64uly/ingress/v1/events.proto\x12\x0f\x64uly.ingress.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb1\x02\n\x0fIngressReceived\x12\x11\n\tconnector\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65livery_id\x18\x02 \x01(\t\x12>\n\x07headers\x18\x03 \x03(\x0b\x32-.duly.ingress.v1.IngressReceived.HeadersEntry\x12\x0c\n\x04\x62ody\x18\x04 \x01(\x0c\x12\x16\n\x0e\x63ontent_sha256\x18\x05 \x01(\t\x12/\n\x06scheme\x18\x06 \x01(\x0e\x32\x1f.duly.ingress.v1.DeliveryScheme\x12/\n\x0breceived_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\xac\x01\n\x0e\x44\x65liveryScheme\x12\x1f\n\x1b\x44\x45LIVERY_SCHEME_UNSPECIFIED\x10\x00\x12&\n\"DELIVERY_SCHEME_CLOUDEVENTS_BINARY\x10\x01\x12*\n&DELIVERY_SCHEME_CLOUDEVENTS_STRUCTURED\x10\x02\x12%\n!DELIVERY_SCHEME_CLOUDEVENTS_BATCH\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x64uly/ingress/v1/events.proto\x12\x0f\x64uly.ingress.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb5\x02\n\x0fIngressReceived\x12\x11\n\tconnector\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65livery_id\x18\x02 \x01(\t\x12>\n\x07headers\x18\x03 \x03(\x0b\x32-.duly.ingress.v1.IngressReceived.HeadersEntry\x12\x0c\n\x04\x62ody\x18\x04 \x01(\x0c\x12\x16\n\x0e\x63ontent_sha256\x18\x05 \x01(\t\x12/\n\x06scheme\x18\x06 \x01(\x0e\x32\x1f.duly.ingress.v1.DeliveryScheme\x12\x33\n\x0breceived_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x02\x18\x01\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\xac\x01\n\x0e\x44\x65liveryScheme\x12\x1f\n\x1b\x44\x45LIVERY_SCHEME_UNSPECIFIED\x10\x00\x12&\n\"DELIVERY_SCHEME_CLOUDEVENTS_BINARY\x10\x01\x12*\n&DELIVERY_SCHEME_CLOUDEVENTS_STRUCTURED\x10\x02\x12%\n!DELIVERY_SCHEME_CLOUDEVENTS_BATCH\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,10 +34,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_INGRESSRECEIVED_HEADERSENTRY']._loaded_options = None
   _globals['_INGRESSRECEIVED_HEADERSENTRY']._serialized_options = b'8\001'
-  _globals['_DELIVERYSCHEME']._serialized_start=391
-  _globals['_DELIVERYSCHEME']._serialized_end=563
+  _globals['_INGRESSRECEIVED'].fields_by_name['received_at']._loaded_options = None
+  _globals['_INGRESSRECEIVED'].fields_by_name['received_at']._serialized_options = b'\030\001'
+  _globals['_DELIVERYSCHEME']._serialized_start=395
+  _globals['_DELIVERYSCHEME']._serialized_end=567
   _globals['_INGRESSRECEIVED']._serialized_start=83
-  _globals['_INGRESSRECEIVED']._serialized_end=388
-  _globals['_INGRESSRECEIVED_HEADERSENTRY']._serialized_start=342
-  _globals['_INGRESSRECEIVED_HEADERSENTRY']._serialized_end=388
+  _globals['_INGRESSRECEIVED']._serialized_end=392
+  _globals['_INGRESSRECEIVED_HEADERSENTRY']._serialized_start=346
+  _globals['_INGRESSRECEIVED_HEADERSENTRY']._serialized_end=392
 # @@protoc_insertion_point(module_scope)

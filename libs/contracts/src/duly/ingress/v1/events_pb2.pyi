@@ -18,6 +18,11 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
+if sys.version_info >= (3, 13):
+    from warnings import deprecated as _deprecated
+else:
+    from typing_extensions import deprecated as _deprecated
+
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class _DeliveryScheme:
@@ -89,7 +94,10 @@ class IngressReceived(_message.Message):
         """Only the headers that carry CloudEvents attributes or the content type; never credentials."""
 
     @_builtins.property
-    def received_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def received_at(self) -> _timestamp_pb2.Timestamp:
+        """Left empty: the instant is the envelope's time, and a delivery that is sent again has equal bytes under its id."""
+
     def __init__(
         self,
         *,
