@@ -259,6 +259,28 @@ def test_a_record_nobody_can_be_blamed_for_is_a_dead_letter_alone(book: Any) -> 
     assert bench.blobs() == {}
 
 
+def test_a_record_whose_key_and_envelope_name_two_tenants_is_not_folded(book: Any, rules: Any) -> None:
+    good = book.invoice("D-1", "INV-1", DAY)
+    alien = book.append(debtor_key("zeta", "D-1"), good.value, good.headers)
+    bench = Bench()
+    outputs = bench.feed([alien])
+    assert types(outputs) == ["ledger-events-dlq", "duly.risk.debtor_degraded.v1"]
+    assert dict(outputs[0].headers)["dlq_reason"] == b"envelope_invalid"
+    assert dict(outputs[1].headers)["ce_tenantid"] == b"zeta"  # the key's, as everything that is sent under it
+    assert decode_state(bench.blobs()[alien.key]).invoices == {}
+    assert outputs == pure_fold([alien], rules, 12).outputs
+
+
+def test_a_key_longer_than_any_of_ours_names_nobody(book: Any, rules: Any) -> None:
+    good = book.invoice("D-1", "INV-1", DAY)
+    huge = book.append(debtor_key("acme", "D" * 500_000), good.value, good.headers)
+    bench = Bench()
+    (letter,) = bench.feed([huge])
+    assert dict(letter.headers)["dlq_reason"] == b"key_invalid"
+    assert bench.blobs() == {}
+    assert [letter] == pure_fold([huge], rules, 12).outputs
+
+
 @pytest.mark.parametrize(("limit", "count"), [("BLOB_BYTES_MAX", 2), ("RECORD_BYTES_MAX", 2)])
 def test_what_is_too_large_degrades_its_debtor_alone(
     limit: str, count: int, book: Any, monkeypatch: pytest.MonkeyPatch
