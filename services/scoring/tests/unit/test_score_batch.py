@@ -321,9 +321,24 @@ def test_fold_faults_in_a_row_are_counted_over_batches(book: Any, monkeypatch: p
     monkeypatch.setattr("duly_risk.batch.fold", broken)
     monkeypatch.setattr(score_batch, "fold", broken)
     bench = Bench()
-    bench.feed([book.invoice("D-1", f"INV-{number}", DAY) for number in range(60)])
+    bench.feed([book.invoice(f"D-{number}", "INV", DAY) for number in range(60)])
     with pytest.raises(TooMuchPoison, match="100 unusable records in a row"):
-        bench.feed([book.invoice("D-1", f"INV-{number}", DAY) for number in range(60, 120)])
+        bench.feed([book.invoice(f"D-{number}", "INV", DAY) for number in range(60, 120)])
+
+
+def test_what_one_debtor_cannot_bear_counts_once_however_many_facts_follow(
+    book: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score_batch, "BLOB_BYTES_MAX", 10_000)
+    book.invoice("D-1", "9" * 9_000, DAY, backfill=True)
+    facts = [book.invoice("D-1", f"INV-{number}-{'9' * 2_000}", DAY) for number in range(150)]
+    ticks = [tick for number in range(1, 3) for tick in book.tick(DAY + timedelta(days=number))]
+    bench = Bench()
+    for start in range(0, len(book.records), 40):
+        bench.feed(book.records[start : start + 40])
+    assert types(bench.outputs).count("ledger-events-dlq") == len(facts) + 2  # and its two ticks
+    assert bench.scorer._meter._window_poison == 1
+    assert bench.scorer._meter._window_records == 2 + len(ticks) - 2
 
 
 def test_a_tick_that_many_debtors_cannot_bear_is_one_unusable_record(book: Any) -> None:
@@ -422,6 +437,35 @@ def test_a_tick_over_many_debtors_comes_in_portions_that_add_up_to_the_whole(
     assert cut.outputs == whole.outputs
     assert cut.blobs() == whole.blobs()
     assert max(blobs_of_portions) <= score_batch.ITEMS_PER_CALL
+
+
+def test_a_burst_of_facts_of_a_debtor_with_many_open_invoices_is_cut_by_rows(
+    book: Any, rules: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    class Counting(RulesModel):
+        def curves(self, static: Any, days: Any) -> Any:
+            asked.append(len(static))
+            return super().curves(static, days)
+
+    for number in range(30):
+        book.invoice("D-1", f"INV-{number}", DAY, backfill=True)
+    for number in range(6):
+        book.invoice("D-1", f"LIVE-{number}", DAY)
+    expected = pure_fold(book.records, rules, 12)
+    monkeypatch.setattr(score_batch, "ROWS_PER_CALL", 60)
+    monkeypatch.setattr(score_batch, "PORTION_BYTES", 1)
+    bench = Bench(OneModel(Counting()))
+    bench.feed(book.records[:30])
+    portions = []
+    for portion in bench.scorer.portions(book.records[30:], bench.models):
+        portions.append(portion.scores)
+        bench.outputs += portion.outputs
+        bench.store.blobs.update(portion.blobs)
+    assert (len(asked), sum(asked), max(asked) <= 90) == (3, sum(range(31, 37)), True)
+    assert portions == [2, 2, 2, 0]
+    assert (bench.outputs, bench.blobs()) == (expected.outputs, expected.blobs())
 
 
 def test_facts_do_not_wait_for_the_ticks_of_other_partitions(play_ledger: Any, rules: RulesModel) -> None:
