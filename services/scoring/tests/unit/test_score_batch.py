@@ -15,6 +15,7 @@ from duly_risk.facts import InvoiceStated, Position, RiskEvent
 from duly_risk.fallback import RulesModel
 from duly_risk.state import DebtorState, replaced
 from duly_risk.step import fold
+from duly_runtime.dlq import LETTER_BYTES_MAX
 from duly_runtime.log import Record
 from duly_runtime.poison_meter import TooMuchPoison
 from hypothesis import given, settings
@@ -275,7 +276,8 @@ def test_a_key_longer_than_any_of_ours_names_nobody(book: Any, rules: Any) -> No
     good = book.invoice("D-1", "INV-1", DAY)
     huge = book.append(debtor_key("acme", "D" * 500_000), good.value, good.headers)
     bench = Bench()
-    (letter,) = bench.feed([huge])
+    (letter,) = bench.feed([huge, book.append(huge.key * 2, b"", ())])[:1]
+    assert max(output.size for output in bench.outputs) <= LETTER_BYTES_MAX
     assert dict(letter.headers)["dlq_reason"] == b"key_invalid"
     assert bench.blobs() == {}
     assert [letter] == pure_fold([huge], rules, 12).outputs
