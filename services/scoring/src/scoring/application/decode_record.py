@@ -87,9 +87,10 @@ def _usable(record: Record, envelope: Envelope) -> Usable:
 
 def _debtor_of(key: bytes) -> str:
     try:
-        return split_key(key)[1]
+        tenant, debtor_id = split_key(key)
     except UnicodeDecodeError:
         return ""
+    return debtor_id if tenant else ""
 
 
 def _id_of(record: Record) -> str:
