@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -93,6 +94,29 @@ def test_a_time_that_is_no_instant_is_refused(value: bytes) -> None:
     headers = [(name, value if name == "ce_time" else old) for name, old in ENVELOPE.to_headers()]
     with pytest.raises(EnvelopeInvalid):
         Envelope.from_headers(headers)
+
+
+@pytest.mark.parametrize(
+    ("header", "length", "fine"),
+    [("ce_sourceversion", 100, True), ("ce_sourceversion", 101, False), ("ce_id", 1_000, True), ("ce_id", 1_001, False),
+     ("ce_correlationid", 1_001, False)],
+)  # fmt: skip
+def test_an_attribute_longer_than_any_of_ours_is_refused(header: str, length: int, fine: bool) -> None:
+    headers = [(name, b"9" * length if name == header else value) for name, value in ENVELOPE.to_headers()]
+    with nullcontext() if fine else pytest.raises(EnvelopeInvalid, match=header):
+        Envelope.from_headers(headers)
+
+
+def test_a_trace_of_any_length_is_no_reason_to_refuse_an_event() -> None:
+    headers = [(name, b"0" * 5_000 if name == "traceparent" else value) for name, value in ENVELOPE.to_headers()]
+    assert Envelope.from_headers(headers).traceparent == ""
+
+
+def test_the_key_of_a_record_and_its_envelope_name_one_tenant() -> None:
+    assert Envelope.of_record(b"t|D-1", ENVELOPE.to_headers()) == ENVELOPE
+    for key in (b"other|D-1", b"t2|D-1", b"", b"\xff|D-1"):
+        with pytest.raises(EnvelopeInvalid, match="two tenants"):
+            Envelope.of_record(key, ENVELOPE.to_headers())
 
 
 @pytest.mark.parametrize(

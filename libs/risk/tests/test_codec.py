@@ -5,6 +5,7 @@ from datetime import date
 
 import pytest
 from duly_contracts.dates import LAST_DATE
+from duly_contracts.keys import SLICES_MAX
 from duly_contracts.money import AMOUNT_MAX_MINOR
 from duly_risk.balances import unapplied_minor
 from duly_risk.batch import Item, apply_batch
@@ -235,6 +236,9 @@ def test_messages_become_facts():
     credit = ledger.CreditNoteIssued(credit_note_id="C", amount=money(3), issue_date="2026-03-01")
     assert decoded(credit).body == SourceReceived("C", True, 3, "EUR", day)
     assert decoded(ledger.CalendarBusinessDateAdvanced(business_date="2026-03-01")).body == Tick(day)
+    for part, parts in ((0, 0), (0, 1), (2, 3), (SLICES_MAX - 1, SLICES_MAX)):
+        tick = ledger.CalendarBusinessDateAdvanced(business_date="2026-03-01", slice=part, slices=parts)
+        assert decoded(tick).body == Tick(day)
     assert date_of(day) == date(2026, 3, 1)
 
 
@@ -251,6 +255,23 @@ def test_messages_become_facts():
             invoice_id="I", issue_date="2026-03-01", due_date="2026-03-31", total=money(AMOUNT_MAX_MINOR + 1)
         ),
         ledger.PaymentReceived(payment_id="P", booking_date="2026-03-01", amount=money(-1)),
+        *(
+            ledger.CalendarBusinessDateAdvanced(business_date="2026-03-01", slice=part, slices=parts)
+            for part, parts in ((0, 2**31 - 1), (0, SLICES_MAX + 1), (-1, 3), (0, -5), (-1, 0), (1, 0), (3, 3))
+        ),
+        *(
+            ledger.InvoiceIssued(
+                invoice_id="I",
+                issue_date="2026-03-01",
+                due_date="2026-03-31",
+                total=money_pb2.Money(amount_minor=1, currency=currency),
+            )
+            for currency in ("", "eur", "EUROPEAN", "EU", "€€€")
+        ),
+        ledger.PaymentReceived(
+            payment_id="P", booking_date="2026-03-01", amount=money_pb2.Money(amount_minor=1, currency="euro")
+        ),
+        ledger.CreditNoteIssued(credit_note_id="C", issue_date="2026-03-01", amount=money_pb2.Money(amount_minor=1)),
         ledger.AllocationApplied(
             allocation_id="A", invoice_id="I", on="2026-03-01", amount=money(1), discount=money(2**62)
         ),

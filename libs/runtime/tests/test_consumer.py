@@ -142,6 +142,17 @@ def test_garbage_becomes_a_dead_letter_with_its_cause(
     assert seen(database) == ["good"]
 
 
+def test_a_record_whose_key_and_envelope_name_two_tenants_is_put_aside(
+    database: Database, memory_log: MemoryLog, make_loop: MakeLoop
+) -> None:
+    voided = encode(ledger.InvoiceVoided(invoice_id="I", debtor_id="D-1"))
+    memory_log.producer("test").send(TOPIC, debtor_key("other", "D-1"), voided, envelope("alien").to_headers())
+    write(memory_log, "good")
+    drain(make_loop(remember))
+    assert dead_letters(database) == ["envelope_invalid"]
+    assert seen(database) == ["good"]
+
+
 def test_a_database_fault_pauses_the_partition_until_it_is_over(
     database: Database, memory_log: MemoryLog, make_loop: MakeLoop, fake_clock: FakeClock
 ) -> None:

@@ -15,7 +15,7 @@ from duly_cli.main import EXIT_FAULT, run
 from duly_contracts.envelope import Envelope
 from duly_contracts.events import encode
 from duly_contracts.keys import debtor_key, partition_of
-from duly_runtime.dlq import dead_letter_headers
+from duly_runtime.dlq import dead_letter_of
 from duly_runtime.kafka_log import KafkaLog
 from duly_runtime.log import Record
 
@@ -45,8 +45,8 @@ class Box:
         self.producer = self._log.producer("test")
 
     def put(self, source: Record, service: str = "scoring", reason: str = "event_unusable") -> str:
-        headers = dead_letter_headers(source, service, reason, "on: no date")
-        place = self.producer.send("ledger-events-dlq", source.key, source.value, headers).result(30)
+        letter = dead_letter_of(source, service, reason, "on: no date")
+        place = self.producer.send("ledger-events-dlq", letter.key, letter.value, letter.headers).result(30)
         return f"ledger-events-dlq/{place[0]}/{place[1]}"
 
     def duly(self, *arguments: str, code: int = 0) -> str:
@@ -143,6 +143,11 @@ def test_a_record_goes_back_as_it_came_and_a_tick_into_its_own_partition() -> No
     assert (back.topic, back.key, back.value, back.partition) == ("ledger-events", KEY, VOID, None)
     assert back.headers == tuple(envelope("e-1"))
     assert replayed(letter(key=b"demo|")).partition == 5
+
+
+def test_a_letter_that_holds_only_a_part_of_its_record_is_not_replayed() -> None:
+    with pytest.raises(CannotReturn, match="ledger-events/5/7"):
+        replayed(letter(value=b"", cut="key 8, value 1048000, headers 300 bytes"))
 
 
 def test_a_tick_is_dismissed_for_the_debtor_that_could_not_bear_it_and_a_delivery_for_nobody() -> None:

@@ -12,8 +12,8 @@ Headers = list[tuple[str, bytes]]
 
 CONTENT_TYPE = "application/protobuf"
 _REQUIRED = ("ce_id", "ce_type", "ce_source", "ce_time", "ce_tenantid")
-# They become parts of keys and indexes, which have their limits.
-_KEYS = ("ce_id", "ce_tenantid", "ce_subject")
+# Attributes become parts of keys, indexes and of whatever follows from the event, which have their limits.
+_LONGEST = {"ce_sourceversion": 100}
 
 
 class EnvelopeInvalid(ValueError):
@@ -74,10 +74,11 @@ class Envelope:
             missing = [name for name in _REQUIRED if not values.get(name)]
             if missing:
                 raise EnvelopeInvalid(f"header {', '.join(missing)} missing")
-            for name in _KEYS:
-                if len(values.get(name, "").encode()) > ID_BYTES_MAX:
-                    raise EnvelopeInvalid(f"header {name} longer than {ID_BYTES_MAX} bytes")
-            business_date = values.get("ce_businessdate", "")
+            for name, value in values.items():
+                longest = _LONGEST.get(name, ID_BYTES_MAX)
+                if name.startswith("ce_") and len(value.encode()) > longest:
+                    raise EnvelopeInvalid(f"header {name[:100]} longer than {longest} bytes")
+            business_date, traceparent = values.get("ce_businessdate", ""), values.get("traceparent", "")
             return Envelope(
                 id=values["ce_id"],
                 type=values["ce_type"],
@@ -90,13 +91,21 @@ class Envelope:
                 ingested_at=values.get("ce_ingestedat", ""),
                 correlation_id=values.get("ce_correlationid", ""),
                 causation_id=values.get("ce_causationid", ""),
-                traceparent=values.get("traceparent", ""),
+                traceparent=traceparent if len(traceparent) <= ID_BYTES_MAX else "",  # no part of the event
                 backfill=values.get("ce_backfill", "") == "true",
             )
         except (ValueError, AttributeError, OverflowError) as error:  # Overflow: an instant before or after any year
             if isinstance(error, EnvelopeInvalid):
                 raise
             raise EnvelopeInvalid(f"header value malformed: {error}") from error
+
+    @staticmethod
+    def of_record(key: bytes, headers: Iterable[tuple[str, bytes]]) -> Envelope:
+        """The envelope of a record whose key begins with its tenant. Raises EnvelopeInvalid, also for two tenants."""
+        envelope = Envelope.from_headers(headers)
+        if key.partition(b"|")[0] != envelope.tenant.encode():
+            raise EnvelopeInvalid("the key and header ce_tenantid name two tenants")
+        return envelope
 
     def with_traceparent(self, traceparent: str) -> Envelope:
         """The same envelope inside another span."""

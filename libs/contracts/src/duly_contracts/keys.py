@@ -4,6 +4,8 @@ from __future__ import annotations
 
 # A tenant and a debtor's id of 200 characters each, in UTF-8, and room.
 KEY_BYTES_MAX = 2_000
+# Of a tick in one partition: more than any tenant needs, few enough for an index by slice.
+SLICES_MAX = 100_000
 _SEED = 0x9747B28C
 _M = 0x5BD1E995
 _MASK = 0xFFFFFFFF
@@ -52,5 +54,5 @@ def partition_of(key: bytes, partitions: int) -> int:
 
 
 def slice_of(key: bytes, partitions: int, slices: int) -> int:
-    """Tick slice that moves this key's debtor; `slices` >= 1."""
+    """Tick slice that moves this key's debtor; 1 <= `slices` <= SLICES_MAX."""
     return (murmur2(key) // partitions) % slices

@@ -7,7 +7,8 @@ from datetime import date
 from typing import Any
 
 from duly_contracts.dates import in_range
-from duly_contracts.money import AMOUNT_MAX_MINOR
+from duly_contracts.keys import SLICES_MAX
+from duly_contracts.money import AMOUNT_MAX_MINOR, currency_exponent
 from google.protobuf.message import Message
 
 from duly.ledger.v1 import events_pb2 as ledger
@@ -33,8 +34,8 @@ from duly_risk.state import WHOLE
 
 
 class EventUnusable(ValueError):
-    """A ledger event the fold cannot use: not one of its kinds, a malformed date, an id missing, a date or an amount
-    beyond all bounds (`duly_contracts.dates`, `duly_contracts.money`). Goes to the DLQ."""
+    """A ledger event the fold cannot use: not one of its kinds, a malformed date, an id missing, no
+    currency, a date, an amount or a tick's slice beyond all bounds (`duly_contracts`). Goes to the DLQ."""
 
     code = "event_unusable"
 
@@ -73,6 +74,11 @@ def _minor(money: money_pb2.Money) -> int:
     return money.amount_minor
 
 
+def _currency(money: money_pb2.Money) -> str:
+    currency_exponent(money.currency)
+    return money.currency
+
+
 def _id(text: str) -> str:
     if not text:
         raise ValueError("an id is empty")
@@ -80,13 +86,15 @@ def _id(text: str) -> str:
 
 
 def _tick(message: ledger.CalendarBusinessDateAdvanced, version: str) -> Tick:
+    if not 0 <= message.slice < max(message.slices, 1) <= SLICES_MAX or message.slices < 0:
+        raise ValueError(f"slice {message.slice} of {message.slices} is none of 0..{SLICES_MAX}")
     return Tick(_day(message.business_date))
 
 
 def _invoice(message: ledger.InvoiceIssued | ledger.InvoiceRevised, version: str) -> InvoiceStated:
     total = message.total
     issue, due = _day(message.issue_date), _day(message.due_date)
-    return InvoiceStated(_id(message.invoice_id), issue, due, _minor(total), total.currency, version)
+    return InvoiceStated(_id(message.invoice_id), issue, due, _minor(total), _currency(total), version)
 
 
 def _voided(message: ledger.InvoiceVoided, version: str) -> InvoiceVoided:
@@ -111,7 +119,9 @@ def _written_off(message: ledger.InvoiceWrittenOff, version: str) -> InvoiceWrit
 
 def _credit_note(message: ledger.CreditNoteIssued, version: str) -> SourceReceived:
     amount = message.amount
-    return SourceReceived(_id(message.credit_note_id), True, _minor(amount), amount.currency, _day(message.issue_date))
+    return SourceReceived(
+        _id(message.credit_note_id), True, _minor(amount), _currency(amount), _day(message.issue_date)
+    )
 
 
 def _credit_note_voided(message: ledger.CreditNoteVoided, version: str) -> CreditNoteVoided:
@@ -120,7 +130,7 @@ def _credit_note_voided(message: ledger.CreditNoteVoided, version: str) -> Credi
 
 def _payment(message: ledger.PaymentReceived, version: str) -> SourceReceived:
     amount = message.amount
-    return SourceReceived(_id(message.payment_id), False, _minor(amount), amount.currency, _day(message.booking_date))
+    return SourceReceived(_id(message.payment_id), False, _minor(amount), _currency(amount), _day(message.booking_date))
 
 
 def _reversed(message: ledger.PaymentReversed, version: str) -> PaymentReversed:

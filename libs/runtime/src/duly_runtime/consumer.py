@@ -284,7 +284,7 @@ def _detail(error: Exception) -> str:
 
 def _decode(record: Record) -> ReceivedEvent:
     try:
-        envelope = Envelope.from_headers(record.headers)
+        envelope = Envelope.of_record(record.key, record.headers)
         return ReceivedEvent(record, envelope, decode(envelope.type, record.value))
     except (EnvelopeInvalid, EventUnknown, EventUndecodable) as error:
         raise Unusable(error.code, str(error)) from error

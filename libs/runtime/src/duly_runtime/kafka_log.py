@@ -249,5 +249,5 @@ class KafkaLogConsumer:
 
 
 def _record(raw: Any) -> Record:
-    headers = tuple((name, value) for name, value in raw.headers or ())
+    headers = tuple((name, value or b"") for name, value in raw.headers or ())
     return Record(raw.topic, raw.partition, raw.offset, raw.key or b"", raw.value or b"", headers)

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from duly_runtime.log import Record
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from hypothesis import given, settings
@@ -18,7 +19,7 @@ from scoring.adapters.batch_shell import BatchConsumer, Waiting, chunks_of
 from scoring.adapters.faust_app import AckedTable, applied_offset, debtors_table, make_app, raw_topic
 from scoring.adapters.faust_consumer import SourceConsumer
 from scoring.adapters.faust_recovery import BatchRecovery
-from scoring.adapters.take_shell import TableStates
+from scoring.adapters.take_shell import TableStates, record_of
 
 from duly.risk.v1 import state_pb2
 
@@ -63,6 +64,11 @@ def test_topics_and_table_carry_raw_bytes(app: Any) -> None:
     assert (topic.key_serializer, topic.value_serializer) == ("raw", "raw")
     assert (table.key_serializer, table.value_serializer) == ("raw", "raw")
     assert isinstance(table, AckedTable)
+
+
+def test_a_header_without_a_value_is_an_empty_one() -> None:
+    message = SimpleNamespace(topic="t", partition=3, offset=41, key=None, value=None, headers=[("x", None)])
+    assert record_of(message) == Record("t", 3, 41, b"", b"", (("x", b""),))
 
 
 def test_recovery_never_goes_back_behind_a_newer_blob(app: Any) -> None:

@@ -15,6 +15,7 @@ from duly_risk.facts import InvoiceStated, Position, RiskEvent
 from duly_risk.fallback import RulesModel
 from duly_risk.state import DebtorState, replaced
 from duly_risk.step import fold
+from duly_runtime.dlq import LETTER_BYTES_MAX
 from duly_runtime.log import Record
 from duly_runtime.poison_meter import TooMuchPoison
 from hypothesis import given, settings
@@ -253,10 +254,34 @@ def test_a_fold_that_raises_costs_one_event_only(book: Any, monkeypatch: pytest.
 
 def test_a_record_nobody_can_be_blamed_for_is_a_dead_letter_alone(book: Any) -> None:
     book.append(b"\xff\xfe", b"x", [])
+    book.append(b"|D-1", b"x", [])
     book.append(debtor_key("acme", ""), b"\xff", book.tick(DAY)[0].headers, 0)
     bench = Bench()
-    assert set(types(bench.feed([book.records[0], book.records[-1]]))) == {"ledger-events-dlq"}
+    assert set(types(bench.feed([*book.records[:2], book.records[-1]]))) == {"ledger-events-dlq"}
     assert bench.blobs() == {}
+
+
+def test_a_record_whose_key_and_envelope_name_two_tenants_is_not_folded(book: Any, rules: Any) -> None:
+    good = book.invoice("D-1", "INV-1", DAY)
+    alien = book.append(debtor_key("zeta", "D-1"), good.value, good.headers)
+    bench = Bench()
+    outputs = bench.feed([alien])
+    assert types(outputs) == ["ledger-events-dlq", "duly.risk.debtor_degraded.v1"]
+    assert dict(outputs[0].headers)["dlq_reason"] == b"envelope_invalid"
+    assert dict(outputs[1].headers)["ce_tenantid"] == b"zeta"  # the key's, as everything that is sent under it
+    assert decode_state(bench.blobs()[alien.key]).invoices == {}
+    assert outputs == pure_fold([alien], rules, 12).outputs
+
+
+def test_a_key_longer_than_any_of_ours_names_nobody(book: Any, rules: Any) -> None:
+    good = book.invoice("D-1", "INV-1", DAY)
+    huge = book.append(debtor_key("acme", "D" * 500_000), good.value, good.headers)
+    bench = Bench()
+    (letter,) = bench.feed([huge, book.append(huge.key * 2, b"", ())])[:1]
+    assert max(output.size for output in bench.outputs) <= LETTER_BYTES_MAX
+    assert dict(letter.headers)["dlq_reason"] == b"key_invalid"
+    assert bench.blobs() == {}
+    assert [letter] == pure_fold([huge], rules, 12).outputs
 
 
 @pytest.mark.parametrize(("limit", "count"), [("BLOB_BYTES_MAX", 2), ("RECORD_BYTES_MAX", 2)])
@@ -299,9 +324,24 @@ def test_fold_faults_in_a_row_are_counted_over_batches(book: Any, monkeypatch: p
     monkeypatch.setattr("duly_risk.batch.fold", broken)
     monkeypatch.setattr(score_batch, "fold", broken)
     bench = Bench()
-    bench.feed([book.invoice("D-1", f"INV-{number}", DAY) for number in range(60)])
+    bench.feed([book.invoice(f"D-{number}", "INV", DAY) for number in range(60)])
     with pytest.raises(TooMuchPoison, match="100 unusable records in a row"):
-        bench.feed([book.invoice("D-1", f"INV-{number}", DAY) for number in range(60, 120)])
+        bench.feed([book.invoice(f"D-{number}", "INV", DAY) for number in range(60, 120)])
+
+
+def test_what_one_debtor_cannot_bear_counts_once_however_many_facts_follow(
+    book: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score_batch, "BLOB_BYTES_MAX", 10_000)
+    book.invoice("D-1", "9" * 9_000, DAY, backfill=True)
+    facts = [book.invoice("D-1", f"INV-{number}-{'9' * 2_000}", DAY) for number in range(150)]
+    ticks = [tick for number in range(1, 3) for tick in book.tick(DAY + timedelta(days=number))]
+    bench = Bench()
+    for start in range(0, len(book.records), 40):
+        bench.feed(book.records[start : start + 40])
+    assert types(bench.outputs).count("ledger-events-dlq") == len(facts) + 2  # and its two ticks
+    assert bench.scorer._meter._window_poison == 1
+    assert bench.scorer._meter._window_records == 2 + len(ticks) - 2
 
 
 def test_a_tick_that_many_debtors_cannot_bear_is_one_unusable_record(book: Any) -> None:
@@ -400,6 +440,35 @@ def test_a_tick_over_many_debtors_comes_in_portions_that_add_up_to_the_whole(
     assert cut.outputs == whole.outputs
     assert cut.blobs() == whole.blobs()
     assert max(blobs_of_portions) <= score_batch.ITEMS_PER_CALL
+
+
+def test_a_burst_of_facts_of_a_debtor_with_many_open_invoices_is_cut_by_rows(
+    book: Any, rules: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    class Counting(RulesModel):
+        def curves(self, static: Any, days: Any) -> Any:
+            asked.append(len(static))
+            return super().curves(static, days)
+
+    for number in range(30):
+        book.invoice("D-1", f"INV-{number}", DAY, backfill=True)
+    for number in range(6):
+        book.invoice("D-1", f"LIVE-{number}", DAY)
+    expected = pure_fold(book.records, rules, 12)
+    monkeypatch.setattr(score_batch, "ROWS_PER_CALL", 60)
+    monkeypatch.setattr(score_batch, "PORTION_BYTES", 1)
+    bench = Bench(OneModel(Counting()))
+    bench.feed(book.records[:30])
+    portions = []
+    for portion in bench.scorer.portions(book.records[30:], bench.models):
+        portions.append(portion.scores)
+        bench.outputs += portion.outputs
+        bench.store.blobs.update(portion.blobs)
+    assert (len(asked), sum(asked), max(asked) <= 90) == (3, sum(range(31, 37)), True)
+    assert portions == [2, 2, 2, 0]
+    assert (bench.outputs, bench.blobs()) == (expected.outputs, expected.blobs())
 
 
 def test_facts_do_not_wait_for_the_ticks_of_other_partitions(play_ledger: Any, rules: RulesModel) -> None:

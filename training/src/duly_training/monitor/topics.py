@@ -77,7 +77,7 @@ def _usable(read: Callable[[Any, str], T | None], raw: Any, tenant: str) -> T | 
 
 def _fact(raw: Any, tenant: str) -> KnownFact | None:
     """None for another tenant and a tick. Raises ValueError."""
-    envelope = Envelope.from_headers(raw.headers or ())
+    envelope = Envelope.of_record(raw.key or b"", raw.headers or ())
     if envelope.tenant != tenant:
         return None
     message = decode(envelope.type, raw.value or b"")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from duly_contracts.envelope import Envelope, format_instant
 from duly_contracts.events import event_of
 from duly_contracts.ids import derived_id, named_id
-from duly_contracts.keys import debtor_key
+from duly_contracts.keys import SLICES_MAX, debtor_key
 from duly_runtime.auth import Principal
 from google.protobuf.message import Message
 
@@ -102,7 +102,7 @@ class Calendar:
 
 def slices_of(debtors: int, partitions: int, debtors_per_slice: int) -> int:
     """Slices of a tick: as many as bring the debtors that one record moves to `debtors_per_slice` on average."""
-    return max(1, math.ceil(debtors / (partitions * debtors_per_slice)))
+    return min(max(1, math.ceil(debtors / (partitions * debtors_per_slice))), SLICES_MAX)
 
 
 def _emit_tick(

@@ -26,7 +26,7 @@ from scoring.adapters.table_store import Blobs, blobs_of, with_our_options
 KNOWN_FAUST = "0.15.3"
 APP_ID = "scoring"
 TABLE = "debtors"
-# Above what any producer of ours may send (1 000 000), so that a dead letter with its added headers always fits.
+# Above what any output has (`duly_runtime.dlq.LETTER_BYTES_MAX`); the broker takes 1 MiB.
 _REQUEST_BYTES_MAX = 1_040_000
 # Faust's services log their life under the name of the module that subclasses them.
 _SERVICES = ("faust_app", "faust_consumer", "faust_producer", "faust_recovery", "batch_shell")

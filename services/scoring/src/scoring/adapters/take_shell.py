@@ -116,6 +116,7 @@ class TableStates:
 
 
 def record_of(message: Any) -> Record:
-    """A record of Faust or aiokafka as the step reads it. Headers come as pairs, Faust may hand on none."""
-    headers = tuple((name, value) for name, value in message.headers or ())
+    """A record of Faust or aiokafka as the step reads it. Headers come as pairs, Faust may hand on none; one
+    without a value is an empty one."""
+    headers = tuple((name, value or b"") for name, value in message.headers or ())
     return Record(message.topic, message.partition, message.offset, message.key or b"", message.value or b"", headers)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from duly_contracts.envelope import Envelope, EnvelopeInvalid
 from duly_contracts.events import EventUndecodable, EventUnknown, decode, event_by_type
 from duly_contracts.ids import record_id
-from duly_contracts.keys import split_key
+from duly_contracts.keys import KEY_BYTES_MAX, split_key
 from duly_risk.event_codec import EventUnusable, decode_event
 from duly_risk.facts import Position, RiskEvent
 from duly_runtime.log import Record
@@ -31,7 +31,7 @@ class Usable:
 
 @dataclass(frozen=True, slots=True)
 class Poison:
-    """A record that no retry can help. debtor_id is empty where nobody can be blamed: a tick, an unreadable key."""
+    """A record that no retry can help. debtor_id is empty where nobody can be blamed: a tick, a key of no use."""
 
     record: Record
     envelope: Envelope | None
@@ -49,7 +49,9 @@ def decode_record(record: Record) -> Usable | Poison:
     """Never raises: what is wrong with the record is the answer."""
     envelope: Envelope | None = None
     try:
-        envelope = Envelope.from_headers(record.headers)
+        if len(record.key) > KEY_BYTES_MAX:
+            return poison(record, None, "key_invalid", f"a key of {len(record.key)} bytes", debtor_id="")
+        envelope = Envelope.of_record(record.key, record.headers)
         return _usable(record, envelope)
     except (EnvelopeInvalid, EventUnknown, EventUndecodable, EventUnusable) as error:
         return poison(record, envelope, error.code, str(error))
@@ -85,9 +87,10 @@ def _usable(record: Record, envelope: Envelope) -> Usable:
 
 def _debtor_of(key: bytes) -> str:
     try:
-        return split_key(key)[1]
+        tenant, debtor_id = split_key(key)
     except UnicodeDecodeError:
         return ""
+    return debtor_id if tenant else ""
 
 
 def _id_of(record: Record) -> str:

@@ -16,7 +16,7 @@ from duly_risk.score import ScoreUpdated, Segment
 from duly_risk.score_codec import encode_score
 from duly_risk.segments import RULE_VERSION
 from duly_risk.state import DebtorState
-from duly_runtime.dlq import dead_letter_headers
+from duly_runtime.dlq import dead_letter_of
 from google.protobuf.message import Message
 
 from duly.risk.v1 import events_pb2 as risk
@@ -109,8 +109,9 @@ def dead_letter_output(poison: Poison) -> Output:
     """The record as it came, with where it was and why nobody could use it."""
     record = poison.record
     place = (record.topic, str(record.partition), str(record.offset), poison.debtor_id)
-    headers = dead_letter_headers(record, SERVICE, poison.reason, poison.detail, poison.debtor_id)
-    return Output(named_id("dlq", SERVICE, *place), dlq_of(record.topic), record.key, record.value, tuple(headers))
+    letter = dead_letter_of(record, SERVICE, poison.reason, poison.detail, poison.debtor_id)
+    letter_id = named_id("dlq", SERVICE, *place)
+    return Output(letter_id, dlq_of(record.topic), letter.key, letter.value, tuple(letter.headers))
 
 
 def _event(cause: Envelope, key: bytes, debtor_id: str, business_date: date, message: Message) -> Output:

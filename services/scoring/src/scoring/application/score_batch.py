@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain
 
 from duly_contracts.keys import split_key
 from duly_risk.batch import BatchResult, Item, apply_batch
@@ -41,8 +41,12 @@ BLOB_BYTES_MAX = 512 * 1024
 RECORD_BYTES_MAX = 900_000
 # Debtors in one model call: bounds the memory of a tick that visits a million of them.
 ITEMS_PER_CALL = 256
+# Open invoices in one model call, give or take a debtor's: each is a row, and some debtors have thousands.
+ROWS_PER_CALL = 20_000
 # Debtors in one outcome of a tick: what follows from it is sent and written before the next ones are scored.
 PORTION_DEBTORS = 512
+# And the bytes of its outputs, give or take a model call.
+PORTION_BYTES = 16 * 1024 * 1024
 # What a fold can raise over data it was not made for. Anything else means the process is broken.
 FOLD_FAULTS = (ValueError, ArithmeticError, LookupError, TypeError)
 
@@ -56,11 +60,16 @@ class BatchOutcome:
     """
 
     outputs: list[Output] = field(default_factory=list)
+    output_bytes: int = 0
     blobs: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
     facts: int = 0
     scores: int = 0
     poison: list[Poison] = field(default_factory=list)
     shadow_faults: list[str] = field(default_factory=list)
+
+    def send(self, *outputs: Output) -> None:
+        self.outputs += outputs
+        self.output_bytes += sum(output.size for output in outputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +96,9 @@ class Scorer:
         self._states = States(store)
         self._partitions = partitions
         self._meter = PoisonMeter()
-        self._aside: set[Position] = set()  # of this batch
+        # Of this batch, and put aside: what is poison, and what debtors could not bear that were degraded before.
+        self._aside: set[Position] = set()
+        self._aside_again: set[Position] = set()
         self.open_debtors = OpenDebtors()
 
     def rebuild(self, places: Iterable[tuple[int, bytes]]) -> int:
@@ -118,6 +129,7 @@ class Scorer:
         take one model call; None = one outcome.
         """
         self._aside.clear()
+        self._aside_again.clear()
         outcome = BatchOutcome()
         queues: dict[int, deque[Usable | Poison]] = {}
         for record in records:
@@ -131,10 +143,12 @@ class Scorer:
                 if not queues[partition]:
                     del queues[partition]
             works = chain.from_iterable(runs)
-            while some := list(islice(works, ITEMS_PER_CALL)):
+            while some := self._next_call(works):
                 self._apply(some, models, outcome)
                 self._meter_all(work.cause for work in some if not work.cause.event.is_tick)
-                if debtors_max is not None and len(outcome.blobs) >= debtors_max:
+                if debtors_max is not None and (
+                    len(outcome.blobs) >= debtors_max or outcome.output_bytes >= PORTION_BYTES
+                ):
                     self._states.keep(outcome.blobs)
                     yield outcome
                     outcome = BatchOutcome()
@@ -166,6 +180,18 @@ class Scorer:
                 works.append(Work(Item(head.record.key, head.debtor_id, head.event, head.position), head))
             queue.popleft()
         return works
+
+    def _next_call(self, works: Iterator[Work]) -> list[Work]:
+        """The next works that one model call takes. Backfill asks no model."""
+        call: list[Work] = []
+        rows = 0
+        for work in works:
+            call.append(work)
+            if not work.item.event.backfill:
+                rows += 1 + len(self._states.load(work.item.position.partition, work.item.key).invoices)
+            if len(call) >= ITEMS_PER_CALL or rows >= ROWS_PER_CALL:
+                break
+        return call
 
     def _visits(self, tick: Usable) -> Iterator[Work]:
         """One work per open debtor of the slice. A further tick of a date it has seen is no event for a debtor."""
@@ -223,7 +249,7 @@ class Scorer:
                 raise Oversize(f"{output.topic} record of {output.size} bytes")
         for (partition, key), blob in blobs.items():
             self._put(partition, key, result.states[key], blob, outcome)
-        outcome.outputs += outputs
+        outcome.send(*outputs)
         outcome.scores += len(result.scores)
         outcome.shadow_faults += shadows.faults
         outcome.facts += sum(folded.changed for folded in result.folded)
@@ -240,27 +266,31 @@ class Scorer:
         self.open_debtors.note(partition, key, has_open_invoices(state))
 
     def _meter_all(self, causes: Iterable[Usable]) -> None:
-        """Count records whose fate is known, a tick as one whatever became of its debtors. Raises TooMuchPoison."""
+        """Count records whose fate is known, a tick as one whatever became of its debtors. Raises TooMuchPoison.
+
+        What a debtor cannot bear that was degraded before says nothing new of this version: it counts as neither.
+        """
         for cause in causes:
             if cause.position in self._aside:
                 self._meter.poison()
-            else:
+            elif cause.position not in self._aside_again:
                 self._meter.good()
 
     def _put_aside(self, poison: Poison, outcome: BatchOutcome) -> None:
         """Dead letter, and the debtor marked in its own blob. A replay of it only re-writes the blob."""
-        self._aside.add(poison.position)
         partition, key = poison.record.partition, poison.record.key
         if not poison.debtor_id:
+            self._aside.add(poison.position)
             outcome.poison.append(poison)
-            outcome.outputs.append(dead_letter_output(poison))
+            outcome.send(dead_letter_output(poison))
             return
         key = key.partition(b"|")[0] + b"|" + poison.debtor_id.encode()  # of a tick, the debtor that could not bear it
         before = self._states.load(partition, key)
+        (self._aside_again if before.degraded else self._aside).add(poison.position)
         after = degrade(before, poison.event_id, poison.position)
         if after is not before:
             outcome.poison.append(poison)
-            outcome.outputs += [dead_letter_output(poison), degraded_output(poison, key, after)]
+            outcome.send(dead_letter_output(poison), degraded_output(poison, key, after))
         blob = self._states.blob_if_unchanged(partition, key, after) or encode_state(after)
         self._put(partition, key, after, blob, outcome)
 

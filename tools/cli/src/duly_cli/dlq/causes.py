@@ -27,12 +27,18 @@ _CAUSES = {
         "An enum value: " + _NEWER[0].lower() + _NEWER[1:] + " Otherwise: " + _BROKEN[0].lower() + _BROKEN[1:],
     ),
     "event_unusable": Cause(
-        "The message can be read, but says something that no fold can use: a malformed date, an empty id, a date or an "
-        "amount beyond all bounds.",
+        "The message can be read, but says something that no fold can use: a malformed date, an empty id, no currency, "
+        "a date, an amount or a tick's slice beyond all bounds.",
         _BROKEN,
     ),
-    "envelope_invalid": Cause("The headers are not those of an event of ours: one is missing or malformed.", _BROKEN),
-    "key_invalid": Cause("The key is no text, so that nobody can tell whose record this is.", _BROKEN),
+    "envelope_invalid": Cause(
+        "The headers are not those of an event of ours: one is missing, malformed or too long, or the key names "
+        "another tenant.",
+        _BROKEN,
+    ),
+    "key_invalid": Cause(
+        "The key is no text, or longer than any of ours, so that nobody can tell whose record this is.", _BROKEN
+    ),
     "fold_failed": Cause("The debtor's state could not take this event: the fold raised an error.", _FAULT),
     "oversize": Cause(
         "With this event the debtor's state or score would be larger than a record may be.",

@@ -72,6 +72,11 @@ class Letter:
         return self.notes.get("dlq_service", "")
 
     @property
+    def is_cut(self) -> bool:
+        """Whether the record was too large to be kept whole."""
+        return "dlq_cut" in self.notes
+
+    @property
     def origin(self) -> tuple[int, int] | None:
         """(partition, offset) in the original topic; None if the letter does not say."""
         partition, offset = (_number(self.notes.get(name, "")) for name in ("dlq_partition", "dlq_offset"))

@@ -42,6 +42,12 @@ def replayed(letter: Letter) -> Return:
 
     To the partition of its key; a tick, whose key names no debtor, to the partition it was for. Raises CannotReturn.
     """
+    if letter.is_cut:
+        at = "/".join(map(str, (letter.topic, *(letter.origin or ()))))
+        raise CannotReturn(
+            f"{letter.place} holds only a part of its record, which was too large ({letter.notes['dlq_cut']}) and lies "
+            f"at {at} as long as that topic keeps it. Let the source send the fact anew, then dismiss the letter."
+        )
     headers = letter.headers
     if letter.event_id and not letter.header("ce_id"):
         headers = (*headers, ("ce_id", letter.event_id.encode()))
