@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -48,7 +49,9 @@ class ModelVersions:
 
     def all(self) -> list[ModelVersion]:
         """The newest first."""
-        return [self._version(found) for found in self._registry.versions()]
+        found = self._registry.versions()
+        aliases = self._aliases() if found else {}
+        return [self._version(one, aliases) for one in found]
 
     def version(self, version: str) -> ModelVersion:
         """One version with its verdict. Raises VersionUnknown, also for another tenant's."""
@@ -62,15 +65,19 @@ class ModelVersions:
             raise
         if not self._registry.owns(found):
             raise VersionUnknown(f"version {version} was not fitted on the ledger of {self._registry.tenant}")
-        return self._version(found)
+        return self._version(found, self._aliases())
 
-    def _version(self, found: Any) -> ModelVersion:
+    def _aliases(self) -> dict[str, str]:
+        """Alias -> version. Versions that a search gives carry none."""
+        return dict(self._client.get_registered_model(MODEL_NAME).aliases)
+
+    def _version(self, found: Any, aliases: Mapping[str, str]) -> ModelVersion:
         model = registered(found, found.tags)
         made = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
         return ModelVersion(
             model,
             Kind(found.tags.get("kind", Kind.HAZARD)),
-            tuple(found.aliases),
+            tuple(sorted(alias for alias, version in aliases.items() if str(version) == model.version)),
             self._verdict(str(found.run_id)),
             made,
         )
@@ -94,7 +101,7 @@ class ModelVersions:
     def unpoint(self, role: str) -> None:
         """Remove an alias; one that is not there is no error."""
         alias = alias_of(role, self._registry.tenant)
-        if alias in self._client.get_registered_model(MODEL_NAME).aliases:
+        if alias in self._aliases():
             self._client.delete_registered_model_alias(MODEL_NAME, alias)
 
     def _verdict(self, run_id: str) -> Verdict | None:
