@@ -203,14 +203,18 @@ class Desk:
 
 def desk_of(place: Place, tenant: str, by: str, clock: Clock, say: Say) -> Desk:
     """Over real servers."""
-    # MLflow's own defaults wait minutes for a server that is down.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    mlflow_gives_up_soon()
 
     def versions() -> ModelVersions:
         return ModelVersions(Registry(place.tracking_uri, tenant))
 
     return Desk(ControlTopic(place.kafka), versions, tenant, by, clock, say)
+
+
+def mlflow_gives_up_soon() -> None:
+    """Its own defaults wait minutes for a server that is down."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 
 
 @contextmanager
