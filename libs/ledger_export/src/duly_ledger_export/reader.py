@@ -31,7 +31,7 @@ from duly_ledger_export.tables import FORMATS, READ_OVER_FILES, Row, Sheet, read
 _T = TypeVar("_T")
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SETTINGS_FILE = "ledger.yaml"
-_SHORT_FORM = ("paid_on", "paid_amount")
+SETTINGS_KEYS = ("tenant", "currency", "country", "time_zone", "from", "until", "source")
 
 
 @dataclass(slots=True)
@@ -199,10 +199,9 @@ def _read_settings(file: Path, log: FindingLog) -> LedgerSettings:
 
 def _settings(values: Mapping[str, str], file: str, log: FindingLog) -> LedgerSettings:
     """Settings from name -> text; names that are not known are a finding, for a typing error would change amounts."""
-    known = ("tenant", "currency", "country", "time_zone", "from", "until", "source")
     for name in values:
-        if name not in known:
-            log.add(file, 0, name, values[name], f"is none of {', '.join(known)}")
+        if name not in SETTINGS_KEYS:
+            log.add(file, 0, name, values[name], f"is none of {', '.join(SETTINGS_KEYS)}")
     currency, zone = values.get("currency", ""), values.get("time_zone") or "UTC"
     try:
         if currency:

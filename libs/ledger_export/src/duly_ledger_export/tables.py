@@ -31,7 +31,7 @@ class TableFormat:
         return self.required + self.optional
 
 
-# ledger-export.md, table of files; the order is the order of `LedgerRecords`.
+# docs/reference/ledger-export.md; the order is the order of `LedgerRecords`.
 FORMATS: Mapping[str, TableFormat] = {
     table.name: table
     for table in (
