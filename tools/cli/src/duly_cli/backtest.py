@@ -23,11 +23,11 @@ from duly_training.closed_days import closed_words
 from duly_training.fit import FitSettings
 from duly_training.history import History, read_history
 
-from duly_cli.errors import CommandFailed
+from duly_cli.errors import CommandFailed, Interrupted
 from duly_cli.fingerprint import LEARNING, code_fingerprint
 from duly_cli.folders import StateFolder
 from duly_cli.ledgers import read_given
-from duly_cli.terminal import Line, Terminal
+from duly_cli.terminal import Line, Terminal, ending
 
 # A year and a month after the last fact hardly anything that was open then is open still.
 DAYS_BEYOND_MAX = 400
@@ -171,6 +171,10 @@ class _Stages:
     def told(self) -> Iterator[None]:
         try:
             yield
+        except Interrupted:
+            if self._line is not None:
+                self._line.stopped()
+            raise
         except BaseException:
             if self._line is not None:
                 self._line.failed()
@@ -185,14 +189,11 @@ class _Stages:
 
 @contextmanager
 def _told(line: Line) -> Iterator[None]:
-    try:
-        yield
-    except EventUnusable as error:
-        line.failed()
-        raise CommandFailed(f"The ledger cannot be used: {error}.") from error
-    except BaseException:
-        line.failed()
-        raise
+    with ending(line):
+        try:
+            yield
+        except EventUnusable as error:
+            raise CommandFailed(f"The ledger cannot be used: {error}.") from error
 
 
 def _tell(result: BacktestResult, window: Window, out: Path, cash: Path, terminal: Terminal) -> None:
