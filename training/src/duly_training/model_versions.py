@@ -17,6 +17,7 @@ from duly_training.origin import Kind
 from duly_training.registry import RegisteredModel, Registry, alias_of, registered
 
 REPORT_FOLDER = "report"
+_NAMED = 10
 GATE_FILE, REPORT_FILE = "gate.json", "report.md"
 
 
@@ -61,11 +62,21 @@ class ModelVersions:
             found = self._client.get_model_version(MODEL_NAME, version)
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                raise VersionUnknown(f"the registry has no version {version} of model {MODEL_NAME!r}") from error
+                raise VersionUnknown(
+                    f"the registry has no version {version} of model {MODEL_NAME!r}{self._known()}"
+                ) from error
             raise
         if not self._registry.owns(found):
-            raise VersionUnknown(f"version {version} was not fitted on the ledger of {self._registry.tenant}")
+            raise VersionUnknown(
+                f"version {version} was not fitted on the ledger of {self._registry.tenant}{self._known()}"
+            )
         return self._version(found, self._aliases())
+
+    def _known(self) -> str:
+        """The newest of the tenant's versions, for somebody who named none of them."""
+        names = [str(found.version) for found in self._registry.versions()]
+        more = ", ..." if len(names) > _NAMED else ""
+        return f": there are {', '.join(names[:_NAMED])}{more}" if names else ": train one first"
 
     def _aliases(self) -> dict[str, str]:
         """Alias -> version. Versions that a search gives carry none."""
