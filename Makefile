@@ -21,8 +21,11 @@ demo-once: setup ## The same, checked and ended: exits 0 only if every check hol
 down: ## Stop a running stack
 	@if [ -x $(BIN)/duly ]; then $(BIN)/duly down; fi
 purge: down ## Remove everything that was made here: runs, jars, models, environment
-	@rm -rf .duly .venv
-	@echo "removed .duly and .venv"
+	@if [ -z "$${DULY_STATE:-}" ]; then rm -rf .duly; \
+	  elif [ -x $(BIN)/duly ]; then $(BIN)/duly purge; \
+	  else echo "$$DULY_STATE is left: without $(BIN)/duly nobody can tell whether it is ours" >&2; fi
+	@rm -rf .venv
+	@echo "removed $${DULY_STATE:-.duly} and .venv"
 
 ##@ Test
 test: setup ## The whole test suite

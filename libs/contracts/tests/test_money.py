@@ -16,6 +16,8 @@ from hypothesis import strategies as st
         ("1234.5", "EUR", 123450),
         ("-0.01", "USD", -1),
         (" 7.00 ", "EUR", 700),
+        ("+.5", "EUR", 50),
+        ("1.2e+3", "EUR", 120000),
     ],
 )
 def test_an_amount_becomes_minor_units(text: str, currency: str, minor: int) -> None:
@@ -25,7 +27,9 @@ def test_an_amount_becomes_minor_units(text: str, currency: str, minor: int) -> 
 @pytest.mark.parametrize(
     ("text", "currency"),
     [("10.5", "JPY"), ("1.234", "EUR"), ("1.2345", "KWD"), ("ten", "EUR"), ("NaN", "EUR"), ("Infinity", "EUR"),
-     ("1e30", "EUR"), ("10000000000000.01", "EUR"), ("5", "eur"), ("5", "EURO"), ("", "EUR")],
+     ("1e30", "EUR"), ("10000000000000.01", "EUR"), ("5", "eur"), ("5", "EURO"), ("", "EUR"),
+     ("1E999999", "EUR"), ("1E-999999", "EUR"), ("1_0.5_0", "EUR"), ("\u0661\u0662", "EUR"), ("\uff11", "EUR"),
+     ("1 000", "EUR"), (".", "EUR"), ("1.00000000000000000000000000000001", "EUR"), ("1" * 5_000, "EUR")],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_never_rounded(text: str, currency: str) -> None:
     with pytest.raises(AmountInvalid):

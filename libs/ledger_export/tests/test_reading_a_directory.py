@@ -217,8 +217,8 @@ def test_every_bad_value_is_one_finding_with_its_place(tmp_path: Path) -> None:
         "parties.csv, line 2, kind: 'PERSON' is none of BUSINESS, SOLE_TRADER, CONSUMER, UNKNOWN",
         "parties.csv, line 2, time_zone: 'Mars/Base' is no IANA time zone",
         "invoices.csv, line 2, issue_date: '31.03.2026' is no date (2026-03-31)",
-        "invoices.csv, line 3, total: '1.234' 1.234 has more than 2 decimals, the minor unit of EUR",
-        "invoices.csv, line 4, debtor_id: '' must not be empty",
+        "invoices.csv, line 3, total: '1.234' has more than 2 decimals, the minor unit of EUR",
+        "invoices.csv, line 4, debtor_id: must not be empty",
         "invoices.csv, line 4, total: '-1' must not be negative",
         "payments.csv, line 2, amount: '0' must be greater than 0",
         "invoices.csv, line 4, invoice_id: 'I2' stands twice: line 3 has it too",
@@ -238,7 +238,7 @@ def test_dates_and_amounts_beyond_all_bounds_are_findings(tmp_path: Path) -> Non
     assert refused(tmp_path) == [
         f"invoices.csv, line 2, issue_date: '1969-12-31' {beyond}",
         f"invoices.csv, line 2, due_date: '9999-12-31' {beyond}",
-        f"invoices.csv, line 3, total: '10000000000001' 10000000000001 is too large: at most {10**15} minor units",
+        f"invoices.csv, line 3, total: '10000000000001' is too large: at most {10**15} minor units",
         f"invoices.csv, line 3, recorded_at: '9999-12-31T23:59:59Z' {beyond}",
     ]
 
@@ -270,10 +270,10 @@ def test_findings_are_bounded_and_the_rest_counted(tmp_path: Path) -> None:
         ("", "invoices.csv: is empty: a header row is needed"),
         (
             "invoice_id,debtor_id,issue_date,due_date\n",
-            "invoices.csv, line 1, total: '' is a required column and missing",
+            "invoices.csv, line 1, total: is a required column and missing",
         ),
         (INVOICES + "I1,D1\n", "invoices.csv, line 2: has 2 cells where the header names 5 columns"),
-        (INVOICES[:-1] + ",total\n", "invoices.csv, line 1, total: '' stands twice in the header"),
+        (INVOICES[:-1] + ",total\n", "invoices.csv, line 1, total: stands twice in the header"),
         (INVOICES + '"I1"x,D1,a,b,c\n', "invoices.csv, line 2: is no CSV: ',' expected after '\"'"),
     ],
 )
@@ -318,7 +318,7 @@ def test_unknown_columns_and_unused_files_are_reported_and_ignored(tmp_path: Pat
     "text, finding",
     [
         ("curency: EUR\n", "ledger.yaml, curency: 'EUR' is none of tenant, currency, country"),
-        ("currency: Euro\n", "ledger.yaml, currency: 'Euro' 'Euro' is no ISO 4217 currency code"),
+        ("currency: Euro\n", "ledger.yaml, currency: 'Euro' is no ISO 4217 currency code"),
         ("time_zone: Nowhere\n", "ledger.yaml, time_zone: 'Nowhere' is no IANA time zone"),
         ("tenant: a|b\n", "ledger.yaml, tenant: 'a|b' must be letters, digits, dots and dashes (at most 64)"),
         ("until: soon\n", "ledger.yaml, until: 'soon' is no date (2026-03-31)"),
@@ -333,7 +333,7 @@ def test_settings_that_cannot_be_meant_are_findings(tmp_path: Path, text: str, f
 def test_a_row_without_any_currency_is_a_finding(tmp_path: Path) -> None:
     write(tmp_path, invoices=INVOICES + "I1,D1,2026-03-01,2026-03-31,5\n")
     assert refused(tmp_path) == [
-        "invoices.csv, line 2, currency: '' is missing: neither the row nor ledger.yaml names one"
+        "invoices.csv, line 2, currency: is missing: neither the row nor ledger.yaml names one"
     ]
 
 
@@ -362,3 +362,41 @@ def test_the_callers_tenant_wins_and_changes_every_id(tmp_path: Path) -> None:
     ours, other = read_ledger(tmp_path), read_ledger(tmp_path, tenant="other")
     assert (ours.tenant, other.tenant) == ("demo", "other")
     assert {fact.event_id for fact in ours.facts()}.isdisjoint(fact.event_id for fact in other.facts())
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ("until: 2026-02-30", "ledger.yaml, until: '2026-02-30' is no date (2026-03-31)"),
+        ("until: 9999-12-31", "ledger.yaml, until: '9999-12-31' is not between 1970-01-01 and 2159-12-31"),
+        ("from: 1900-01-01", "ledger.yaml, from: '1900-01-01' is not between 1970-01-01 and 2159-12-31"),
+        ("currency: eur", "ledger.yaml, currency: 'eur' is no ISO 4217 currency code"),
+        ("until: " + "[" * 5_000, "ledger.yaml: is nested too deeply: it must be a list of `name: value` lines"),
+    ],
+)
+def test_settings_that_cannot_be_are_findings(tmp_path: Path, settings: str, found: str) -> None:
+    write(tmp_path, ledger__yaml=settings, invoices=INVOICES)
+    assert refused(tmp_path) == [found]
+
+
+def test_a_country_is_read_as_it_is_written(tmp_path: Path) -> None:
+    write(tmp_path, ledger__yaml="country: NO\nuntil: ~\n", invoices=INVOICES)
+    assert read_ledger(tmp_path).settings.country == "NO"
+
+
+@pytest.mark.parametrize("recorded", ["1970-01-01T00:00:00+01:00", "1970-01-01T05:00:00Z", "2159-12-31T23:59:59-05:00"])
+def test_an_instant_that_falls_out_of_the_calendar_in_some_zone_is_a_finding(tmp_path: Path, recorded: str) -> None:
+    row = f"I1,D1,2026-03-01,2026-03-31,5,{recorded}\n"
+    write(tmp_path, ledger__yaml=SETTINGS, invoices=INVOICES.replace("\n", ",recorded_at\n") + row)
+    assert refused(tmp_path) == [
+        f"invoices.csv, line 2, recorded_at: '{recorded}' is not between 1970-01-01 and 2159-12-31"
+    ]
+
+
+def test_a_finding_names_a_value_once_and_a_missing_column_those_that_are_there_instead(tmp_path: Path) -> None:
+    write(tmp_path, ledger__yaml=SETTINGS, invoices=INVOICES + "I1,D1,2026-03-01,2026-03-31,1 000\n")
+    assert refused(tmp_path) == ["invoices.csv, line 2, total: '1 000' is no amount such as 1234.50"]
+    write(tmp_path, invoices=INVOICES.replace("total", "Betrag"), payments="payment_id\n")
+    assert refused(tmp_path)[0] == (
+        "invoices.csv, line 1, total: is a required column and missing; not known are Betrag"
+    )

@@ -106,3 +106,25 @@ def test_what_is_no_rule_makes_a_frame_unreadable(row):
         closed_rule(row)
     with pytest.raises(FrameUnreadable):
         FeatureFrame.from_json(json.dumps({"closed_rules": [row]}))
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "[" * 100_000,
+        '{"amount_median_minor": {"EUR": "x"}}',
+        '{"amount_median_minor": {"EUR": NaN}}',
+        '{"amount_median_minor": [1]}',
+        '{"other_median_minor": 0}',
+        '{"other_median_minor": true}',
+        f'{{"other_median_minor": 1{"0" * 400}}}',
+        '{"late_rate": "x"}',
+        '{"delay_mean": Infinity}',
+        '{"tier_cuts_minor": {"EUR": ["a", "b"]}}',
+        '{"tier_cuts_minor": {"EUR": [null, null]}}',
+        '{"closed_rules": [["day", 12, 25, 0], ["day", 12, 25, 0]]}',
+    ],
+)
+def test_a_frame_of_anything_but_finite_numbers_is_unreadable(frame):
+    with pytest.raises(FrameUnreadable):
+        FeatureFrame.from_json(frame)

@@ -50,6 +50,43 @@ def rows(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
+class TestWhatIsRefusedBeforeAnyWork:
+    @pytest.mark.parametrize("name", ["invoices.csv", "deeper/new.csv"])
+    def test_a_file_in_the_ledgers_folder_is_not_written(self, ledger, name, capsys):
+        write(ledger, invoices(10))
+        before = (ledger / "invoices.csv").read_bytes()
+        assert backtest(ledger, "--out", str(ledger / name))[0] == EXIT_FAULT
+        assert "would be written into the ledger" in capsys.readouterr().err
+        assert [file.read_bytes() for file in ledger.rglob("*")] == [before]
+
+    def test_a_ledger_of_one_file_is_spared_by_the_forecast_of_cash_too(self, ledger, capsys):
+        write(ledger, invoices(10), "cash.csv")
+        for out in ("cash.csv", "predictions.csv"):
+            assert backtest(ledger / "cash.csv", "--out", str(ledger / out))[0] == EXIT_FAULT
+        assert (ledger / "cash.csv").read_text().startswith(HEADER)
+
+    @pytest.mark.parametrize(
+        ("option", "said"),
+        [
+            (("--snapshots", "2026-13-01"), "'2026-13-01' is no date"),
+            (("--snapshots", "9999-12-31"), "must lie between"),
+            (("--snapshots", "2024-01-01"), "lies before --known-until"),
+            (("--predict-to", "2024-01-01"), "lies before --predict-from"),
+        ],
+    )
+    def test_bad_days_are_told_before_the_ledger_is_read(self, ledger, option, said, capsys):
+        assert backtest(ledger / "missing", *option)[0] == EXIT_FAULT
+        told = capsys.readouterr()
+        assert said in told.err
+        assert "Read" not in told.out + told.err
+
+    @pytest.mark.parametrize("option", [("--snapshots", "2150-01-06"), ("--predict-to", "2150-01-06")])
+    def test_days_long_after_the_last_fact_are_refused(self, ledger, option, capsys):
+        write(ledger, invoices(60))
+        assert backtest(ledger, *option)[0] == EXIT_FAULT
+        assert "at most 400 days after" in capsys.readouterr().err
+
+
 class TestLedgersOfAllKinds:
     @pytest.mark.parametrize(
         "lines",
@@ -142,7 +179,7 @@ class TestErrors:
         [
             (("--predict-from", "2024-04-01"), "--predict-from 2024-04-01 lies before --known-until"),
             (("--predict-to", "2024-04-01"), "--predict-to 2024-04-01 lies before"),
-            (("--snapshots", "2024-13-01"), "--snapshots '2024-13-01' must be dates"),
+            (("--snapshots", "2024-13-01"), "'2024-13-01' is no date"),
             (("--snapshots", "2024-01-01"), "snapshot 2024-01-01 lies before --known-until"),
             (("--out", "cash.csv"), "must name a file"),
         ],
@@ -185,7 +222,7 @@ class TestErrors:
 
     def test_a_place_that_cannot_be_written_is_told(self, ledger, capsys):
         write(ledger, invoices(20))
-        (ledger / "file").touch()
-        code, _ = backtest(ledger, "--out", str(ledger / "file" / "predictions.csv"))
+        (ledger.parent / "file").touch()
+        code, _ = backtest(ledger, "--out", str(ledger.parent / "file" / "predictions.csv"))
         assert code == EXIT_FAULT
         assert "cannot be written" in capsys.readouterr().err

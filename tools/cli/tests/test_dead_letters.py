@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from duly_cli.dlq import commands
 from duly_cli.dlq.causes import cause_of
+from duly_cli.dlq.choosing import since_of
 from duly_cli.dlq.letters import Letter, Place
 from duly_cli.dlq.payload import shown_value
 from duly_cli.dlq.replay import CannotReturn, dismissed, replayed
+from duly_cli.errors import CommandFailed
 from duly_cli.main import EXIT_FAULT, run
-from duly_contracts.envelope import Envelope
+from duly_contracts.envelope import Envelope, format_instant
 from duly_contracts.events import encode
 from duly_contracts.keys import debtor_key, partition_of
 from duly_runtime.dlq import dead_letter_of
@@ -155,6 +158,26 @@ def test_a_tick_is_dismissed_for_the_debtor_that_could_not_bear_it_and_a_deliver
     assert (word.key, dict(word.headers)["ce_id"]) == (debtor_key("demo", "D-9"), b"e-1")
     with pytest.raises(CannotReturn):
         dismissed(letter(key=b"demo|"), "gone", NOON)
+
+
+@pytest.mark.parametrize("key", [b"|D-1", b"demo|" + b"x" * 5_000])
+def test_a_letter_with_names_that_no_event_has_cannot_be_dismissed(key: bytes) -> None:
+    odd = letter(key=key)
+    odd = replace(odd, headers=tuple(dict((*odd.headers, ("ce_tenantid", b"de|mo"))).items()))
+    with pytest.raises(CannotReturn):
+        dismissed(odd, "gone", NOON)
+
+
+def test_a_letter_whose_time_is_on_no_calendar_is_dismissed_as_of_now() -> None:
+    headers = (*envelope("e-1"), ("ce_time", b"0001-01-01T00:00:00+14:00"))
+    odd = replace(letter(), headers=tuple(dict(headers).items()))
+    assert dict(dismissed(odd, "gone", NOON).headers)["ce_time"] == format_instant(NOON).encode()
+
+
+@pytest.mark.parametrize("text", ["999999d", "1969-12-31", "0001-01-01T00:00:00+14:00", "yesterday", "\u0663d"])
+def test_a_since_that_cannot_be_meant_is_one_message(text: str) -> None:
+    with pytest.raises(CommandFailed, match="say 30m, 2h, 3d"):
+        since_of(text, NOON)
 
 
 def test_what_may_be_about_a_person_is_masked_until_asked_for() -> None:

@@ -47,3 +47,15 @@ def test_a_ledger_too_thin_to_judge_is_refused_in_one_sentence(tmp_path, capsys)
     )
     assert run(["evaluate", "--ledger", str(tmp_path), "--months", "2"]) == EXIT_FAULT
     assert "too thin" in capsys.readouterr().err
+
+
+def test_a_report_that_cannot_be_written_is_told_before_any_work(tmp_path, capsys):
+    for report in (tmp_path, tmp_path / "missing" / "x.md"):
+        assert run(["train", "--tracking-uri", f"sqlite:///{tmp_path}/m.db", "--report", str(report)]) == EXIT_FAULT
+        assert "must name a file in a folder that exists" in capsys.readouterr().err
+
+
+def test_a_registry_that_is_away_is_told_before_the_ledger_is_read(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert run(["train", "--ledger", str(tmp_path / "none"), "--tracking-uri", "http://127.0.0.1:1"]) == EXIT_FAULT
+    assert "The model registry does not answer" in capsys.readouterr().err

@@ -185,6 +185,34 @@ def test_a_roll_back_goes_to_the_version_before_at_once_and_a_second_one_no_furt
     assert bench.told[-1] == ("RiskModelRolledBack", "1")
 
 
+def test_a_roll_back_to_a_version_that_never_served_asks_the_gate(bench: Bench) -> None:
+    bench.promote("1")
+    bench.versions.verdicts["2"] = REFUSED
+    with pytest.raises(CommandFailed, match="was refused by the gate"):
+        bench.desk.rollback("2", "")
+    assert bench.told == [("RiskModelPromoted", "1")]
+    bench.desk.rollback("2", "now", "the only one that fits")
+    assert bench.control.records[-1][0].reason.startswith("now; forced: the only one that fits (was refused by")
+
+
+def test_a_version_that_was_rolled_back_passes_the_gate_before_it_serves_again(bench: Bench) -> None:
+    bench.versions.verdicts["2"] = REFUSED
+    bench.promote("1")
+    bench.promote("2", reason="a try")
+    bench.desk.rollback("", "")
+    with pytest.raises(CommandFailed, match="was refused by the gate"):
+        bench.desk.rollback("2", "")
+
+
+def test_a_plain_roll_back_never_goes_to_a_version_that_no_promotion_brought(bench: Bench) -> None:
+    bench.promote("1")
+    bench.promote("2")
+    bench.desk.rollback("3", "")
+    bench.promote("2")
+    bench.desk.rollback("", "")
+    assert bench.told[-1] == ("RiskModelRolledBack", "1")
+
+
 def test_with_the_registry_down_the_stream_is_rolled_back_and_the_alias_is_mended_later(bench: Bench) -> None:
     for version in "12":
         bench.promote(version)

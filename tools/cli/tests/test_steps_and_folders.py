@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
-from duly_cli.errors import CommandFailed
+from duly_cli.errors import CommandFailed, Interrupted
 from duly_cli.folders import RUNS_KEPT, StateFolder, announce, is_locked, only_stack, running_stack, stop_running
 from duly_cli.ledgers import LedgerChoice
 from duly_cli.ports import Ports
@@ -15,7 +18,7 @@ from duly_cli.stack.local import STOP_ORDER, LocalStack
 from duly_cli.stack.services import SERVICES, service_env
 from duly_cli.stack.startup import Startup
 from duly_cli.steps import Step, StepOrderInvalid, check_order, run_steps
-from duly_cli.terminal import Terminal
+from duly_cli.terminal import Terminal, ending
 from duly_runtime.clock import SystemClock
 from rich.console import Console
 
@@ -149,3 +152,26 @@ def test_each_service_gets_its_own_database_role_and_simulated_time(stack):
     assert len(urls) == 4
     assert {env["DULY_TIME"] for env in envs.values()} == {"simulated"}
     assert not any(stack.credentials.token("outreach") in value for env in envs.values() for value in env.values())
+
+
+@pytest.mark.parametrize(("fault", "word"), [(Interrupted("SIGINT"), "stopped"), (ValueError("x"), "FAILED")])
+def test_a_step_that_a_person_ends_has_not_failed(fault, word, capsys):
+    line = Terminal().line("Play")
+    with pytest.raises(type(fault)), ending(line):
+        raise fault
+    assert capsys.readouterr().out == f"Play: {word}\n"
+
+
+@pytest.mark.parametrize("state", ["", "elsewhere"])
+def test_purge_removes_the_state_that_is_used_and_no_other(state, tmp_path):
+    duly = tmp_path / ".venv" / "bin" / "duly"
+    duly.parent.mkdir(parents=True)
+    duly.write_text('#!/bin/sh\necho "$1 ${DULY_STATE:-.duly}" >> asked\n')
+    duly.chmod(0o755)
+    (tmp_path / ".duly").mkdir()
+    makefile = Path(__file__).parents[3] / "Makefile"
+    environment = {"PATH": os.environ["PATH"], **({"DULY_STATE": state} if state else {})}
+    subprocess.run(["make", "-s", "-f", str(makefile), "purge"], cwd=tmp_path, env=environment, check=True)
+    assert (tmp_path / ".duly").exists() == bool(state)
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert asked == ([f"down {state}", f"purge {state}"] if state else ["down .duly"])

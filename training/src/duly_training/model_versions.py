@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,7 @@ from duly_training.origin import Kind
 from duly_training.registry import RegisteredModel, Registry, alias_of, registered
 
 REPORT_FOLDER = "report"
+_NAMED = 10
 GATE_FILE, REPORT_FILE = "gate.json", "report.md"
 
 
@@ -48,7 +50,9 @@ class ModelVersions:
 
     def all(self) -> list[ModelVersion]:
         """The newest first."""
-        return [self._version(found) for found in self._registry.versions()]
+        found = self._registry.versions()
+        aliases = self._aliases() if found else {}
+        return [self._version(one, aliases) for one in found]
 
     def version(self, version: str) -> ModelVersion:
         """One version with its verdict. Raises VersionUnknown, also for another tenant's."""
@@ -58,19 +62,33 @@ class ModelVersions:
             found = self._client.get_model_version(MODEL_NAME, version)
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                raise VersionUnknown(f"the registry has no version {version} of model {MODEL_NAME!r}") from error
+                raise VersionUnknown(
+                    f"the registry has no version {version} of model {MODEL_NAME!r}{self._known()}"
+                ) from error
             raise
         if not self._registry.owns(found):
-            raise VersionUnknown(f"version {version} was not fitted on the ledger of {self._registry.tenant}")
-        return self._version(found)
+            raise VersionUnknown(
+                f"version {version} was not fitted on the ledger of {self._registry.tenant}{self._known()}"
+            )
+        return self._version(found, self._aliases())
 
-    def _version(self, found: Any) -> ModelVersion:
+    def _known(self) -> str:
+        """The newest of the tenant's versions, for somebody who named none of them."""
+        names = [str(found.version) for found in self._registry.versions()]
+        more = ", ..." if len(names) > _NAMED else ""
+        return f": there are {', '.join(names[:_NAMED])}{more}" if names else ": train one first"
+
+    def _aliases(self) -> dict[str, str]:
+        """Alias -> version. Versions that a search gives carry none."""
+        return dict(self._client.get_registered_model(MODEL_NAME).aliases)
+
+    def _version(self, found: Any, aliases: Mapping[str, str]) -> ModelVersion:
         model = registered(found, found.tags)
         made = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
         return ModelVersion(
             model,
             Kind(found.tags.get("kind", Kind.HAZARD)),
-            tuple(found.aliases),
+            tuple(sorted(alias for alias, version in aliases.items() if str(version) == model.version)),
             self._verdict(str(found.run_id)),
             made,
         )
@@ -94,7 +112,7 @@ class ModelVersions:
     def unpoint(self, role: str) -> None:
         """Remove an alias; one that is not there is no error."""
         alias = alias_of(role, self._registry.tenant)
-        if alias in self._client.get_registered_model(MODEL_NAME).aliases:
+        if alias in self._aliases():
             self._client.delete_registered_model_alias(MODEL_NAME, alias)
 
     def _verdict(self, run_id: str) -> Verdict | None:

@@ -30,15 +30,16 @@ from duly_training.timeline import Timeline
 from duly_training.window import MODEL
 
 DEFAULT_SETTINGS = FitSettings()
-_REFUSED = "refused"
+_PASSED, _REFUSED = "passed", "refused"
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingReport:
     """reused: a version was fitted on the same data by the same code, so nothing was done; all else is as it was then.
 
-    model: what should score: the fitted model, or, where the gate refused it, the champion there was, or else the
-    debtor's rate (kind says which). Nothing scores until it is promoted. verdict: of the fitted model, None if its run
+    model: what should score: the fitted model, or, where the gate refused it, the champion whose gate let it pass, or
+    else the debtor's rate (kind says which). Nothing scores until it is promoted. verdict: of the
+    fitted model, None if its run
     does not say. report: what was written for people, as Markdown.
     """
 
@@ -80,7 +81,7 @@ def train_on(
     }
     champion = registry.champion()
     fitted = registry.fitted_on(inputs)
-    if fitted is not None:
+    if fitted is not None and (_may_serve(fitted) or _may_serve(champion)):
         on_progress(STAGES[-1], len(STAGES), len(STAGES))
         return _reused(registry, fitted, champion, history.sha256)
     on_progress(STAGES[1], 1, len(STAGES))
@@ -100,12 +101,16 @@ def _reused(
     registry: Registry, fitted: KnownVersion, champion: KnownVersion | None, data_sha256: str
 ) -> TrainingReport:
     """What was said when it was fitted: a refused model left the champion of that time where it was."""
-    refused = fitted.tags.get("gate") == _REFUSED and fitted.tags.get("kind") == Kind.HAZARD
-    serving = champion if refused and champion is not None else fitted
+    serving = champion if champion is not None and not _may_serve(fitted) else fitted
     kind = Kind(serving.tags.get("kind", Kind.HAZARD))
     versions, number = ModelVersions(registry), fitted.model.version
     verdict, report = versions.version(number).verdict, versions.report(number)
     return TrainingReport(serving.model, True, data_sha256, serving.metrics, verdict, report, kind)
+
+
+def _may_serve(version: KnownVersion | None) -> bool:
+    """Whether it is promoted without a reason of somebody: a rate, or a model that its gate let pass."""
+    return version is not None and (version.tags.get("kind") == Kind.RATE or version.tags.get("gate") == _PASSED)
 
 
 def _serving(registry: Registry, champion: KnownVersion | None) -> Callable[[], Champion | str]:
@@ -161,9 +166,9 @@ def _fallback(
     report: Path,
     folder: Path,
 ) -> tuple[RegisteredModel, Kind]:
-    """What serves instead of a refused model: the champion there is, or the debtor's rate as the first one."""
+    """What serves instead of a refused model: the champion if its gate let it pass, else the debtor's rate."""
     champion = registry.champion()
-    if champion is not None and champion.tags.get("kind") == Kind.HAZARD:
+    if champion is not None and champion.tags.get("kind") == Kind.HAZARD and _may_serve(champion):
         return champion.model, Kind.HAZARD
     if released.fallback is None:
         raise ValueError("a refused model comes with a fallback")
@@ -188,7 +193,7 @@ def group_rows(timeline: Timeline, released: Released, groups: Mapping[str, str]
 
 
 def _gate_word(verdict: Verdict) -> str:
-    return "passed" if verdict.promote else _REFUSED
+    return _PASSED if verdict.promote else _REFUSED
 
 
 def run_facts(timeline: Timeline, released: Released, inputs: Mapping[str, str]) -> dict[str, str]:

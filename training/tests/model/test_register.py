@@ -61,6 +61,16 @@ def test_a_refused_model_serves_nobody_and_says_why(made_up_ledger, known_until,
     again = train_on(made_up_ledger, registry, known_until, 7, settings=SETTINGS)
     assert (again.reused, again.model, again.verdict) == (True, report.model, report.verdict)
     assert not again.may_be_promoted
+    # A refused version under the champion alias, as `--force-reason` leaves it, is nothing to fall back to.
+    versions.point(CHAMPION, "1")
+    assert [one.aliases for one in versions.all()] == [(), ("champion-acme",)]
+    for unknown in ("9", "one"):
+        with pytest.raises(VersionUnknown, match=f"no version {unknown} of model 'risk': there are 2, 1"):
+            versions.version(unknown)
+    assert versions.version("1").aliases == ("champion-acme",)
+    assert train_on(made_up_ledger, registry, known_until, 7, settings=SETTINGS).model == report.model
+    other = train_on(made_up_ledger, registry, known_until, 8, settings=SETTINGS)
+    assert (other.kind, other.model.version) == (Kind.RATE, "4")
     assert not any(word in "".join(capfd.readouterr()) for word in ("Warning", "Successfully registered", "View run"))
     _assert_artefact(_downloaded("models:/risk/2"), report.model)
     _assert_run_page(_refused_run())

@@ -120,8 +120,11 @@ def format_instant(instant: datetime) -> str:
 
 
 def parse_instant(text: str) -> datetime:
-    """An aware UTC instant. Raises ValueError for text without an offset."""
+    """An aware UTC instant. Raises ValueError for text without an offset, or outside the years 1 to 9999 in UTC."""
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         raise ValueError(f"instant {text!r} without a time zone")
-    return instant.astimezone(UTC)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"instant {text!r} is on no calendar in UTC") from error

@@ -139,9 +139,18 @@ class Roster:
                 yield promotion
 
     def before_newest(self, tenant: str, role: str) -> Promotion | None:
-        """What a roll-back without a version goes back to: the last one of another version than the newest."""
+        """What a roll-back without a version goes back to: the last one of another version than the newest.
+
+        Never a version that only a roll-back brought into force: no promotion of it stands.
+        """
         standing = self.by_place.get((tenant, role), ())
-        return next((one for one in reversed(standing) if one.version != standing[-1].version), None)
+        known = {"", *(one.version for one in self.promoted(tenant, role))}
+        others = (one for one in reversed(standing) if one.version in known - {standing[-1].version})
+        return next(others, None)
+
+    def promoted(self, tenant: str, role: str) -> Iterator[Promotion]:
+        """The promotions that no roll-back took away, the newest first."""
+        return (one for one in reversed(self.by_place.get((tenant, role), ())) if not one.is_rollback)
 
     def recent(self, count: int = 2) -> Iterator[Promotion]:
         """The newest promotions of each tenant and role, the older first: what serves and what is to follow it."""

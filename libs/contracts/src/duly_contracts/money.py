@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from duly.money.v1 import money_pb2
 
@@ -19,8 +20,16 @@ _EXPONENTS = {
 AMOUNT_MAX_MINOR = 10**15
 
 
+# ASCII digits, and no more of them than a Decimal moves exactly. An exponent is what spreadsheets write.
+_AMOUNT = re.compile(r"[+-]?(?=[0-9.]*[0-9])[0-9]*\.?[0-9]*(?:[eE][+-]?[0-9]{1,2})?")
+_AMOUNT_LENGTH_MAX = 28
+
+
 class AmountInvalid(ValueError):
-    """A text that is no amount of that currency: not a number, or finer than its minor unit."""
+    """A text that is no amount of that currency: not a number, or finer than its minor unit.
+
+    The message says what is wrong with it; who asked names the text.
+    """
 
     code = "amount_invalid"
 
@@ -72,15 +81,12 @@ def currency_exponent(currency: str) -> int:
 def parse_money(text: str, currency: str) -> Money:
     """An exact amount from decimal text such as `1234.50`. Raises AmountInvalid: never rounds."""
     exponent = currency_exponent(currency)
-    try:
-        amount = Decimal(text.strip())
-    except InvalidOperation:
-        raise AmountInvalid(f"{text!r} is no amount") from None
-    if not amount.is_finite():
-        raise AmountInvalid(f"{text!r} is no amount")
-    minor = amount.scaleb(exponent)
+    digits = text.strip()
+    if len(digits) > _AMOUNT_LENGTH_MAX or not _AMOUNT.fullmatch(digits):
+        raise AmountInvalid("is no amount such as 1234.50")
+    minor = Decimal(digits).scaleb(exponent)
     if minor != minor.to_integral_value():
-        raise AmountInvalid(f"{text} has more than {exponent} decimals, the minor unit of {currency}")
+        raise AmountInvalid(f"has more than {exponent} decimals, the minor unit of {currency}")
     if abs(minor) > AMOUNT_MAX_MINOR:
-        raise AmountInvalid(f"{text} is too large: at most {AMOUNT_MAX_MINOR} minor units")
+        raise AmountInvalid(f"is too large: at most {AMOUNT_MAX_MINOR} minor units")
     return Money(int(minor), currency)

@@ -17,7 +17,7 @@ from duly.ledger.v1 import events_pb2 as pb
 from duly_ledger_export import records as rec
 from duly_ledger_export.records import LedgerRecords, LedgerSettings
 
-# Order of facts inside one known instant (ledger-export.md). A removal comes before the reversal that causes it.
+# Order of facts inside one known instant (README.md). A removal comes before the reversal that causes it.
 _RANK_PARTY, _RANK_INVOICE, _RANK_CREDIT_NOTE, _RANK_PAYMENT, _RANK_ALLOCATION = 10, 20, 30, 40, 50
 _RANK_DISPUTED, _RANK_RESOLVED, _RANK_WRITE_OFF = 60, 61, 70
 _RANK_ALLOCATION_REMOVED, _RANK_PAYMENT_REVERSED, _RANK_INVOICE_VOIDED, _RANK_CREDIT_NOTE_VOIDED = 80, 81, 82, 83

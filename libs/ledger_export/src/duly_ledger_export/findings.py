@@ -20,7 +20,7 @@ class Finding:
 
     def __str__(self) -> str:
         where = self.file + (f", line {self.line}" if self.line else "") + (f", {self.column}" if self.column else "")
-        shown = f" {self.value[:80]!r}" if self.column else ""
+        shown = f" {self.value[:80]!r}" if self.value else ""
         return f"{where}:{shown} {self.message}"
 
 

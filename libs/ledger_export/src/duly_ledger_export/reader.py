@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import yaml
+from duly_contracts.dates import DateOutOfRange, in_range
 from duly_contracts.money import AmountInvalid, Money, currency_exponent
 
 from duly_ledger_export import checks, rows
@@ -30,7 +31,7 @@ from duly_ledger_export.tables import FORMATS, READ_OVER_FILES, Row, Sheet, read
 _T = TypeVar("_T")
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SETTINGS_FILE = "ledger.yaml"
-_SHORT_FORM = ("paid_on", "paid_amount")
+SETTINGS_KEYS = ("tenant", "currency", "country", "time_zone", "from", "until", "source")
 
 
 @dataclass(slots=True)
@@ -179,30 +180,34 @@ def _read_settings(file: Path, log: FindingLog) -> LedgerSettings:
     if not file.exists():
         return LedgerSettings()
     try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        # All values as they are written: a date that no calendar has is a finding below, and `NO` is Norway.
+        document = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506  # it makes texts only
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         log.add(file.name, 0, "", "", f"cannot be read: {error}")
+        return LedgerSettings()
+    except RecursionError:
+        log.add(file.name, 0, "", "", "is nested too deeply: it must be a list of `name: value` lines")
         return LedgerSettings()
     if document is None:
         return LedgerSettings()
     if not isinstance(document, dict):
         log.add(file.name, 0, "", "", "must be a list of `name: value` lines")
         return LedgerSettings()
-    return _settings({str(key): "" if value is None else str(value) for key, value in document.items()}, file.name, log)
+    values = {str(key): "" if value in ("null", "~") else str(value) for key, value in document.items()}
+    return _settings(values, file.name, log)
 
 
 def _settings(values: Mapping[str, str], file: str, log: FindingLog) -> LedgerSettings:
     """Settings from name -> text; names that are not known are a finding, for a typing error would change amounts."""
-    known = ("tenant", "currency", "country", "time_zone", "from", "until", "source")
     for name in values:
-        if name not in known:
-            log.add(file, 0, name, values[name], f"is none of {', '.join(known)}")
+        if name not in SETTINGS_KEYS:
+            log.add(file, 0, name, values[name], f"is none of {', '.join(SETTINGS_KEYS)}")
     currency, zone = values.get("currency", ""), values.get("time_zone") or "UTC"
     try:
         if currency:
             currency_exponent(currency)
-    except AmountInvalid as error:
-        log.add(file, 0, "currency", currency, str(error))
+    except AmountInvalid:
+        log.add(file, 0, "currency", currency, "is no ISO 4217 currency code")
     if not rows.is_zone(zone):
         log.add(file, 0, "time_zone", zone, "is no IANA time zone")
     tenant, source = values.get("tenant") or "demo", values.get("source") or "ledger-export"
@@ -223,7 +228,10 @@ def _settings(values: Mapping[str, str], file: str, log: FindingLog) -> LedgerSe
 def _settings_day(name: str, values: Mapping[str, str], file: str, log: FindingLog) -> date | None:
     text = values.get(name, "")
     try:
-        return date.fromisoformat(text) if text else None
+        return in_range(date.fromisoformat(text)) if text else None
+    except DateOutOfRange:
+        log.add(file, 0, name, text, rows.OUT_OF_RANGE)
+        return None
     except ValueError:
         log.add(file, 0, name, text, "is no date (2026-03-31)")
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -19,7 +19,8 @@ from duly_ledger_export.tables import Row
 _EnumT = TypeVar("_EnumT", bound=StrEnum)
 _RecordT = TypeVar("_RecordT")
 _NO_DAY = date.min
-_OUT_OF_RANGE = f"is not between {FIRST_DATE} and {LAST_DATE}"
+_ZONE_MAX = timedelta(hours=14)
+OUT_OF_RANGE = f"is not between {FIRST_DATE} and {LAST_DATE}"
 
 
 @dataclass(slots=True)
@@ -57,8 +58,12 @@ class RowReader:
                 return in_range(date.fromisoformat(value))
             instant = datetime.fromisoformat(value)
             in_range(instant.date())
+            if instant.tzinfo is not None:
+                # Its date in the ledger's zone, whichever that is, must be in range too.
+                for offset in (-_ZONE_MAX, _ZONE_MAX):
+                    in_range((instant.astimezone(UTC) + offset).date())
         except DateOutOfRange:
-            self.find(field, _OUT_OF_RANGE)
+            self.find(field, OUT_OF_RANGE)
             return None
         except ValueError:
             instant = None
@@ -117,7 +122,7 @@ class RowReader:
             if len(value) == 10:
                 return in_range(date.fromisoformat(value))
         except DateOutOfRange:
-            self.find(field, _OUT_OF_RANGE)
+            self.find(field, OUT_OF_RANGE)
             return None
         except ValueError:
             pass

@@ -31,7 +31,7 @@ class TableFormat:
         return self.required + self.optional
 
 
-# ledger-export.md, table of files; the order is the order of `LedgerRecords`.
+# docs/reference/ledger-export.md; the order is the order of `LedgerRecords`.
 FORMATS: Mapping[str, TableFormat] = {
     table.name: table
     for table in (
@@ -150,8 +150,10 @@ def table_rows(sheet: Sheet, table: TableFormat, log: FindingLog) -> tuple[Row, 
     """The sheet's rows as rows of that table; a missing required column is a finding and there are no rows."""
     # A sheet without a header has its finding already.
     missing = [column for column in table.required if column not in sheet.header] if sheet.header else []
+    unknown = ", ".join(unknown_columns(sheet, table))
     for column in missing:
-        log.add(sheet.file, 1, column, "", "is a required column and missing")
+        there = f"; not known are {unknown}" if unknown else ""
+        log.add(sheet.file, 1, column, "", f"is a required column and missing{there}")
     return () if missing else sheet.rows
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -54,11 +55,31 @@ class FeatureFrame:
         """The frame of a model artefact. Raises FrameUnreadable."""
         try:
             fields = json.loads(text)
-            cuts = {currency: (a, b) for currency, (a, b) in fields.pop("tier_cuts_minor", {}).items()}
+            cuts = {c: (_number(a), _number(b)) for c, (a, b) in fields.pop("tier_cuts_minor", {}).items()}
+            medians = {c: _median(value) for c, value in fields.pop("amount_median_minor", {}).items()}
+            other = fields.pop("other_median_minor", None)
             rules = tuple(closed_rule(row) for row in fields.pop("closed_rules", ()))
-            return FeatureFrame(**fields, tier_cuts_minor=cuts, closed_rules=rules)
-        except (AttributeError, TypeError, ValueError) as error:
+            if len(set(rules)) != len(rules):
+                raise ValueError("a closed rule stands twice")
+            means = {name: None if mean is None else _number(mean) for name, mean in fields.items()}
+            return FeatureFrame(
+                medians, None if other is None else _median(other), **means, tier_cuts_minor=cuts, closed_rules=rules
+            )
+        except (AttributeError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise FrameUnreadable(f"no feature frame: {error}") from error
+
+
+def _number(value: object) -> float:
+    if type(value) in (int, float) and math.isfinite(value):  # type: ignore[arg-type]
+        return float(value)  # type: ignore[arg-type]
+    raise ValueError(f"{value!r:.40} is no number")
+
+
+def _median(value: object) -> float:
+    """Amounts are divided by it."""
+    if (number := _number(value)) > 0:
+        return number
+    raise ValueError(f"a median of {number} is no amount to measure against")
 
 
 class FrameUnreadable(ValueError):

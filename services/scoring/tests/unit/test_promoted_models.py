@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +18,7 @@ from duly_risk.model import Role
 from duly_runtime.metrics import Metrics
 from duly_testing.clock import FakeClock
 from scoring.adapters import model_store
-from scoring.adapters.booster_model import BOOSTER_FILE, GOLDEN_FILE, ModelRefused, load_model
+from scoring.adapters.booster_model import BOOSTER_FILE, GOLDEN_FILE, SCHEMA_FILE, ModelRefused, load_model
 from scoring.adapters.kafka_preflight import NotReadyToStart
 from scoring.adapters.mlflow_registry import MlflowRegistry, RegistryUnavailable
 from scoring.adapters.model_control import ControlReader
@@ -34,6 +36,7 @@ class Files:
         self.up = True
         self.broken: set[str] = set()
         self.shift = 0.0
+        self.spoilt: dict[str, bytes] = {}
         self.downloads: list[str] = []
 
     def download(self, name: str, version: str, folder: Path) -> None:
@@ -41,6 +44,8 @@ class Files:
             raise RegistryUnavailable("down")
         self.downloads.append(version)
         self.write(folder, shift=self.shift)
+        for file, content in self.spoilt.items():
+            (folder / file).write_bytes(content)
         if version in self.broken:
             (folder / BOOSTER_FILE).write_bytes(b"another model")
 
@@ -204,6 +209,37 @@ def test_while_the_registry_is_away_the_old_model_serves_and_the_new_one_follows
     assert at.serving(25) == "risk 1 CHAMPION"
     at.models.try_again()
     assert at.serving(25) == "risk 2 CHAMPION"
+
+
+def _zip_of(header: bytes) -> bytes:
+    """A golden file whose array has that header."""
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w") as file:
+        file.writestr("rows.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    return whole.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        (GOLDEN_FILE, b""),
+        (GOLDEN_FILE, b"PK\x03\x04" + b"x" * 400),
+        (GOLDEN_FILE, _zip_of(b"{'shape': ((((((1,), }\n")),
+        (BOOSTER_FILE, b""),
+        (SCHEMA_FILE, b"[" * 100_000),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_a_refused_model(
+    desk: MakeDesk, promote: Promote, file: str, content: bytes
+) -> None:
+    at = desk()
+    at.files.spoilt = {file: content}
+    named = {BOOSTER_FILE: "artifact_sha256", GOLDEN_FILE: "golden_sha256", SCHEMA_FILE: "schema_sha256"}
+    promotion = promote("1", **{named[file]: hashlib.sha256(content).hexdigest()})
+    at.control.send(promotion)
+    at.run()
+    assert isinstance(at.store.fault(promotion), ModelRefused)
+    assert at.serving(10) == RULES
 
 
 def test_a_restart_takes_its_models_from_the_disk(desk: MakeDesk, promote: Promote) -> None:

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import xgboost as xgb
-from duly_contracts.dates import FIRST_DATE
+from duly_contracts.dates import FIRST_DATE, DateOutOfRange, in_range
 from duly_contracts.events import encode
 from duly_ledger_export import Ledger
 from duly_risk.event_codec import EventUnusable
@@ -23,12 +23,14 @@ from duly_training.closed_days import closed_words
 from duly_training.fit import FitSettings
 from duly_training.history import History, read_history
 
-from duly_cli.errors import CommandFailed
+from duly_cli.errors import CommandFailed, Interrupted
 from duly_cli.fingerprint import LEARNING, code_fingerprint
 from duly_cli.folders import StateFolder
 from duly_cli.ledgers import read_given
-from duly_cli.terminal import Line, Terminal
+from duly_cli.terminal import Line, Terminal, ending
 
+# A year and a month after the last fact hardly anything that was open then is open still.
+DAYS_BEYOND_MAX = 400
 _TITLES = {
     "fit": "Fit on what was known before",
     "replay": "Replay what followed, debtor by debtor",
@@ -53,13 +55,19 @@ def run_backtest(choice: BacktestChoice, state: StateFolder, terminal: Terminal)
     """Raises CommandFailed; then no file was touched."""
     if choice.out.is_dir() or choice.out.name == CASH_FILE:
         raise CommandFailed(f"--out {choice.out} must name a file, and not {CASH_FILE}, which is written beside it.")
+    _spare_ledger(choice)
+    first = choice.predict_from or choice.known_until
+    _window(choice, choice.predict_to or first)  # what can be told before minutes of reading
     state.make()
     with terminal.steps():
         line = terminal.line(f"Read {choice.ledger}")
         with _told(line):
             ledger = read_given(choice.ledger, "")
-            window = _window(choice, ledger)
-            history = read_history(ledger, _end(ledger))
+            issued = [invoice.issue_date for invoice in ledger.records.invoices]
+            window = _window(choice, choice.predict_to or max([first, *issued]))
+            end = _end(ledger)
+            _require_near(window, end)
+            history = read_history(ledger, end)
         line.done(f"{len(ledger.records.invoices):,} invoices, {len(history.by_debtor):,} debtors")
         cache = FitCache(_folder(state, ledger, window))
         try:
@@ -73,21 +81,50 @@ def run_backtest(choice: BacktestChoice, state: StateFolder, terminal: Terminal)
     _tell(result, window, choice.out, cash, terminal)
 
 
-def _window(choice: BacktestChoice, ledger: Ledger) -> Window:
-    issued = [invoice.issue_date for invoice in ledger.records.invoices]
+def _spare_ledger(choice: BacktestChoice) -> None:
+    """Neither file may take the place of one that is read. Raises CommandFailed."""
+    ledger = choice.ledger.resolve()
+    read = {ledger, *(file.resolve() for file in ledger.iterdir())} if ledger.is_dir() else {ledger}
+    for file in (choice.out, choice.out.parent / CASH_FILE):
+        written = file.resolve()
+        if written in read or (ledger.is_dir() and ledger in written.parents):
+            raise CommandFailed(f"{file} would be written into the ledger {choice.ledger}: name an --out elsewhere.")
+
+
+def _window(choice: BacktestChoice, last: date) -> Window:
     first = choice.predict_from or choice.known_until
-    last = choice.predict_to or max([first, *issued])
+    snapshots = _dates(choice.snapshots)
     try:
-        return window_of(choice.known_until, first, last, _dates(choice.snapshots), choice.seed)
-    except WindowInvalid as error:
+        for day in (choice.known_until, first, last, *(snapshots or ())):
+            in_range(day)
+        return window_of(choice.known_until, first, last, snapshots, choice.seed)
+    except (WindowInvalid, DateOutOfRange) as error:
         raise CommandFailed(f"{error}.") from error
 
 
 def _dates(text: str) -> tuple[date, ...] | None:
-    try:
-        return tuple(date.fromisoformat(part.strip()) for part in text.split(",") if part.strip()) if text else None
-    except ValueError as error:
-        raise CommandFailed(f"--snapshots {text!r} must be dates such as 2026-03-31, with commas: {error}.") from error
+    if not text:
+        return None
+    days = []
+    for part in filter(None, map(str.strip, text.split(","))):
+        try:
+            days.append(date.fromisoformat(part))
+        except ValueError as error:
+            raise CommandFailed(f"--snapshots: {part!r} is no date (2026-03-31); commas separate them.") from error
+    return tuple(days)
+
+
+def _require_near(window: Window, end: date) -> None:
+    """The work grows with the square of the days until the last snapshot. Raises CommandFailed.
+
+    end: the day behind the last fact; FIRST_DATE's next day where there is none, and then no work either.
+    """
+    latest = max([window.predict_to, *window.snapshots])
+    if end > FIRST_DATE + timedelta(days=1) and latest >= end + timedelta(days=DAYS_BEYOND_MAX):
+        raise CommandFailed(
+            f"{latest} is asked for, and the ledger's last fact is of {end - timedelta(days=1)}: --predict-to and "
+            f"--snapshots may lie at most {DAYS_BEYOND_MAX} days after it."
+        )
 
 
 def _end(ledger: Ledger) -> date:
@@ -134,6 +171,10 @@ class _Stages:
     def told(self) -> Iterator[None]:
         try:
             yield
+        except Interrupted:
+            if self._line is not None:
+                self._line.stopped()
+            raise
         except BaseException:
             if self._line is not None:
                 self._line.failed()
@@ -148,14 +189,11 @@ class _Stages:
 
 @contextmanager
 def _told(line: Line) -> Iterator[None]:
-    try:
-        yield
-    except EventUnusable as error:
-        line.failed()
-        raise CommandFailed(f"The ledger cannot be used: {error}.") from error
-    except BaseException:
-        line.failed()
-        raise
+    with ending(line):
+        try:
+            yield
+        except EventUnusable as error:
+            raise CommandFailed(f"The ledger cannot be used: {error}.") from error
 
 
 def _tell(result: BacktestResult, window: Window, out: Path, cash: Path, terminal: Terminal) -> None:

@@ -26,7 +26,7 @@ from duly_cli.playing import Phase, Prepared, make_player
 from duly_cli.stack.local import LocalStack
 from duly_cli.stack.startup import Startup
 from duly_cli.summary import Summary, machine_of_this_run
-from duly_cli.terminal import Terminal
+from duly_cli.terminal import Terminal, ending
 
 BUSY_FAULTS = (NotSettled, EdgeRefused, EdgeUnavailable)
 
@@ -147,11 +147,8 @@ class DemoRun:
         began = self.stack.clock.monotonic()
         with self.terminal.steps():
             line = self.terminal.line(title)
-            try:
+            with ending(line):
                 work(lambda step: line.progress(step.done, step.total, step.day.isoformat()))
-            except BaseException:
-                line.failed()
-                raise
             line.done("")
         self._took(name, began)
 

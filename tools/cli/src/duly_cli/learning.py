@@ -20,6 +20,7 @@ from duly_training.train import TrainingReport, train_on
 from duly_cli.errors import CommandFailed
 from duly_cli.ledgers import LedgerChoice, read_given
 from duly_cli.playing import prepare_ledger
+from duly_cli.promotions import mlflow_gives_up_soon, registry_told
 from duly_cli.stack.local import DEMO_TENANT
 from duly_cli.terminal import Terminal
 
@@ -45,13 +46,19 @@ class Learning:
 
 def train_ledger(learning: Learning, tracking_uri: str, terminal: Terminal) -> TrainingReport:
     """Fit, judge, register in that MLflow; nothing scores until it is promoted. Raises CommandFailed."""
+    _require_place(learning.report)
+    mlflow_gives_up_soon()
+    with registry_told():  # minutes of reading come before its first other use
+        registry = Registry(tracking_uri, learning.tenant)
+        registry.champion()
     ledger, until = _ledger(learning, terminal)
     with terminal.steps():
         line = terminal.line(f"Train on what was known before {until}")
         try:
             shown, seed = _shown(line.progress), learning.choice.seed
-            registry = Registry(tracking_uri, learning.tenant)
-            report = train_on(ledger, registry, until, seed, shown, learning.settings, _groups(learning.groups))
+            groups = _groups(learning.groups)
+            with registry_told():
+                report = train_on(ledger, registry, until, seed, shown, learning.settings, groups)
         except TooFewSettledInvoices as error:
             line.failed()
             raise CommandFailed(f"The ledger is too thin for a model: {error}. The rules score serves.") from error
@@ -68,6 +75,7 @@ def train_ledger(learning: Learning, tracking_uri: str, terminal: Terminal) -> T
 
 def evaluate_ledger(learning: Learning, months: int, terminal: Terminal) -> bool:
     """Rolling origins, printed; whether the gain over every baseline is sure. Raises CommandFailed."""
+    _require_place(learning.report)
     ledger, until = _ledger(learning, terminal)
     with terminal.steps():
         line = terminal.line("Fold the history once")
@@ -114,7 +122,16 @@ def _shown(progress: Callable[[int, int, str], None]) -> Callable[[str, int, int
     return lambda stage, done, total: progress(done, total, stage)
 
 
+def _require_place(report: Path | None) -> None:
+    """Told before the work, not after it. Raises CommandFailed."""
+    if report is not None and (report.is_dir() or not report.parent.is_dir()):
+        raise CommandFailed(f"--report {report} must name a file in a folder that exists.")
+
+
 def _write(path: Path | None, text: str, terminal: Terminal) -> None:
     if path is not None and text:
-        path.write_text(text, encoding="utf-8")
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise CommandFailed(f"The report {path} cannot be written: {error.strerror or error}.") from error
         terminal.plain(f"Report: {path}")

@@ -22,6 +22,9 @@ app = typer.Typer()
 
 Promoted = Literal["champion", "challenger"]
 ByOption = Annotated[str, typer.Option("--by", help="Who does it; recorded [the user of this machine].")]
+ForceOption = Annotated[
+    str, typer.Option("--force-reason", help="Why it is taken though its gate did not pass; recorded.")
+]
 
 
 @app.command()
@@ -34,9 +37,7 @@ def promote(
         datetime | None,
         typer.Option("--effective-date", formats=["%Y-%m-%d"], help="First business date [the next one]."),
     ] = None,
-    force_reason: Annotated[
-        str, typer.Option("--force-reason", help="Why it is taken though its gate did not pass; recorded.")
-    ] = "",
+    force_reason: ForceOption = "",
     tenant: TenantOption = "demo",
     by: ByOption = "",
     state: StateOption = STATE,
@@ -51,16 +52,20 @@ def rollback(
     to: Annotated[str, typer.Option("--to", help="A version, or `rules` [the version before].")] = "",
     challenger: Annotated[bool, typer.Option("--challenger", help="End the challenger's run instead.")] = False,
     reason: Annotated[str, typer.Option("--reason", help="Recorded.")] = "",
+    force_reason: ForceOption = "",
     tenant: TenantOption = "demo",
     by: ByOption = "",
     state: StateOption = STATE,
 ) -> None:
-    """Let the model before score again, at once and on every date. May be repeated."""
+    """Let the model before score again, at once and on every date. May be repeated.
+
+    `--to` a version that was not in force before needs a passed gate, as `duly promote` does.
+    """
     desk = _desk(state, tenant, by)
     if challenger:
         desk.end_shadow(reason)
     else:
-        desk.rollback(to, reason)
+        desk.rollback(to, reason, force_reason)
 
 
 @app.command()

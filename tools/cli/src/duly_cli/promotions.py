@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from duly_contracts.envelope import Envelope
-from duly_contracts.model_control import CHAMPION, MODEL_NAME, SHADOW, Promotion
+from duly_contracts.model_control import CHAMPION, MODEL_NAME, SHADOW, Promotion, Roster
 from duly_risk.features import schema_sha256
 from duly_runtime.clock import Clock
 from duly_runtime.log import SendFailed
@@ -78,8 +78,11 @@ class Desk:
             envelope = self.control.publish(message, self.tenant, newest, self.clock.now())
         self._tell_promotion(found.model, role, effective, newest, envelope)
 
-    def rollback(self, to: str, reason: str) -> None:
-        """What scored before scores again, at once. to: a version, 'rules', or '' for the one before."""
+    def rollback(self, to: str, reason: str, force_reason: str = "") -> None:
+        """What scored before scores again, at once. to: a version, 'rules', or '' for the one before.
+
+        A version that was not in force before, or was taken away since, passes the gate as one that is promoted.
+        """
         with told():
             history = self.control.history(self.tenant, CHAMPION)
             if not history:
@@ -89,7 +92,8 @@ class Desk:
                 target = model_of(newest)
                 self.say(f"Rolled back already, {newest.promoted_at:%Y-%m-%d %H:%M} UTC: `--to` goes further back.")
             else:
-                target = self._target(to, history)
+                target, verdict = self._target(to, history, force_reason)
+                reason = "; ".join(part for part in (reason, verdict) if part)
             if not (newest.is_rollback and newest.version == (target.version if target else "")):
                 message = rollback_event(target, self.by, reason)
                 envelope = self.control.publish(message, self.tenant, newest, self.clock.now())
@@ -149,15 +153,17 @@ class Desk:
             '`--force-reason "..."`, which is recorded.',
         )
 
-    def _target(self, to: str, history: list[Promotion]) -> RegisteredModel | None:
+    def _target(self, to: str, history: list[Promotion], force_reason: str) -> tuple[RegisteredModel | None, str]:
+        """Where to, and what the gate said where it was asked."""
         if to == RULES:
-            return None
+            return None, ""
         if not to:
-            return model_before(history)
-        for one in reversed(history):
+            return model_before(history), ""
+        for one in Roster.of(history).promoted(self.tenant, CHAMPION):
             if one.version == to:
-                return model_of(one)
-        return self._promotable(to).model
+                return model_of(one), ""
+        found = self._promotable(to)
+        return found.model, self._verdict(found, CHAMPION, force_reason)
 
     def _alias(self, role: str, model: RegisteredModel) -> None:
         with registry_told():
@@ -197,14 +203,18 @@ class Desk:
 
 def desk_of(place: Place, tenant: str, by: str, clock: Clock, say: Say) -> Desk:
     """Over real servers."""
-    # MLflow's own defaults wait minutes for a server that is down.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    mlflow_gives_up_soon()
 
     def versions() -> ModelVersions:
         return ModelVersions(Registry(place.tracking_uri, tenant))
 
     return Desk(ControlTopic(place.kafka), versions, tenant, by, clock, say)
+
+
+def mlflow_gives_up_soon() -> None:
+    """Its own defaults wait minutes for a server that is down."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 
 
 @contextmanager

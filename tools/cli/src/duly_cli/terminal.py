@@ -14,6 +14,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, Task, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from duly_cli.errors import Interrupted
+
 PLAIN_EVERY_SECONDS = 5.0
 
 
@@ -28,6 +30,22 @@ class Line(Protocol):
 
     def failed(self) -> None:
         """It is over, badly."""
+
+    def stopped(self) -> None:
+        """A person ended it."""
+
+
+@contextmanager
+def ending(line: Line) -> Iterator[None]:
+    """Inside, what is raised ends the line."""
+    try:
+        yield
+    except Interrupted:
+        line.stopped()
+        raise
+    except BaseException:
+        line.failed()
+        raise
 
 
 class Terminal:
@@ -119,6 +137,9 @@ class _LiveLine:
     def failed(self) -> None:
         self._progress.update(self._task, state="failed", total=1, completed=1)
 
+    def stopped(self) -> None:
+        self._progress.update(self._task, state="failed", detail="stopped", total=1, completed=1)
+
 
 class _PlainLine:
     def __init__(self, terminal: Terminal, title: str, clock: Clock) -> None:
@@ -141,3 +162,6 @@ class _PlainLine:
 
     def failed(self) -> None:
         self._terminal.plain(f"{self._title}: FAILED")
+
+    def stopped(self) -> None:
+        self._terminal.plain(f"{self._title}: stopped")

@@ -24,14 +24,13 @@ from scoring.adapters.booster_model import (
     FILES,
     GOLDEN_FILE,
     SCHEMA_FILE,
+    UNREADABLE,
     ModelRefused,
     load_model,
 )
 from scoring.adapters.mlflow_registry import RegistryUnavailable
 
 _FAULTS_MAX = 1_000
-# What a file that is no model can make a library raise.
-_UNLOADABLE = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError, OSError, MemoryError)
 # Beside those of the models in memory.
 _FOLDERS_KEPT = 32
 
@@ -131,9 +130,9 @@ class ModelStore:
                 self._fetch(key, folder)
             _require_promoted_files(key, folder)
             return self._loader(folder, key.version, key.role)
-        except ModelRefused:
+        except (ModelRefused, RegistryUnavailable):
             raise
-        except _UNLOADABLE as error:
+        except UNREADABLE as error:
             raise ModelRefused(f"version {key.version}: {type(error).__name__}: {error}") from error
 
     def _fetch(self, key: ModelKey, folder: Path) -> None:
@@ -167,7 +166,7 @@ def _require_promoted_files(key: ModelKey, folder: Path) -> None:
             raise ModelRefused(f"version {key.version}: {file} is not the promoted one")
     try:
         schema = json.loads((folder / SCHEMA_FILE).read_text("utf-8"))["schema_sha256"]
-    except (ValueError, KeyError, TypeError) as error:
+    except UNREADABLE as error:
         raise ModelRefused(f"version {key.version}: {SCHEMA_FILE}: {type(error).__name__}: {error}") from error
     if schema != key.schema_sha256:
         raise ModelRefused(f"version {key.version}: {SCHEMA_FILE} is not the promoted one")

@@ -11,6 +11,7 @@ from duly_cli.dlq.letters import DeadLetters, Letter, Place, dlq_topics
 from duly_cli.errors import CommandFailed
 
 _HELD_BYTES_MAX = 64 * 1024 * 1024
+_FIRST_SINCE, _NO_SINCE = datetime(1970, 1, 1, tzinfo=UTC), datetime.min.replace(tzinfo=UTC)
 _WITHIN = {"m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -83,13 +84,17 @@ def named(ids: Sequence[str], letters: DeadLetters) -> list[Letter]:
 
 
 def since_of(text: str, now: datetime) -> datetime | None:
-    """`2h`, `3d`, `30m` before now, or a date or instant; None for ''. Raises CommandFailed."""
+    """`2h`, `3d`, `30m` before now, or a date or instant since 1970; None for ''. Raises CommandFailed."""
     if not text:
         return None
-    if match := re.fullmatch(r"(\d{1,6})([mhd])", text):
-        return now - timedelta(**{_WITHIN[match[2]]: int(match[1])})
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise CommandFailed(f"--since {text}: say 30m, 2h, 3d, 2031-03-01 or 2031-03-01T12:00:00.") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        if match := re.fullmatch(r"([0-9]{1,6})([mhd])", text):
+            moment = now - timedelta(**{_WITHIN[match[2]]: int(match[1])})
+        else:
+            moment = datetime.fromisoformat(text)
+            moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        moment = _NO_SINCE
+    if moment < _FIRST_SINCE:
+        raise CommandFailed(f"--since {text}: say 30m, 2h, 3d, 2031-03-01 or 2031-03-01T12:00:00, not before 1970.")
+    return moment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from duly_contracts.envelope import Envelope, EnvelopeInvalid, parse_instant
 from duly_contracts.events import encode, event_of
@@ -61,19 +61,28 @@ def replayed(letter: Letter) -> Return:
 def dismissed(letter: Letter, because: str, now: datetime) -> Return:
     """Word under the event's own id that nothing is left to apply of it: who waits for that id waits no longer.
 
-    Raises CannotReturn for a letter that names no event or no debtor: nobody waits for it.
+    Raises CannotReturn for a letter that names no event or no debtor (nobody waits for it), or names that no event has.
     """
     if not (letter.event_id and letter.tenant and letter.debtor):
         raise CannotReturn(f"{letter.place} names no event of a debtor, so nobody waits for it: leave it where it is.")
-    message = ledger.LedgerEventDismissed(debtor_id=letter.debtor, reason=because)
     try:
         original = Envelope.from_headers(letter.headers)
         day, correlation = original.business_date, original.correlation_id
     except EnvelopeInvalid:
         day, correlation = None, ""
-    envelope = Envelope(
+    try:
+        key, headers = debtor_key(letter.tenant, letter.debtor), _word(letter, now, day, correlation).to_headers()
+        Envelope.from_headers(headers)
+        value = encode(ledger.LedgerEventDismissed(debtor_id=letter.debtor, reason=because))
+    except ValueError as error:
+        raise CannotReturn(f"{letter.place} cannot be dismissed: {error}. Leave it where it is.") from error
+    return Return(letter, letter.topic, key, value, headers, None, "dismissed")
+
+
+def _word(letter: Letter, now: datetime, day: date | None, correlation: str) -> Envelope:
+    return Envelope(
         id=letter.event_id,
-        type=event_of(message).type,
+        type=event_of(ledger.LedgerEventDismissed()).type,
         source=f"/tenants/{letter.tenant}/operators/duly",
         subject=letter.debtor,
         time=_time_of(letter) or now,
@@ -81,8 +90,6 @@ def dismissed(letter: Letter, because: str, now: datetime) -> Return:
         business_date=day,
         correlation_id=correlation,
     )
-    key = debtor_key(letter.tenant, letter.debtor)
-    return Return(letter, letter.topic, key, encode(message), envelope.to_headers(), None, "dismissed")
 
 
 def send(log: EventLog, returns: Sequence[Return], tell: Callable[[str], None]) -> int:
