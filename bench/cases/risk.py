@@ -8,9 +8,10 @@ from datetime import date
 from duly_contracts.topics import topics
 from duly_risk.asking import hazards_of
 from duly_risk.fallback import RulesModel
+from duly_risk.outlook import outlooks_of
 from duly_risk.plan import plan_of
 from duly_risk.state import DebtorState
-from duly_risk.step import conclude, outlooks_of
+from duly_risk.step import conclude
 from duly_runtime.clock import Clock
 from scoring.adapters.memory import OneModel
 from scoring.application.pure_fold import pure_fold

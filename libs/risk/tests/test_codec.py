@@ -9,9 +9,10 @@ from duly_contracts.keys import SLICES_MAX
 from duly_contracts.money import AMOUNT_MAX_MINOR
 from duly_risk.balances import unapplied_minor
 from duly_risk.batch import Item, apply_batch
-from duly_risk.codec import EventUnusable, decode_event, decode_state, encode_state
+from duly_risk.codec import decode_state, encode_state
 from duly_risk.days import date_of, day_of
 from duly_risk.degraded import no_longer_waiting_for, waits_for
+from duly_risk.event_codec import EventUnusable, decode_event
 from duly_risk.facts import (
     AllocationApplied,
     DisputeStated,

@@ -23,11 +23,12 @@ from duly_risk.facts import (
 from duly_risk.fallback import RulesModel
 from duly_risk.features import INDEX, N_STATIC
 from duly_risk.model import CurveDays, FeatureFrame, ModelInfo, Role
+from duly_risk.outlook import outlooks_of
 from duly_risk.plan import plan_of
 from duly_risk.score import Band, Direction, ScoreUpdated
 from duly_risk.score_codec import encode_score
 from duly_risk.state import DebtorState, Standing
-from duly_risk.step import conclude, fold, outlooks_of
+from duly_risk.step import conclude, fold
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -9,11 +9,11 @@ from duly_risk.asking import hazards_of
 from duly_risk.facts import Position, RiskEvent
 from duly_risk.measures import stacked
 from duly_risk.model import HazardModel
-from duly_risk.outlook import Outlook
+from duly_risk.outlook import Outlook, outlooks_of
 from duly_risk.plan import Plan, plan_of
 from duly_risk.score import ScoreUpdated
 from duly_risk.state import DebtorState, Standing, replaced
-from duly_risk.step import Folded, conclude, fold, outlooks_of
+from duly_risk.step import Folded, conclude, fold
 
 ScoreIdOf = Callable[[bytes, RiskEvent], str]
 # (debtor key, business day of the score) -> the model that computes it. Depends on nothing else, see ADR 13.

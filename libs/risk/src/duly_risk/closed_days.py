@@ -119,18 +119,16 @@ def closed_days(rules: tuple[ClosedRule, ...]) -> ClosedDays:
     """The days that rules close. No rule: weekends alone move a due date, and curves stay as they are."""
     found = {rule.in_year(year) for rule in rules for year in YEARS}
     days = sorted(day for day in found if day is not None and weekday_of(day) < 5)
-    shut, opens = set(days), []
-    for day in days:
+    opens: dict[int, int] = {}
+    for day in reversed(days):  # the later ones are known: in a row of closed days all open with the last of them
         after = on_business_day(day + 1)
-        while after in shut:
-            after = on_business_day(after + 1)
-        opens.append(after)
+        opens[day] = opens.get(after, after)
     is_closed = np.zeros(_DAYS, dtype=bool)
     is_closed[days] = True
     kept = np.where(is_closed, np.float32(HAZARD_LEFT), np.float32(1.0))
     return ClosedDays(
         np.array([*days, _NEVER], dtype=np.int64),
-        np.array([*opens, _NEVER], dtype=np.int64),
+        np.array([*(opens[day] for day in days), _NEVER], dtype=np.int64),
         is_closed,
         sliding_window_view(kept, HORIZON_DAYS),
     )

@@ -8,14 +8,11 @@ from google.protobuf.message import DecodeError
 
 from duly.risk.v1 import state_pb2 as pb
 from duly_risk.degraded import waiting_for
-from duly_risk.event_codec import EventUnusable, decode_event
 from duly_risk.facts import Position
 from duly_risk.packing import packed
 from duly_risk.score import Band, Behaviour, Segment, Tier
 from duly_risk.state import FORMAT_VERSION, Archive, Closed, DebtorState, Standing, StateUnreadable, replaced
 from duly_risk.wire import invoice_bytes, invoice_from, source_bytes, source_from
-
-__all__ = ["EventUnusable", "decode_event", "decode_state", "encode_state"]
 
 
 def encode_state(state: DebtorState) -> bytes:

@@ -23,14 +23,12 @@ from duly_risk.digests import digest, holds
 from duly_risk.facts import EventDismissed, Position, RiskEvent, Tick
 from duly_risk.ledger import apply_fact
 from duly_risk.model import ModelInfo
-from duly_risk.outlook import Outlook, outlooks_of
-from duly_risk.plan import Plan, plan_of
+from duly_risk.outlook import Outlook
+from duly_risk.plan import Plan
 from duly_risk.reasons import explain
 from duly_risk.score import Band, ScoreUpdated, Segment, Tier
 from duly_risk.segments import segment_of
 from duly_risk.state import DebtorState, Standing, StateUnreadable, replaced
-
-__all__ = ["Folded", "conclude", "degrade", "fold", "has_open_invoices", "outlooks_of", "plan_of"]
 
 RECENT_FACTS = 1024
 RECENT_DAYS = 7
