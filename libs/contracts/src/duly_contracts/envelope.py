@@ -14,6 +14,7 @@ CONTENT_TYPE = "application/protobuf"
 _REQUIRED = ("ce_id", "ce_type", "ce_source", "ce_time", "ce_tenantid")
 # Attributes become parts of keys, indexes and of whatever follows from the event, which have their limits.
 _LONGEST = {"ce_sourceversion": 100}
+_SHORTEST_LIMIT = min(ID_BYTES_MAX, *_LONGEST.values())
 
 
 class EnvelopeInvalid(ValueError):
@@ -70,14 +71,14 @@ class Envelope:
     def from_headers(headers: Iterable[tuple[str, bytes]]) -> Envelope:
         """The envelope in a record's headers. Raises EnvelopeInvalid, naming what is missing or malformed."""
         try:
-            values = {name: value.decode() for name, value in headers}
+            values = {}
+            for name, raw in headers:
+                if raw and len(raw) > _SHORTEST_LIMIT:
+                    _check_length(name, len(raw))
+                values[name] = raw.decode()
             missing = [name for name in _REQUIRED if not values.get(name)]
             if missing:
                 raise EnvelopeInvalid(f"header {', '.join(missing)} missing")
-            for name, value in values.items():
-                longest = _LONGEST.get(name, ID_BYTES_MAX)
-                if name.startswith("ce_") and len(value.encode()) > longest:
-                    raise EnvelopeInvalid(f"header {name[:100]} longer than {longest} bytes")
             business_date, traceparent = values.get("ce_businessdate", ""), values.get("traceparent", "")
             return Envelope(
                 id=values["ce_id"],
@@ -110,6 +111,12 @@ class Envelope:
     def with_traceparent(self, traceparent: str) -> Envelope:
         """The same envelope inside another span."""
         return replace(self, traceparent=traceparent)
+
+
+def _check_length(name: str, length: int) -> None:
+    longest = _LONGEST.get(name, ID_BYTES_MAX)
+    if name.startswith("ce_") and length > longest:
+        raise EnvelopeInvalid(f"header {name[:100]} longer than {longest} bytes")
 
 
 def format_instant(instant: datetime) -> str:

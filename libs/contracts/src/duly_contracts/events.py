@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from duly.contact.v1 import events_pb2 as contact
@@ -135,12 +136,26 @@ def encode(message: Message) -> bytes:
 
 
 def _require_known_enums(message: Message, where: str) -> None:
-    for field, value in message.ListFields():
-        values = value if field.is_repeated else (value,)
+    for field in _with_enums(message.DESCRIPTOR):
+        if field.is_repeated:
+            values = getattr(message, field.name)
+        else:
+            values = (getattr(message, field.name),) if not field.has_presence or message.HasField(field.name) else ()
         if field.enum_type is not None:
             unknown = [number for number in values if number not in field.enum_type.values_by_number]
             if unknown:
                 raise EventUndecodable(f"{where}.{field.name}: enum value {unknown[0]} is not known to this version")
-        elif field.message_type is not None and not field.message_type.GetOptions().map_entry:
+        else:
             for nested in values:
                 _require_known_enums(nested, f"{where}.{field.name}")
+
+
+@cache
+def _with_enums(descriptor: Descriptor) -> tuple[FieldDescriptor, ...]:
+    """The fields of a message that are enums, or messages with an enum somewhere inside; no event holds itself."""
+    return tuple(field for field in descriptor.fields if field.enum_type is not None or _holds_enums(field))
+
+
+def _holds_enums(field: FieldDescriptor) -> bool:
+    nested = field.message_type
+    return nested is not None and not nested.GetOptions().map_entry and bool(_with_enums(nested))

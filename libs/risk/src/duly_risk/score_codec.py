@@ -107,9 +107,6 @@ def _reason(reason: Reason) -> bytes:
     )
 
 
-_BYTE = tuple(bytes((number,)) for number in range(0x80))
-
-
 def _segment(segment: Segment) -> bytes:
     return b"".join(
         (
@@ -122,19 +119,19 @@ def _segment(segment: Segment) -> bytes:
 
 # ---- the wire format; a field with its default value is left out ----
 
+# Every score has dozens of lengths and amounts: two bytes at a time come out of a table.
+_TABLED = 1 << 14
+_VARINTS = tuple(bytes((n,)) if n < 0x80 else bytes((n & 0x7F | 0x80, n >> 7)) for n in range(_TABLED))
+_BEFORE_MORE = tuple(bytes((n & 0x7F | 0x80, n >> 7 | 0x80)) for n in range(_TABLED))
+
 
 def _varint(number: int) -> bytes:
     """Raises ValueError for a negative number."""
-    if 0 <= number < 0x80:
-        return _BYTE[number]
+    if 0 <= number < _TABLED:
+        return _VARINTS[number]
     if number < 0:
         raise ValueError(f"{number} is negative")
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
+    return _BEFORE_MORE[number & _TABLED - 1] + _varint(number >> 14)
 
 
 def _number(tag: bytes, number: int) -> bytes:
