@@ -21,7 +21,7 @@ from duly_cli.terminal import Terminal
 from duly_runtime.clock import SystemClock
 from rich.console import Console
 
-from bench.cases import curves, engine, gateway, latency, ledger_sync, policy, risk, risk_parts, scale, scoring
+from bench.cases import curves, engine, gateway, latency, ledger_sync, policy, risk, risk_parts, scale, scoring, stream
 from bench.figures import Result
 from bench.machine import load_average, machine, versions
 from bench.report import document, failed
@@ -38,6 +38,7 @@ CASES: Mapping[str, Callable[[Bench], Result]] = {
     "engine": engine.run,
     "scoring_rules": scoring.run_rules,
     "scoring_model": scoring.run_model,
+    "stream": stream.run,
     "scale": scale.run,
     "gateway": gateway.run,
     "latency": latency.run,

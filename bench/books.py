@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
+from random import Random
 
 from duly_contracts.keys import debtor_key, partition_of
 from duly_contracts.money import Money
@@ -76,6 +77,22 @@ class LargeTenant:
                 debtor_id(serial * stride % self.debtors), f"NEW-{serial:06d}", day, TERM_DAYS, serial
             )
         ]
+        return ledger_records(facts, [self.tenant], backfill=False)
+
+    def traffic(self, visits: int, day: date, seed: int) -> list[Record]:
+        """What a day is like: each visit to a debtor drawn at random is a new invoice, or that invoice paid at once:
+        money and its allocation. So the open book stays as large as it is, or has one invoice more."""
+        rng = Random(seed)
+        owed: dict[int, str] = {}
+        facts: list[DatedFact] = []
+        for visit in range(visits):
+            number = rng.randrange(self.debtors)
+            invoice = owed.pop(number, None)
+            if invoice is not None:
+                facts += self._paid(debtor_id(number), invoice, day)
+            else:
+                owed[number] = f"NEW-{visit:06d}"
+                facts += self._invoice(debtor_id(number), owed[number], day, TERM_DAYS, visit)
         return ledger_records(facts, [self.tenant], backfill=False)
 
     @cached_property

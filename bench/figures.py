@@ -48,6 +48,21 @@ class Result:
         }
 
 
+@dataclass(slots=True)
+class Figures:
+    """Measures under way: one value a time something was measured."""
+
+    values: dict[str, list[float]] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+
+    def add(self, name: str, unit: str, value: float) -> None:
+        self.values.setdefault(name, []).append(value)
+        self.units[name] = unit
+
+    def measures(self) -> dict[str, Measure]:
+        return {name: Measure(self.units[name], tuple(values)) for name, values in self.values.items()}
+
+
 def rates(values: Sequence[float]) -> Measure:
     """Things per second, one value per round."""
     return Measure("1/s", tuple(values))

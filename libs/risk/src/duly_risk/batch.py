@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from duly_risk.asking import hazards_of
 from duly_risk.facts import Position, RiskEvent
@@ -20,8 +21,7 @@ ScoreIdOf = Callable[[bytes, RiskEvent], str]
 ModelOf = Callable[[bytes, int], HazardModel]
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One event for one debtor. A tick becomes one item per debtor of its slice, all at the tick's position."""
 
     key: bytes

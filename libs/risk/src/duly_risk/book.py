@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-import operator
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import mul
 from typing import NamedTuple
 
 from duly_risk.balances import disputed_minor, settle, unapplied_minor
@@ -36,8 +39,7 @@ class OpenInvoice(NamedTuple):
     claimable_minor: int
 
 
-@dataclass(frozen=True, slots=True)
-class DelayHistory:
+class DelayHistory(NamedTuple):
     """Delays (paid - due, clipped to -60..120 days) of the debtor's settled invoices. `history_of` computes it.
 
     counts: delay -> invoices, over all. newest: delays of at most 64 last settled ones by (paid day, issue day, id),
@@ -79,22 +81,21 @@ def history_of(
     counts: Mapping[int, int], newest: tuple[int, ...], days_to_pay_sum: int, last_paid_day: int
 ) -> DelayHistory:
     """The history of these delays. All figures come from whole-number sums, so that no order of them can show."""
-    ranked = sorted(counts.items())
-    n = total = squares = late = late15 = any_late = early = 0
-    for delay, count in ranked:
-        n += count
-        total += delay * count
-        squares += delay * delay * count
-        if delay < 0:
-            early += count
-        elif delay > 0:
-            any_late += count
-            if delay >= LATE_DAYS:
-                late += count
-                if delay >= VERY_LATE_DAYS:
-                    late15 += count
+    delays = sorted(counts)
+    numbers = [counts[delay] for delay in delays]
+    ends = list(accumulate(numbers))  # how many are at most as late as each
+    weighted = list(map(mul, delays, numbers))
+    n, total, squares = (ends[-1] if ends else 0), sum(weighted), sum(map(mul, weighted, delays))
     last5, last10, last20 = newest[:5], newest[:10], newest[:20]
-    weights = _EWM_WEIGHTS[: len(newest)]
+
+    def from_on(delay: int) -> int:
+        """How many were as late as that or later."""
+        earlier = bisect_left(delays, delay)
+        return n - ends[earlier - 1] if earlier else n
+
+    def ranked(rank: int) -> int:
+        return delays[bisect_right(ends, rank)]
+
     return DelayHistory(
         counts=counts,
         newest=newest,
@@ -102,29 +103,30 @@ def history_of(
         last_paid_day=last_paid_day,
         settled=n,
         delay_sum=total,
-        late=late,
-        any_late=any_late,
-        median=(_ranked(ranked, (n - 1) // 2) + _ranked(ranked, n // 2)) / 2 if n else math.nan,
+        late=from_on(LATE_DAYS),
+        any_late=from_on(1),
+        median=(ranked((n - 1) // 2) + ranked(n // 2)) / 2 if n else math.nan,
         std=_std(n, total, squares),
-        longest=float(ranked[-1][0]) if n else math.nan,
+        longest=float(delays[-1]) if n else math.nan,
         last3=_mean(newest[:3]),
         last10=_mean(last10),
         # Weights 0.8^age, age 0 = newest settled.
-        decayed=math.fsum(map(operator.mul, weights, newest)) / math.fsum(weights) if newest else math.nan,
-        late5=_share([delay >= LATE_DAYS for delay in last5]),
-        q25=_quantile(ranked, n, 0.25),
-        q75=_quantile(ranked, n, 0.75),
-        q90=_quantile(ranked, n, 0.9),
+        decayed=math.fsum(map(mul, _EWM_WEIGHTS, newest)) / _EWM_SUMS[len(newest)] if newest else math.nan,
+        late5=_share_late(last5),
+        # Quantiles are the lower ones: the delay at rank share x (n - 1), rounded down.
+        q25=float(ranked(int(0.25 * (n - 1)))) if n else math.nan,
+        q75=float(ranked(int(0.75 * (n - 1)))) if n else math.nan,
+        q90=float(ranked(int(0.9 * (n - 1)))) if n else math.nan,
         on_due=counts.get(0, 0),
-        early=early,
-        late15=late15,
+        early=n - from_on(0),
+        late15=from_on(VERY_LATE_DAYS),
         last1=float(newest[0]) if n else math.nan,
         last2=float(newest[1]) if n > 1 else math.nan,
-        on_due10=_share([delay == 0 for delay in last10]),
-        any_late10=_share([delay > 0 for delay in last10]),
+        on_due10=last10.count(0) / len(last10) if last10 else math.nan,
+        any_late10=len([delay for delay in last10 if delay > 0]) / len(last10) if last10 else math.nan,
         longest10=float(max(last10)) if n else math.nan,
-        std10=_std(len(last10), sum(last10), sum(delay * delay for delay in last10)),
-        late20=_share([delay >= LATE_DAYS for delay in last20]),
+        std10=_std(len(last10), sum(last10), sum(map(mul, last10, last10))),
+        late20=_share_late(last20),
     )
 
 
@@ -133,28 +135,16 @@ def _std(n: int, total: int, squares: int) -> float:
     return math.sqrt(n * squares - total**2) / n if n > 1 else math.nan
 
 
-def _share(flags: Sequence[bool]) -> float:
-    return sum(flags) / len(flags) if flags else math.nan
-
-
-def _quantile(ranked: Sequence[tuple[int, int]], n: int, share: float) -> float:
-    """The lower one: the delay at rank share x (n - 1), rounded down."""
-    return float(_ranked(ranked, int(share * (n - 1)))) if n else math.nan
+def _share_late(delays: Sequence[int]) -> float:
+    return len([delay for delay in delays if delay >= LATE_DAYS]) / len(delays) if delays else math.nan
 
 
 def _mean(delays: Sequence[int]) -> float:
     return sum(delays) / len(delays) if delays else math.nan
 
 
-def _ranked(ranked: Sequence[tuple[int, int]], rank: int) -> int:
-    for delay, count in ranked:
-        rank -= count
-        if rank < 0:
-            return delay
-    raise AssertionError("rank beyond the histogram")
-
-
 _EWM_WEIGHTS = tuple(EWM_DECAY**age for age in range(NEWEST_KEPT))
+_EWM_SUMS = tuple(math.fsum(_EWM_WEIGHTS[:n]) for n in range(NEWEST_KEPT + 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,9 +219,9 @@ def _history(archive: Archive, closed: Closed) -> DelayHistory:
     if isinstance(memo, tuple) and memo[0] is archive:
         known: DelayHistory = memo[1]
         return known
-    counts = dict(archive.delays)
-    for delay in closed.delays:
-        counts[delay] = counts.get(delay, 0) + 1
+    counts = Counter(closed.delays)
+    for delay, count in archive.delays.items():
+        counts[delay] += count
     history = history_of(
         counts,
         closed.delays[: -NEWEST_KEPT - 1 : -1],

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,37 +111,24 @@ def debtor_measures(book: Book) -> list[float]:
             past.last2, past.on_due10, past.any_late10, past.longest10, past.std10, past.late20]  # fmt: skip
 
 
-@dataclass(slots=True)
-class _Totals:
+class _Totals(NamedTuple):
     """The open book as of a day. by_currency: open, overdue and disputed minor units. worst: two most days overdue.
 
-    dues: due days, rising once all have been added.
+    dues: due days, rising.
     """
 
-    by_currency: dict[str, tuple[int, int, int]] = field(default_factory=dict)
-    n: int = 0
-    over_n: int = 0
-    worst: tuple[int, int] = (0, 0)
-    dues: list[int] = field(default_factory=list)
-
-    def add(self, invoice: OpenInvoice, days_over: int) -> None:
-        currency = invoice.terms.currency
-        minor, over, disputed = self.by_currency.get(currency, (0, 0, 0))
-        over_minor = invoice.open_minor if days_over > 0 else 0
-        self.by_currency[currency] = (minor + invoice.open_minor, over + over_minor, disputed + invoice.disputed_minor)
-        self.n += 1
-        self.dues.append(invoice.terms.due_day)
-        if days_over > 0:
-            self.over_n += 1
-            self.worst = max(self.worst[0], days_over), max(self.worst[1], min(self.worst[0], days_over))
+    by_currency: dict[str, list[int]]
+    n: int
+    over_n: int
+    worst: tuple[int, int]
+    dues: list[int]
 
 
 def measures_of(book: Book, as_of_day: int) -> Measures:
     """The rows of all open invoices of a book, in its order."""
     totals = _totals(book, as_of_day)
     rows = [_row(book, invoice.terms, invoice, as_of_day, totals) for invoice in book.open]
-    width = len(DEBTOR) + (len(rows[0]) if rows else len(INVOICE))
-    measures = np.empty((len(rows), width))
+    measures = np.empty((len(rows), len(DEBTOR) + len(rows[0]) if rows else N_MEASURES))
     measures[:, : len(DEBTOR)] = debtor_measures(book)
     if rows:
         measures[:, len(DEBTOR) :] = rows
@@ -156,11 +143,21 @@ def invoice_measures(book: Book, terms: Terms, as_of_day: int) -> Measures:
 
 
 def _totals(book: Book, as_of_day: int) -> _Totals:
-    totals = _Totals()
-    for invoice in book.open:
-        totals.add(invoice, as_of_day - invoice.terms.due_day)
-    totals.dues.sort()
-    return totals
+    by_currency: dict[str, list[int]] = {}
+    dues: list[int] = []
+    for (_, _, due_day, _, currency), open_minor, disputed, _ in book.open:
+        sums = by_currency.get(currency)
+        if sums is None:
+            sums = by_currency[currency] = [0, 0, 0]
+        sums[0] += open_minor
+        if due_day < as_of_day:
+            sums[1] += open_minor
+        sums[2] += disputed
+        dues.append(due_day)
+    dues.sort()
+    over_n = bisect_left(dues, as_of_day)
+    worst = (as_of_day - dues[0] if over_n else 0, as_of_day - dues[1] if over_n > 1 else 0)
+    return _Totals(by_currency, len(dues), over_n, worst, dues)
 
 
 def _row(book: Book, terms: Terms, own: OpenInvoice | None, as_of_day: int, totals: _Totals) -> list[float]:

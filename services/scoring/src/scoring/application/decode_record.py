@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from duly_contracts.envelope import Envelope, EnvelopeInvalid
 from duly_contracts.events import EventUndecodable, EventUnknown, decode, event_by_type
@@ -15,8 +16,7 @@ from duly_runtime.log import Record
 from duly.ledger.v1 import events_pb2 as ledger
 
 
-@dataclass(frozen=True, slots=True)
-class Usable:
+class Usable(NamedTuple):
     """One event. part, parts: slice of a tick; debtor_id is empty for a tick."""
 
     record: Record

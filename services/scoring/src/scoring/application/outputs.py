@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from typing import NamedTuple
 
 from duly_contracts.envelope import Envelope
 from duly_contracts.events import encode, event_of
@@ -27,8 +27,7 @@ TOPIC = "risk-scores"
 SCORE_UPDATED = event_of(risk.RiskScoreUpdated())
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """One record to send; its partition follows from the key. id: `ce_id`, or the dead letter's own."""
 
     id: str
