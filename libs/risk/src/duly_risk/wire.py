@@ -136,6 +136,7 @@ def _invoice_message(invoice: Invoice) -> pb.InvoiceState:
 
 
 def _invoice(message: pb.InvoiceState) -> Invoice:
+    allocations, write_offs = message.allocations, message.write_offs  # of most open invoices there are none
     return Invoice(
         message.invoice_id,
         message.known,
@@ -150,8 +151,8 @@ def _invoice(message: pb.InvoiceState) -> Invoice:
         message.dispute_day,
         message.dispute_version,
         message.dispute_resolved,
-        tuple(map(_allocation, message.allocations)),
-        tuple(WriteOff(off.write_off_id, off.amount_minor, off.on_day, off.loss) for off in message.write_offs),
+        tuple(map(_allocation, allocations)) if allocations else (),
+        tuple(map(_write_off, write_offs)) if write_offs else (),
     )
 
 
@@ -179,6 +180,10 @@ def _allocation(message: pb.AllocationState) -> Allocation:
         message.applied,
         message.removed,
     )
+
+
+def _write_off(message: pb.WriteOffState) -> WriteOff:
+    return WriteOff(message.write_off_id, message.amount_minor, message.on_day, message.loss)
 
 
 def _source_message(source: Source) -> pb.SourceState:
