@@ -8,11 +8,12 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import numpy as np
 from duly_contracts.money import currency_exponent
-from duly_risk.cash import DRAWS, Effects, FreshCash, OpenBook, expected_by_week, simulate, simulate_fresh
-from duly_risk.cash_band import Band, Misses, Paid, band_of, fit_effects, gathered, misses_of, stretched
 from duly_risk.curves import CASH_WEEKS, WEEK
 from duly_risk.days import date_of
 from duly_risk.measures import currency_code
+
+from duly_training.backtest.cash import DRAWS, Effects, FreshCash, OpenBook, expected_by_week, simulate, simulate_fresh
+from duly_training.backtest.cash_band import Band, Misses, Paid, band_of, fit_effects, gathered, misses_of, stretched
 
 COLUMNS = ("snapshot", "week_start", "currency", "expected", "q10", "q90", "open_book_only")
 # Misses of weeks that ended within the last 13 weeks: 13 forecasts a week apart for each of the 13 weeks ahead.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from duly_risk.cash import CASH_DAYS
 from duly_risk.days import day_of
 from duly_risk.model import ModelInfo
 
@@ -13,6 +12,7 @@ from duly_training.backtest.answering import in_batches, survival_of
 from duly_training.backtest.asked import Window, measured_snapshots, sought_of
 from duly_training.backtest.asking import Purpose, Question, Sought, questions_of
 from duly_training.backtest.books import NewInvoiceHabits, OpenBooks, daily_totals
+from duly_training.backtest.cash import CASH_DAYS
 from duly_training.backtest.cash_rows import CashBands, Prospect, cash_rows, effects_of
 from duly_training.backtest.fit_cache import FitCache
 from duly_training.backtest.predictions import in_order, prediction_rows

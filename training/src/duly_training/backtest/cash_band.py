@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
-from duly_risk.cash import Effects, OpenBook
 from duly_risk.curves import CASH_WEEKS, Floats, Ints
+
+from duly_training.backtest.cash import Effects, OpenBook
 
 LOW, HIGH = 0.1, 0.9
 COVERAGE = HIGH - LOW

@@ -8,8 +8,8 @@ from functools import partial
 
 import numpy as np
 import pytest
-from duly_risk import cash
-from duly_risk.cash import (
+from duly_training.backtest import cash
+from duly_training.backtest.cash import (
     CASH_DAYS,
     Effects,
     FreshCash,
@@ -19,7 +19,7 @@ from duly_risk.cash import (
     simulate_fresh,
     week_hazards,
 )
-from duly_risk.cash_band import (
+from duly_training.backtest.cash_band import (
     EFFECTS_DEFAULT,
     Band,
     Misses,
@@ -135,7 +135,7 @@ class TestSimulatedCash:
 
     def test_a_book_larger_than_the_memory_for_it_is_drawn_in_parts(self, monkeypatch: pytest.MonkeyPatch) -> None:
         book = book_of()
-        monkeypatch.setattr("duly_risk.cash._CELLS_AT_ONCE", 20_000)
+        monkeypatch.setattr("duly_training.backtest.cash._CELLS_AT_ONCE", 20_000)
         draws = simulate(book, EFFECTS_DEFAULT, generator(), 2_000)
         assert draws.mean(axis=0)[:4] == pytest.approx(expected_by_week(book)[:4], rel=0.05)
 
