@@ -1,4 +1,4 @@
-"""`duly train | evaluate | backtest`: arguments in, the work elsewhere."""
+"""`duly train | evaluate | backtest | judge`: arguments in, the work elsewhere."""
 
 from __future__ import annotations
 
@@ -111,3 +111,15 @@ def backtest(
     first, last = (day.date() if day else None for day in (predict_from, predict_to))
     choice = BacktestChoice(Path(ledger), out, known_until.date(), first, last, snapshots, seed)
     run_backtest(choice, StateFolder(state), Terminal())
+
+
+@app.command()
+def judge(
+    ledger: Annotated[str, typer.Option("--ledger", envvar="LEDGER", help="The ledger that knows what came of it.")],
+    predictions: Annotated[Path, typer.Option("--predictions", help="Of `duly backtest`, with cash.csv beside it.")],
+    weeks: Annotated[int, typer.Option("--weeks", min=1, max=13, help="First weeks that the WAPE adds up.")] = 8,
+) -> None:
+    """Hold the two files of a back-test against what the ledger knows in the end; the figures as JSON."""
+    from duly_cli.judging import judge_backtest
+
+    typer.echo(judge_backtest(Path(ledger), predictions, weeks))
