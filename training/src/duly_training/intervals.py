@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from duly_risk.book import LATE_DAYS
 from duly_risk.curves import Floats
 from numpy.typing import NDArray
 
@@ -53,7 +54,7 @@ def intervals_of(
     names = list(losses)
     sums = np.stack([np.bincount(index, losses[name], len(debtors)) for name in names], axis=1)
     sizes = np.bincount(index, minlength=len(debtors)).astype(np.float64)
-    ranked = {name: _Ranking(one.p_late[5], y, index) for name, one in parts.items() if 5 in one.p_late}
+    ranked = {name: _Ranking(one.p_late[LATE_DAYS], y, index) for name, one in parts.items() if LATE_DAYS in one.p_late}
     drawn_means, drawn_areas = [], {name: [] for name in ranked}  # type: ignore[var-annotated]
     for weights in _drawn(len(debtors), len(part), draws, seed):
         drawn_means.append(weights @ sums / (weights @ sizes)[:, None])
@@ -79,9 +80,9 @@ def _losses(judged: Judged, parts: Mapping[str, Predictions], y: NDArray[np.bool
     """ "<model>_<measure>" -> loss per invoice."""
     losses: dict[str, Floats] = {}
     for name, one in parts.items():
-        if 5 in one.p_late:
-            losses[f"{name}_logloss_late5"] = log_losses(y, one.p_late[5])
-            losses[f"{name}_brier_late5"] = (one.p_late[5] - y) ** 2
+        if LATE_DAYS in one.p_late:
+            losses[f"{name}_logloss_late5"] = log_losses(y, one.p_late[LATE_DAYS])
+            losses[f"{name}_brier_late5"] = (one.p_late[LATE_DAYS] - y) ** 2
         if one.days is not None:
             losses[f"{name}_mae_days"] = np.abs(one.days - judged.days)
     return losses

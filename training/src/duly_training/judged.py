@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from duly_risk.book import LATE_DAYS
 from duly_risk.features import INDEX, features_of
 from duly_risk.measures import COLUMN, Measures, stacked
 from duly_risk.model import FeatureFrame
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from duly_training.timeline import FIRST, NEVER, Days, Timeline
 
 RIPE_DAYS = 30
-LATE_KS = (1, 5, 30)
+LATE_KS = (1, LATE_DAYS, 30)
 # Days from issue are cut to this range where days are compared, as the reference figures are.
 DAYS_MAX = 120
 
@@ -75,11 +76,11 @@ class Judged:
             self.amount[kept],
         )
 
-    def ripe(self, k: int = 5) -> Flags:
+    def ripe(self, k: int = LATE_DAYS) -> Flags:
         """Whether "late by k days" can be judged: due + max(30, k) <= cut, else quick payers would be all there is."""
         return self.due + max(RIPE_DAYS, k) <= self.cut_day
 
-    def late(self, k: int = 5) -> Flags:
+    def late(self, k: int = LATE_DAYS) -> Flags:
         """Paid k or more days after due, or still open."""
         return self.paid - self.due >= k
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+from duly_risk.curves import WEEK
 from duly_risk.days import date_of, day_of, weekday_of
 
 from duly_training.backtest.asking import Sought
 from duly_training.backtest.cash import CASH_DAYS
 
-FORTNIGHT, WEEK = 14, 7
+FORTNIGHT = 2 * WEEK
 
 
 class WindowInvalid(ValueError):

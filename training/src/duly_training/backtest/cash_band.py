@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from duly_risk.curves import CASH_WEEKS, Floats, Ints
+from duly_risk.curves import CASH_WEEKS, WEEK, Floats, Ints
 
 from duly_training.backtest.cash import Effects, OpenBook
 
@@ -105,7 +105,7 @@ def misses_of(band: Band, received: Floats, snapshot_day: int, weeks: int) -> Mi
     half = np.where(above, band.high - band.expected, band.expected - band.low)
     multiple = np.abs(received - band.expected) / np.maximum(half, least)
     week = np.arange(weeks)
-    return Misses(week, snapshot_day + 7 * (week + 1), multiple[:weeks])
+    return Misses(week, snapshot_day + WEEK * (week + 1), multiple[:weeks])
 
 
 def gathered(misses: Sequence[Misses]) -> Misses:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from duly_risk.curves import WEEK
 from duly_risk.days import day_of
 from duly_risk.model import ModelInfo
 
 from duly_training.backtest.answering import in_batches, survival_of
-from duly_training.backtest.asked import Window, measured_snapshots, sought_of
+from duly_training.backtest.asked import FORTNIGHT, Window, measured_snapshots, sought_of
 from duly_training.backtest.asking import Purpose, Question, Sought, questions_of
 from duly_training.backtest.books import NewInvoiceHabits, OpenBooks, daily_totals
 from duly_training.backtest.cash import CASH_DAYS
@@ -44,7 +45,7 @@ def backtest(
     """history: everything the ledger holds; what lies behind a question's day is never read for its answer."""
     cut = day_of(window.known_until)
     models = served(history.before(cut), settings, window.seed, cache, on_progress)
-    step = 7 if _invoices(history) <= _WEEKLY_INVOICES_MAX else 14
+    step = WEEK if _invoices(history) <= _WEEKLY_INVOICES_MAX else FORTNIGHT
     days = measured_snapshots(window, models.earlier_day, step)
     replay = _Replay(models, cut, sought_of(window, days), frozenset(day_of(day) for day in window.snapshots))
     replay.run(history, on_progress)
