@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from duly_cli.errors import CommandFailed
-from duly_cli.places import Place, place_of
 from duly_cli.promotions import Desk
+from duly_cli.servers import Servers, servers_of
 from duly_contracts.events import encode
 from duly_contracts.model_control import Promotion, promotion_of
 from duly_risk.features import schema_sha256
@@ -251,8 +251,8 @@ def test_servers_are_named_both_or_none(tmp_path: Any) -> None:
     from duly_cli.folders import StateFolder
 
     both = {"KAFKA_BOOTSTRAP_SERVERS": "k:1", "MLFLOW_TRACKING_URI": "http://m"}
-    assert place_of(StateFolder(tmp_path), both) == Place("k:1", "http://m")
+    assert servers_of(StateFolder(tmp_path), both) == Servers("k:1", "http://m")
     with pytest.raises(CommandFailed, match="MLFLOW_TRACKING_URI is not set"):
-        place_of(StateFolder(tmp_path), {"KAFKA_BOOTSTRAP_SERVERS": "k:1"})
+        servers_of(StateFolder(tmp_path), {"KAFKA_BOOTSTRAP_SERVERS": "k:1"})
     with pytest.raises(CommandFailed, match="Nothing runs here"):
-        place_of(StateFolder(tmp_path), {})
+        servers_of(StateFolder(tmp_path), {})

@@ -16,7 +16,7 @@ from duly_training.timeline import NEVER, Outcomes, Timeline
 TIER_SHARES = (0.8, 0.95)
 
 
-def frame_of(timeline: Timeline, outcomes: Outcomes) -> FeatureFrame:
+def known_frame(timeline: Timeline, outcomes: Outcomes) -> FeatureFrame:
     """Median invoice by currency, the means towards which a debtor's own are shrunk, and the days on which nobody pays.
 
     outcomes: as known before the day that the frame may know. A ledger without a settled invoice gives no means.

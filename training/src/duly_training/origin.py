@@ -16,7 +16,7 @@ from duly_training.backends import backend_for
 from duly_training.calibration import SLOPE_MIN, Calibration, calibrated, fitted_calibration
 from duly_training.dataset import Dataset, RowSource
 from duly_training.fit import FitSettings, as_model, count_rounds, labelled, parameters
-from duly_training.frame import frame_of
+from duly_training.frame import known_frame
 from duly_training.timeline import Outcomes, Timeline
 
 # Below this nothing can be learnt and judged; the rules score serves.
@@ -70,7 +70,7 @@ class FittedModel:
 def known_before(timeline: Timeline, day: int) -> Known:
     """Outcomes and frame from the facts known before `day`, and from nothing else."""
     outcomes = timeline.outcomes_before(day)
-    return Known(day, outcomes, frame_of(timeline, outcomes))
+    return Known(day, outcomes, known_frame(timeline, outcomes))
 
 
 class Kind(StrEnum):

@@ -20,7 +20,7 @@ from duly_training.train import TrainingReport, train_on
 from duly_cli.errors import CommandFailed
 from duly_cli.ledgers import LedgerChoice, read_given
 from duly_cli.playing import prepare_ledger
-from duly_cli.promotions import mlflow_gives_up_soon, registry_told
+from duly_cli.promotions import mlflow_gives_up_soon, registry_faults
 from duly_cli.stack.local import DEMO_TENANT
 from duly_cli.terminal import Terminal
 
@@ -48,7 +48,7 @@ def train_ledger(learning: Learning, tracking_uri: str, terminal: Terminal) -> T
     """Fit, judge, register in that MLflow; nothing scores until it is promoted. Raises CommandFailed."""
     _require_place(learning.report)
     mlflow_gives_up_soon()
-    with registry_told():  # minutes of reading come before its first other use
+    with registry_faults():  # minutes of reading come before its first other use
         registry = Registry(tracking_uri, learning.tenant)
         registry.champion()
     ledger, until = _ledger(learning, terminal)
@@ -57,7 +57,7 @@ def train_ledger(learning: Learning, tracking_uri: str, terminal: Terminal) -> T
         try:
             shown, seed = _shown(line.progress), learning.choice.seed
             groups = _groups(learning.groups)
-            with registry_told():
+            with registry_faults():
                 report = train_on(ledger, registry, until, seed, shown, learning.settings, groups)
         except TooFewSettledInvoices as error:
             line.failed()

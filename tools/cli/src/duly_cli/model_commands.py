@@ -72,9 +72,9 @@ def rollback(
 def models(tenant: TenantOption = "demo", state: StateOption = STATE) -> None:
     """The registry's versions, what the stream was told, and what scores."""
     from duly_cli.model_list import print_models
-    from duly_cli.places import place_of
+    from duly_cli.servers import servers_of
 
-    print_models(_desk(state, tenant, ""), place_of(StateFolder(state)), Terminal())
+    print_models(_desk(state, tenant, ""), servers_of(StateFolder(state)), Terminal())
 
 
 @app.command()
@@ -93,17 +93,17 @@ def monitor(
 ) -> None:
     """Does the model still fit? Payments against expectation, calibration, drift. Exit code 1 on an alarm."""
     from duly_cli.monitoring import Look, look, publish
-    from duly_cli.places import place_of
+    from duly_cli.servers import servers_of
 
     what = Look(tenant, version, Path(ledger) if ledger else None, at.date() if at else None)
     terminal = Terminal()
-    report = look(place_of(StateFolder(state)), what, terminal)
+    report = look(servers_of(StateFolder(state)), what, terminal)
     if not publish(report, json_file, metrics_file, SystemClock(), terminal):
         raise typer.Exit(EXIT_NOT_HELD)
 
 
 def _desk(state: Path, tenant: str, by: str) -> Desk:
-    from duly_cli.places import place_of
     from duly_cli.promotions import desk_of
+    from duly_cli.servers import servers_of
 
-    return desk_of(place_of(StateFolder(state)), tenant, by or getpass.getuser(), SystemClock(), Terminal().plain)
+    return desk_of(servers_of(StateFolder(state)), tenant, by or getpass.getuser(), SystemClock(), Terminal().plain)

@@ -10,7 +10,7 @@ from duly_risk.days import day_of
 from duly_risk.model import ModelInfo
 
 from duly_training.backtest.answering import in_batches, survival_of
-from duly_training.backtest.asked import FORTNIGHT, Window, measured_snapshots, sought_of
+from duly_training.backtest.asked import FORTNIGHT, BacktestWindow, measured_snapshots, sought_of
 from duly_training.backtest.asking import Purpose, Question, Sought, questions_of
 from duly_training.backtest.books import NewInvoiceHabits, OpenBooks, daily_totals
 from duly_training.backtest.cash import CASH_DAYS
@@ -40,7 +40,7 @@ class BacktestResult:
 
 
 def backtest(
-    history: History, window: Window, settings: FitSettings, cache: FitCache, on_progress: OnProgress
+    history: History, window: BacktestWindow, settings: FitSettings, cache: FitCache, on_progress: OnProgress
 ) -> BacktestResult:
     """history: everything the ledger holds; what lies behind a question's day is never read for its answer."""
     cut = day_of(window.known_until)
