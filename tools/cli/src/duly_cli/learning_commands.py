@@ -49,12 +49,12 @@ def train(
 
     A model that the gate refuses is registered as refused, and the command says why; exit code 1.
     """
-    from duly_cli.learning import Learning, train_ledger
+    from duly_cli.learning import LearningRequest, train_ledger
     from duly_cli.with_running import attached
 
     where = tracking_uri or attached(StateFolder(state)).mlflow.tracking_uri
-    learning = Learning(choice_of(ledger, until, 0, seed), threads, report, dask, groups, tenant)
-    if not train_ledger(learning, where, Terminal()).may_be_promoted:
+    request = LearningRequest(choice_of(ledger, until, 0, seed), threads, report, dask, groups, tenant)
+    if not train_ledger(request, where, Terminal()).may_be_promoted:
         raise typer.Exit(EXIT_NOT_HELD)
 
 
@@ -73,10 +73,10 @@ def evaluate(
     At each origin a model is fitted on what was known before it and judged, beside the baselines, on the month after.
     Exit code 1 where the gain over a baseline is not sure over all origins together.
     """
-    from duly_cli.learning import Learning, evaluate_ledger
+    from duly_cli.learning import LearningRequest, evaluate_ledger
 
-    learning = Learning(choice_of(ledger, until, 0, seed), threads, report, dask)
-    if not evaluate_ledger(learning, months, Terminal()):
+    request = LearningRequest(choice_of(ledger, until, 0, seed), threads, report, dask)
+    if not evaluate_ledger(request, months, Terminal()):
         raise typer.Exit(EXIT_NOT_HELD)
 
 

@@ -9,27 +9,27 @@ from duly_training.origin import Kind
 from duly_training.registry import ALIASES, alias_of
 from rich.table import Table
 
-from duly_cli.promotions import Desk, kafka_faults, registry_faults
+from duly_cli.promotions import ModelPromotions, kafka_faults, registry_faults
 from duly_cli.servers import Servers
 from duly_cli.terminal import Terminal
 
 
-def print_models(desk: Desk, servers: Servers, terminal: Terminal) -> None:
+def print_models(promotions: ModelPromotions, servers: Servers, terminal: Terminal) -> None:
     """Raises CommandFailed."""
     with kafka_faults():
-        histories = {role: desk.control.history(desk.tenant, role) for role in (CHAMPION, SHADOW)}
+        histories = {role: promotions.control.history(promotions.tenant, role) for role in (CHAMPION, SHADOW)}
     with registry_faults():
-        versions = desk.versions().all()
-    terminal.say(_table(versions, desk.tenant))
+        versions = promotions.versions().all()
+    terminal.say(_table(versions, promotions.tenant))
     for role, history in histories.items():
         if history:
             for line in (
                 _told_stream(role, history[-1]),
-                *_alias_gap(alias_of(role, desk.tenant), history[-1], versions),
+                *_alias_gap(alias_of(role, promotions.tenant), history[-1], versions),
             ):
                 terminal.plain(line)
         elif role == CHAMPION:
-            terminal.plain(f"The stream of {desk.tenant} was told of no model: the rules score.")
+            terminal.plain(f"The stream of {promotions.tenant} was told of no model: the rules score.")
     for line in _worker(servers):
         terminal.plain(line)
 

@@ -51,7 +51,7 @@ class GateRefused(CommandFailed):
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class ModelPromotions:
     """One tenant's models. versions: made when needed, as MLflow takes seconds to import. by: who does it."""
 
     control: ControlTopic
@@ -201,14 +201,14 @@ class Desk:
         return "the rules score" if model is None else f"{MODEL_NAME} version {model.version}"
 
 
-def desk_of(servers: Servers, tenant: str, by: str, clock: Clock, say: Say) -> Desk:
+def promotions_of(servers: Servers, tenant: str, by: str, clock: Clock, say: Say) -> ModelPromotions:
     """Over real servers."""
     mlflow_gives_up_soon()
 
     def versions() -> ModelVersions:
         return ModelVersions(Registry(servers.tracking_uri, tenant))
 
-    return Desk(ControlTopic(servers.kafka), versions, tenant, by, clock, say)
+    return ModelPromotions(ControlTopic(servers.kafka), versions, tenant, by, clock, say)
 
 
 def mlflow_gives_up_soon() -> None:

@@ -8,7 +8,7 @@ from datetime import date
 from duly_risk.curves import WEEK
 from duly_risk.days import date_of, day_of, weekday_of
 
-from duly_training.backtest.asking import Sought
+from duly_training.backtest.asking import AskedDays
 from duly_training.backtest.cash import CASH_DAYS
 
 FORTNIGHT = 2 * WEEK
@@ -71,7 +71,7 @@ def measured_snapshots(window: BacktestWindow, earlier_day: int, step_days: int)
     return tuple(sorted({*asked, *range(begin, asked[-1], step_days)}))
 
 
-def sought_of(window: BacktestWindow, snapshots: tuple[int, ...]) -> Sought:
+def asked_days(window: BacktestWindow, snapshots: tuple[int, ...]) -> AskedDays:
     """What the stream is asked. New invoices count from 13 weeks before the first snapshot on."""
     fresh_from = snapshots[0] - CASH_DAYS + 1 if snapshots else day_of(window.predict_to) + 1
-    return Sought(day_of(window.predict_from), day_of(window.predict_to), fresh_from, frozenset(snapshots))
+    return AskedDays(day_of(window.predict_from), day_of(window.predict_to), fresh_from, frozenset(snapshots))

@@ -13,7 +13,7 @@ from duly_training.registry import RegisteredModel, Registry
 from duly_training.train import train_on
 
 from duly_cli.playing import Prepared
-from duly_cli.promotions import GateRefused, desk_of
+from duly_cli.promotions import GateRefused, promotions_of
 from duly_cli.servers import Servers
 from duly_cli.stack.local import LocalStack
 
@@ -61,9 +61,9 @@ def promote(stack: LocalStack, model: Model) -> str:
     if model.registered is None:
         return "no model, the rules score"
     servers = Servers(stack.kafka.bootstrap_servers, stack.mlflow.tracking_uri)
-    desk = desk_of(servers, stack.tenant, _BY, stack.clock, lambda line: None)
+    promotions = promotions_of(servers, stack.tenant, _BY, stack.clock, lambda line: None)
     try:
-        desk.promote(model.version, CHAMPION, model.effective, "")
+        promotions.promote(model.version, CHAMPION, model.effective, "")
     except GateRefused as refused:
         return f"version {model.version} is refused, the rules score: {refused.summary}"
     return f"version {model.version}, from {model.effective} on"
