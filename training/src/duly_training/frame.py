@@ -5,9 +5,9 @@ from __future__ import annotations
 from statistics import median
 
 import numpy as np
+from duly_risk.archiving import DAYS_TO_PAY_MAX, DELAY_MAX, DELAY_MIN
 from duly_risk.book import LATE_DAYS
 from duly_risk.model import FeatureFrame
-from duly_risk.packing import DAYS_TO_PAY_MAX, DELAY_MAX, DELAY_MIN
 from duly_risk.segments import YEAR_DAYS
 
 from duly_training.closed_days import closed_rules

@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from duly_risk.archiving import DELAY_MAX, DELAY_MIN
 from duly_risk.book import LATE_DAYS
 from duly_risk.curves import HORIZON_DAYS, Floats
 from duly_risk.days import weekdays_of
 from duly_risk.features import INDEX, SHRINK_WEIGHT, schema_sha256
 from duly_risk.model import CurveDays, FeatureFrame, Hazards, ModelInfo, Role, Rows
-from duly_risk.packing import DELAY_MAX, DELAY_MIN
 from numpy.typing import NDArray
 
 NAME, VERSION = "risk-debtor-rate", "debtor-rate-1"
