@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -44,37 +44,14 @@ class Judged:
     @staticmethod
     def joined(parts: Sequence[Judged]) -> Judged:
         """Several windows of one timeline as one; at least one."""
-
-        def column(name: str) -> NDArray[Any]:
-            return np.concatenate([getattr(part, name) for part in parts])
-
-        return Judged(
-            parts[0].cut_day,
-            column("invoice"),
-            column("debtor"),
-            stacked([part.measures for part in parts]),
-            column("as_of"),
-            column("issue"),
-            column("due"),
-            column("paid"),
-            column("amount"),
-        )
+        columns: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS}
+        return replace(parts[0], measures=stacked([part.measures for part in parts]), **columns)
 
     def __len__(self) -> int:
         return len(self.invoice)
 
     def where(self, kept: Flags) -> Judged:
-        return Judged(
-            self.cut_day,
-            self.invoice[kept],
-            self.debtor[kept],
-            self.measures[kept],
-            self.as_of[kept],
-            self.issue[kept],
-            self.due[kept],
-            self.paid[kept],
-            self.amount[kept],
-        )
+        return replace(self, measures=self.measures[kept], **{name: getattr(self, name)[kept] for name in _COLUMNS})
 
     def ripe(self, k: int = LATE_DAYS) -> Flags:
         """Whether "late by k days" can be judged: due + max(30, k) <= cut, else quick payers would be all there is."""
@@ -102,6 +79,10 @@ class Judged:
     def n_known(self) -> NDArray[np.int64]:
         """Settled invoices of the debtor at t0."""
         return self.measures[:, COLUMN["n_known"]].astype(np.int64)
+
+
+# (n,) each.
+_COLUMNS = tuple(one.name for one in fields(Judged) if one.name not in ("cut_day", "measures"))
 
 
 def judged_between(timeline: Timeline, from_day: int, until_day: int, cut_day: int, frame: FeatureFrame) -> Judged:
