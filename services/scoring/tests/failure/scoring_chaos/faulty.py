@@ -186,8 +186,8 @@ def far_recovery(records: str) -> None:
 def send_timeout(seconds: str) -> None:
     make = bootstrap.make_app
 
-    def impatient(**settings: Any) -> Any:
-        app = make(**settings)
+    def impatient(options: Any) -> Any:
+        app = make(options)
         app.conf.producer_request_timeout = float(seconds)
         return app
 
