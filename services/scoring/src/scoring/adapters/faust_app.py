@@ -16,13 +16,12 @@ from typing import Any
 import faust
 from duly_risk.peek import applied_position
 from faust.sensors.monitor import Monitor
-from google.protobuf.message import DecodeError
 
 from scoring.adapters.faust_consumer import SourceConsumer, Transport
 from scoring.adapters.faust_recovery import Tables
 from scoring.adapters.guards import EXIT_UNTRUSTED, end_process
 from scoring.adapters.local_state import state_folder
-from scoring.adapters.table_store import Blobs, blobs_of, with_our_options
+from scoring.adapters.table_store import Applied, Blobs, blobs_of, recover, with_our_options
 
 KNOWN_FAUST = "0.15.3"
 APP_ID = "scoring"
@@ -68,11 +67,10 @@ class FailStopSensor(Monitor):  # type: ignore[misc]  # Faust is untyped here
 class AckedTable(faust.Table):  # type: ignore[misc]
     """Table whose writes can be awaited, and whose recovery never goes back behind a newer blob.
 
-    An evicted worker may have written an old blob after a new one (the changelog knows no fencing): the higher applied
-    offset wins. applied: how to read it from a blob, raises DecodeError.
+    applied: how to read the applied offset from a blob, raises DecodeError.
     """
 
-    def __init__(self, *args: Any, applied: Callable[[bytes], int], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, applied: Applied, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._applied = applied
         self._unacked: list[Any] = []
@@ -102,26 +100,11 @@ class AckedTable(faust.Table):  # type: ignore[misc]
 
     def apply_records(self, partition: int, records: Iterable[Any]) -> None:
         """Records of a changelog partition, in offset order, with `key`, `value` and `offset`."""
-        newest: dict[bytes, bytes] = {}
-        offset = None
-        for record in records:
-            offset = record.offset
-            known = newest.get(record.key) or self.blobs.get(partition, record.key)
-            if record.value and (known is None or _follows(self._applied, record.value, known)):
-                newest[record.key] = record.value
-        self.blobs.put(partition, newest, offset)
+        recover(self.blobs, self._applied, partition, records)
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
         """Faust hands over what came through its queue: nothing, see `faust_recovery`."""
         assert not list(batch), "the changelog goes to apply_records"
-
-
-def _follows(applied: Callable[[bytes], int], blob: bytes, known: bytes) -> bool:
-    """Where one of them cannot be read, the order of the changelog counts: the step finds out, a recovery goes on."""
-    try:
-        return applied(blob) >= applied(known)
-    except DecodeError:
-        return True
 
 
 def applied_offset(blob: bytes) -> int:
@@ -222,7 +205,7 @@ def raw_topic(app: ScoringApp, name: str) -> Any:
     return app.topic(name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 
 
-def debtors_table(app: ScoringApp, applied: Callable[[bytes], int] = applied_offset) -> AckedTable:
+def debtors_table(app: ScoringApp, applied: Applied = applied_offset) -> AckedTable:
     """The state table; its changelog must exist. applied: the applied offset in a blob."""
     table: AckedTable = app.Table(TABLE, key_type=bytes, value_type=bytes, applied=applied)
     return table

@@ -23,12 +23,11 @@ from duly_testing.clock import FakeClock
 from scoring.adapters import take_shell
 from scoring.adapters.batch_line import BatchLine, PendingStates
 from scoring.adapters.batch_shell import chunks_of
-from scoring.adapters.faust_app import AckedTable, applied_offset
+from scoring.adapters.faust_app import applied_offset
 from scoring.adapters.guards import ZombieGuard
-from scoring.adapters.table_store import MemoryBlobs
+from scoring.adapters.table_store import MemoryBlobs, recover
 from scoring.application.ports import Models
 from scoring.application.score_batch import Scorer
-from scoring.entrypoints import stream as stream_module
 from scoring.entrypoints.positions import Positions
 from scoring.entrypoints.scoring_step import ScoringStep
 from scoring.entrypoints.stream import Stream
@@ -180,7 +179,6 @@ class SimTable:
     """The Faust table as far as the shells use it."""
 
     changelog_topic_name = CHANGELOG
-    _applied = staticmethod(applied_offset)
 
     def __init__(self, producer: SimProducer, disk: Disk) -> None:
         self._producer = producer
@@ -188,7 +186,7 @@ class SimTable:
         self.blobs = MemoryBlobs(disk.local or empty_store())
         for (topic, partition), records in disk.records.items():
             if topic == CHANGELOG:
-                AckedTable.apply_records(self, partition, records)  # type: ignore[arg-type]
+                recover(self.blobs, applied_offset, partition, records)
 
     def __setitem__(self, key: bytes, blob: bytes) -> None:
         partition = faust.streams._current_event.get()().message.partition
@@ -276,8 +274,9 @@ class Life:
         scorer = _Portioned(Scorer(shell.states, self._book.partitions), self._fate.rng)
         step = ScoringStep(scorer, models)  # type: ignore[arg-type]
         clock = FakeClock()
+        guard = ZombieGuard(clock, self._end)
         Stream(
-            self._app, table, shell, step, Positions(), ZombieGuard(clock, self._end), Inline(), clock, Metrics()  # type: ignore[arg-type]
+            self._app, table, shell, step, Positions(), guard, Inline(), clock, Metrics(), self._end  # type: ignore[arg-type]
         ).attach()  # fmt: skip
         step.recovered(shell.states)
         if self._shell == TAKE:
@@ -394,14 +393,10 @@ def simulate(
     """
     rng = random.Random(seed)
     disk = Disk(local=rng.choice((None, empty_store()))) if disk is None else disk
-    real, lives = stream_module.end_process, 0
-    try:
-        for at in (*dies_at, 0):
-            lives += 1
-            fate = Fate(rng, at, rng.randrange(1, 40) if at and rng.random() < 0.3 else 0)
-            stream_module.end_process = lambda *args, fate=fate, **kwargs: fate.die()  # type: ignore[assignment]
-            finished = Life(shell, book, disk, fate, model).run()
-        assert finished, "a life that nothing disturbs must come to the end of the log"
-    finally:
-        stream_module.end_process = real
+    lives = 0
+    for at in (*dies_at, 0):
+        lives += 1
+        fate = Fate(rng, at, rng.randrange(1, 40) if at and rng.random() < 0.3 else 0)
+        finished = Life(shell, book, disk, fate, model).run()
+    assert finished, "a life that nothing disturbs must come to the end of the log"
     return Simulated(disk, lives, fate.awaits)
