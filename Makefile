@@ -8,7 +8,6 @@ MEMBERS := $(wildcard libs/* services/* tools/*) training
 STAMP := .venv/.ready
 PEERS := $(or $(DULY_STATE),.duly)/peers/.ready
 export PYTHONDONTWRITEBYTECODE =
-CHAOS_PATH = services/scoring/tests/failure$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 ##@ Start
 setup: $(STAMP) ## Make the environment (.venv, with the duly command)
@@ -33,7 +32,7 @@ test: setup ## The whole test suite
 unit: setup ## Fast tests only: no servers
 	@$(BIN)/python -m pytest -q -m "not kafka and not postgres and not docker and not sockets and not slow" $(ARGS)
 test-chaos: setup ## scoring killed, frozen, joined and simulated: SEEDS=100, SHELL_KIND=batch|take, ARGS="--first 7"
-	@PYTHONPATH=$(CHAOS_PATH) $(BIN)/python -m scoring_chaos --seeds $(or $(SEEDS),100) $(if $(SHELL_KIND),--shell $(SHELL_KIND)) $(ARGS)
+	@$(BIN)/python -m scoring_chaos --seeds $(or $(SEEDS),100) $(if $(SHELL_KIND),--shell $(SHELL_KIND)) $(ARGS)
 parity: setup ## Training, back-test and a worker that is killed read one log: equal bytes; EVENTS=100000
 	@DULY_PARITY_EVENTS=$(or $(EVENTS),100000) $(BIN)/python -m pytest -s -v tests/integration/parity $(ARGS)
 chaos: setup ## Kill services at random while a demo plays; SEED=n
@@ -84,7 +83,7 @@ bench-peers: setup $(PEERS) ## The engine job on our shells, Faust, Quix Streams
 	@$(BIN)/python -m bench.peers $(ARGS)
 
 bench-load: setup ## One scoring worker on a ramp, then at a peak with a hot debtor and a tick: figures; SHELL_KIND=batch|take
-	@PYTHONPATH=$(CHAOS_PATH) $(BIN)/python -m scoring_chaos --load $(if $(SHELL_KIND),--shell $(SHELL_KIND)) $(ARGS)
+	@$(BIN)/python -m scoring_chaos --load $(if $(SHELL_KIND),--shell $(SHELL_KIND)) $(ARGS)
 
 ##@ Model
 train: setup ## Train on a ledger export and register the model: LEDGER=DIR, by default the simulated company's

@@ -25,7 +25,7 @@ from bench.peers.engines import ENGINES, Engine
 from bench.peers.ground import filled, ground, missing, peers_versions
 from bench.peers.job import COMMIT_SECONDS, PARTITIONS
 from bench.peers.latency import Pace, latency
-from bench.peers.report import Found, ratios, tables
+from bench.peers.report import EngineResult, ratios, tables
 from bench.peers.run import ROOT, Ground, Source, throughput
 from bench.report import FAULTS
 
@@ -69,7 +69,7 @@ class Run:
     """One run of the bench. loads: filled with the load average before each round."""
 
     def __init__(
-        self, options: argparse.Namespace, on: Ground, found: Sequence[Found], loads: list[list[float]]
+        self, options: argparse.Namespace, on: Ground, found: Sequence[EngineResult], loads: list[list[float]]
     ) -> None:
         self._options = options
         self._on = on
@@ -94,7 +94,7 @@ class Run:
             for each in self._found:
                 self._latency(each)
 
-    def _throughput(self, found: Found, source: Source, number: int) -> None:
+    def _throughput(self, found: EngineResult, source: Source, number: int) -> None:
         if found.faults:
             return
         try:
@@ -108,7 +108,7 @@ class Run:
         rate = f"{round_.events_per_second:,.0f} events/s, {round_.cpu_us:.1f} us CPU, broker {round_.broker_busy:.0%}"
         tell(f"round {number}/{self._options.rounds} {found.engine.name}: {rate} {round_.check.fault}")
 
-    def _latency(self, found: Found) -> None:
+    def _latency(self, found: EngineResult) -> None:
         if found.faults:
             return
         seconds = self._options.latency_seconds
@@ -123,7 +123,7 @@ class Run:
             found.faults.append(waits.check.fault)
         tell(f"latency {found.engine.name} {waits.check.fault}")
 
-    def _note_failure(self, found: Found, error: BaseException) -> None:
+    def _note_failure(self, found: EngineResult, error: BaseException) -> None:
         found.failures.append(str(error))
         tell(f"{found.engine.name} FAILED: {error}")
 
@@ -136,7 +136,7 @@ def run(options: argparse.Namespace) -> int:
     """Exit code. What was measured before an interruption is told as well; all logs are kept if an engine failed."""
     clock, state = SystemClock(), Path(os.environ.get(STATE_VARIABLE, ".duly")).absolute()
     chosen = [engine for engine in ENGINES if not options.only or engine.name in options.only]
-    found = [Found(engine, _events(engine, options), missing(engine, state)) for engine in chosen]
+    found = [EngineResult(engine, _events(engine, options), missing(engine, state)) for engine in chosen]
     folder = Path(tempfile.mkdtemp(prefix="duly-peers-"))
     began, loads, code = clock.now(), list[list[float]](), 0
     try:
@@ -157,7 +157,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def document_of(
-    options: argparse.Namespace, state: Path, began: str, loads: list[list[float]], found: Sequence[Found]
+    options: argparse.Namespace, state: Path, began: str, loads: list[list[float]], found: Sequence[EngineResult]
 ) -> dict[str, Any]:
     """Everything, as it is printed."""
     return {
@@ -178,7 +178,7 @@ def document_of(
     }
 
 
-def summary(document: Mapping[str, Any], found: Sequence[Found]) -> str:
+def summary(document: Mapping[str, Any], found: Sequence[EngineResult]) -> str:
     """Versions, load and tables."""
     said = {**document["versions"], **{f"{name} (quix)": it for name, it in document["versions_of_quix"].items()}}
     loads = document["conditions"]["load_average_before_rounds"]

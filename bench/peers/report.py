@@ -35,7 +35,7 @@ TARGETS = (
 
 
 @dataclass(slots=True)
-class Found:
+class EngineResult:
     """What came of one engine.
 
     left_out: why it was not measured. faults: what was wrong in what it wrote. failures: lives that did not end well.
@@ -87,7 +87,7 @@ class Found:
         }
 
 
-def ratios(found: Mapping[str, Found]) -> list[dict[str, Any]]:
+def ratios(found: Mapping[str, EngineResult]) -> list[dict[str, Any]]:
     """Of each target that both engines were measured for: the ratio round by round, and whether its median holds.
 
     by_cpu: the same ratio by CPU per event, which is what a core that nobody else uses would give to either.
@@ -114,7 +114,7 @@ def ratios(found: Mapping[str, Found]) -> list[dict[str, Any]]:
     return entries
 
 
-def tables(found: Sequence[Found], targets: Sequence[Mapping[str, Any]]) -> str:
+def tables(found: Sequence[EngineResult], targets: Sequence[Mapping[str, Any]]) -> str:
     """For a person."""
     lines = [f"{'engine':42}{'events/s':>10}{'min..max':>18}{'CPU us':>9}{'broker':>8}{'':3}verdict"]
     for each in found:
@@ -133,7 +133,7 @@ def tables(found: Sequence[Found], targets: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _latency_lines(found: Sequence[Found]) -> list[str]:
+def _latency_lines(found: Sequence[EngineResult]) -> list[str]:
     lines = []
     for each in found:
         measures = each.to_json()["measures"]

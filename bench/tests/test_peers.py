@@ -14,7 +14,7 @@ from bench.peers import tree_walk
 from bench.peers.broker import Stored
 from bench.peers.engines import ENGINES
 from bench.peers.latency import FIRST, Pace, waits_of
-from bench.peers.report import Found, ratios, tables
+from bench.peers.report import EngineResult, ratios, tables
 from bench.peers.run import Check, Round, Sample, rated
 from bench.peers.tree_walk import Trees, TreeWalk
 
@@ -40,9 +40,9 @@ def a_round(rate: float, check: Check = GOOD) -> Round:
     return Round(events_per_second=rate, cpu_us=10.0, broker_busy=0.5, check=check)
 
 
-def found(name: str, *rates: float, faults: tuple[str, ...] = ()) -> Found:
+def found(name: str, *rates: float, faults: tuple[str, ...] = ()) -> EngineResult:
     engine = next(engine for engine in ENGINES if engine.name == name)
-    return Found(engine, events=10, rounds=dict(enumerate(map(a_round, rates))), faults=list(faults))
+    return EngineResult(engine, events=10, rounds=dict(enumerate(map(a_round, rates))), faults=list(faults))
 
 
 class TestTheJob:
@@ -136,7 +136,7 @@ def test_a_life_that_ends_too_soon_is_said_and_is_no_disqualification() -> None:
     stopped = found("quix", 100.0)
     stopped.failures.append("quix ended too soon. Log: somewhere")
     assert stopped.verdict == "1 FAILED: quix ended too soon"
-    assert Found(stopped.engine, events=10).verdict == "not measured"
+    assert EngineResult(stopped.engine, events=10).verdict == "not measured"
 
 
 def test_a_target_is_judged_by_the_median_of_the_rounds_ratios() -> None:
@@ -147,7 +147,7 @@ def test_a_target_is_judged_by_the_median_of_the_rounds_ratios() -> None:
     assert judged(found("duly-batch", 79), found("quix-walk", 40))[0]["holds"] is False
 
 
-def judged(*engines: Found) -> list[dict[str, Any]]:
+def judged(*engines: EngineResult) -> list[dict[str, Any]]:
     return ratios({each.engine.name: each for each in engines})
 
 

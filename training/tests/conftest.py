@@ -7,7 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+import numpy as np
 import pytest
+from duly_risk.curves import HORIZON_DAYS
+from duly_risk.features import schema_sha256
+from duly_risk.model import CurveDays, FeatureFrame, Hazards, ModelInfo, Role, Rows
 from duly_training.folding import timeline_of
 from duly_training.history import history_of
 from duly_training.timeline import Timeline
@@ -80,6 +84,23 @@ def invoice_facts(debtor: int, number: int) -> Iterator[Fact]:
     )
     yield Fact(paid, name, f"paid {invoice}", "1", payment)
     yield Fact(paid, name, f"allocated {invoice}", "1", allocation)
+
+
+class Coin:
+    """Pays with the same chance every day, so that S(j) = (1 - chance)^j can be told without a computer."""
+
+    info = ModelInfo("coin", "1", Role.CHAMPION, schema_sha256(), FeatureFrame({"EUR": 100.0, "USD": 100.0}))
+
+    def __init__(self, chance: float = 0.5) -> None:
+        self.chance = chance
+
+    def curves(self, static: Rows, days: CurveDays) -> Hazards:
+        return np.full((len(static), HORIZON_DAYS), self.chance, dtype=np.float32)
+
+
+@pytest.fixture(scope="session")
+def coin() -> type[Coin]:
+    return Coin
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,22 @@ def test_a_fifth_monday_is_not_in_every_month():
     assert [year for year in range(2020, 2060) if fifth.in_year(year) is not None] == [2044]
 
 
+def butchers_easter(year: int) -> date:
+    """The rule as S. Butcher's Ecclesiastical Calendar has it (1876), step by step."""
+    a, (b, c) = year % 19, divmod(year, 100)
+    (d, e), (i, k) = divmod(b, 4), divmod(c, 4)
+    h = (19 * a + b - d - (b - (b + 8) // 25 + 1) // 3 + 15) % 30
+    rest = (32 + 2 * e + 2 * i - h - k) % 7
+    m = (a + 11 * h + 22 * rest) // 451
+    month, day = divmod(h + rest - 7 * m + 114, 31)
+    return date(year, month, day + 1)
+
+
+def test_easter_is_that_of_another_rule_in_every_year_there_is():
+    sunday = ClosedRule("easter", 0, 0, 0)
+    assert [date_of(sunday.in_year(year)) for year in YEARS] == [butchers_easter(year) for year in YEARS]
+
+
 @settings(deadline=None)
 @given(st.integers(day_of(date(YEARS.start, 1, 1)), day_of(date(YEARS.stop, 1, 1)) - 1))
 def test_the_rules_of_a_day_are_those_that_close_it(day):

@@ -84,8 +84,9 @@ def corrupted() -> Callable[[Record], Record]:
 
 
 @pytest.fixture
-def worker(kafka_bootstrap: str, tmp_path: Path) -> Iterator[Worker]:
-    """A worker as it ships, not started."""
+def worker(kafka_bootstrap: str, broker: Broker, tmp_path: Path) -> Iterator[Worker]:
+    """A worker as it ships, not started. Nobody of another test is left in its group."""
+    broker.put_out_members()
     made = Worker(kafka_bootstrap, tmp_path)
     yield made
     if not made.ended():

@@ -32,7 +32,7 @@ from duly_risk.step import has_open_invoices
 from duly_testing.eventually import eventually
 from duly_training.artefact import write_artefact
 from duly_training.backtest.answering import survival_of
-from duly_training.backtest.asking import Purpose, Sought, questions_of
+from duly_training.backtest.asking import AskedDays, Purpose, questions_of
 from duly_training.fit import FitSettings
 from duly_training.folding import timeline_of
 from duly_training.history import History
@@ -192,7 +192,7 @@ def test_a_back_test_asks_with_the_measures_and_hears_the_curves_of_the_live_str
     history: History, live: Live, model: HazardModel
 ) -> None:
     days = frozenset(range(FIRST_LIVE, FIRST_LIVE + LIVE))
-    sought = Sought(FIRST_LIVE + LIVE, FIRST_LIVE + LIVE, FIRST_LIVE + LIVE, days)
+    sought = AskedDays(FIRST_LIVE + LIVE, FIRST_LIVE + LIVE, FIRST_LIVE + LIVE, days)
     asked = ahead = 0
     for question in questions_of(history, sought):
         assert question.purpose is Purpose.OPEN

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import gzip
+import json
+import re
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -226,3 +228,50 @@ class TestErrors:
         code, _ = backtest(ledger, "--out", str(ledger.parent / "file" / "predictions.csv"))
         assert code == EXIT_FAULT
         assert "cannot be written" in capsys.readouterr().err
+
+
+class TestWhatCameOfIt:
+    """`duly judge` on what `duly backtest` wrote."""
+
+    @pytest.fixture
+    def predicted(self, ledger) -> Path:
+        write(ledger, invoices(60))
+        _, out = backtest(ledger, "--predict-to", "2024-06-30")
+        return out
+
+    def judge(self, ledger: Path, predictions: Path, *more: str) -> int:
+        return run(["judge", "--ledger", str(ledger), "--predictions", str(predictions), *more])
+
+    def test_the_figures_are_one_document(self, ledger, predicted, capsys):
+        capsys.readouterr()
+        assert self.judge(ledger, predicted) == 0
+        figures = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+        assert figures["predictions"]["invoices"] == len(rows(predicted))
+        assert figures["cash"].keys() == {"all cash EUR", "open book EUR"}
+
+    def test_nothing_predicted_is_judged_too(self, ledger, capsys):
+        write(ledger, invoices(10))
+        _, out = backtest(ledger, "--predict-from", "2024-05-02", "--predict-to", "2024-05-02", "--snapshots", ",")
+        capsys.readouterr()
+        assert self.judge(ledger, out) == 0
+        assert json.loads(capsys.readouterr().out) == {"predictions": {"invoices": 0, "ripe": 0}, "cash": {}}
+
+    def test_damaged_files_and_foreign_ledgers_are_one_clear_error(self, ledger, predicted, capsys):
+        good = predicted.read_text()
+        for bad, said in [
+            (good.replace("p_late_5d", "late"), "lacks p_late_5d"),
+            (re.sub(r"0\.\d+", "nan", good, count=1), "predictions.csv, line 2: p_late_1d 'nan' is no number"),
+            (good.replace("I0", "X0"), "does not know"),
+        ]:
+            predicted.write_text(bad)
+            assert self.judge(ledger, predicted) == EXIT_FAULT
+            assert said in capsys.readouterr().err
+        predicted.write_text(good)
+        (predicted.parent / "cash.csv").unlink()
+        assert self.judge(ledger, predicted) == EXIT_FAULT
+        assert "cash.csv cannot be read" in capsys.readouterr().err
+        assert self.judge(ledger, predicted, "--weeks", "14") == EXIT_FAULT
+
+    def test_a_ledger_that_cannot_be_read_is_told(self, ledger, predicted, tmp_path, capsys):
+        assert self.judge(tmp_path / "nothing", predicted) == EXIT_FAULT
+        assert "cannot be used" in capsys.readouterr().err

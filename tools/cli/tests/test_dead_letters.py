@@ -10,7 +10,7 @@ import pytest
 from duly_cli.dlq import commands
 from duly_cli.dlq.causes import cause_of
 from duly_cli.dlq.choosing import since_of
-from duly_cli.dlq.letters import Letter, Place
+from duly_cli.dlq.letters import Letter, LetterPlace
 from duly_cli.dlq.payload import shown_value
 from duly_cli.dlq.replay import CannotReturn, dismissed, replayed
 from duly_cli.errors import CommandFailed
@@ -138,7 +138,7 @@ def _refuse(text: str, abort: bool) -> None:
 
 def letter(key: bytes = KEY, value: bytes = VOID, **notes: str) -> Letter:
     found = {"dlq_partition": "5", "dlq_offset": "7", **{f"dlq_{name}": text for name, text in notes.items()}}
-    return Letter(Place("ledger-events-dlq", 0, 0), NOON, key, value, tuple(envelope("e-1")), found)
+    return Letter(LetterPlace("ledger-events-dlq", 0, 0), NOON, key, value, tuple(envelope("e-1")), found)
 
 
 def test_a_record_goes_back_as_it_came_and_a_tick_into_its_own_partition() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from duly_cli.errors import CommandFailed
-from duly_cli.places import Place, place_of
-from duly_cli.promotions import Desk
+from duly_cli.promotions import ModelPromotions
+from duly_cli.servers import Servers, servers_of
 from duly_contracts.events import encode
 from duly_contracts.model_control import Promotion, promotion_of
 from duly_risk.features import schema_sha256
@@ -83,10 +83,17 @@ class Versions:
 class Bench:
     def __init__(self) -> None:
         self.control, self.versions, self.said = Control(), Versions(), list[str]()
-        self.desk = Desk(self.control, lambda: self.versions, "demo", "ann", FakeClock(), self.said.append)  # type: ignore[arg-type, return-value]
+        self.promotions = ModelPromotions(
+            self.control,  # type: ignore[arg-type]
+            lambda: self.versions,  # type: ignore[arg-type, return-value]
+            "demo",
+            "ann",
+            FakeClock(),
+            self.said.append,
+        )
 
     def promote(self, version: str, role: str = "CHAMPION", wanted: date | None = None, reason: str = "") -> None:
-        self.desk.promote(version, role, wanted, reason)
+        self.promotions.promote(version, role, wanted, reason)
 
     @property
     def told(self) -> list[tuple[str, str]]:
@@ -143,7 +150,7 @@ def test_a_challenger_needs_no_verdict_and_leaves_the_champion_alone(bench: Benc
     bench.promote("2", role="SHADOW")
     assert bench.versions.aliases == {"CHAMPION": "1", "SHADOW": "2"}
     assert bench.control.records[1][0].role == risk.MODEL_ROLE_SHADOW
-    bench.desk.end_shadow("seen enough")
+    bench.promotions.end_shadow("seen enough")
     assert bench.told[-1] == ("RiskModelRolledBack", "")
     assert bench.versions.aliases == {"CHAMPION": "1"}
 
@@ -176,12 +183,12 @@ def test_what_cannot_be_is_one_sentence(bench: Bench, version: str, wanted: date
 def test_a_roll_back_goes_to_the_version_before_at_once_and_a_second_one_no_further(bench: Bench) -> None:
     for version in "123":
         bench.promote(version)
-    bench.desk.rollback("", "it dunned the wrong ones")
-    bench.desk.rollback("", "")
+    bench.promotions.rollback("", "it dunned the wrong ones")
+    bench.promotions.rollback("", "")
     assert bench.told[-1] == ("RiskModelRolledBack", "2")
     assert len(bench.told) == 4
     assert bench.versions.aliases == {"CHAMPION": "2"}
-    bench.desk.rollback("1", "")
+    bench.promotions.rollback("1", "")
     assert bench.told[-1] == ("RiskModelRolledBack", "1")
 
 
@@ -189,9 +196,9 @@ def test_a_roll_back_to_a_version_that_never_served_asks_the_gate(bench: Bench) 
     bench.promote("1")
     bench.versions.verdicts["2"] = REFUSED
     with pytest.raises(CommandFailed, match="was refused by the gate"):
-        bench.desk.rollback("2", "")
+        bench.promotions.rollback("2", "")
     assert bench.told == [("RiskModelPromoted", "1")]
-    bench.desk.rollback("2", "now", "the only one that fits")
+    bench.promotions.rollback("2", "now", "the only one that fits")
     assert bench.control.records[-1][0].reason.startswith("now; forced: the only one that fits (was refused by")
 
 
@@ -199,17 +206,17 @@ def test_a_version_that_was_rolled_back_passes_the_gate_before_it_serves_again(b
     bench.versions.verdicts["2"] = REFUSED
     bench.promote("1")
     bench.promote("2", reason="a try")
-    bench.desk.rollback("", "")
+    bench.promotions.rollback("", "")
     with pytest.raises(CommandFailed, match="was refused by the gate"):
-        bench.desk.rollback("2", "")
+        bench.promotions.rollback("2", "")
 
 
 def test_a_plain_roll_back_never_goes_to_a_version_that_no_promotion_brought(bench: Bench) -> None:
     bench.promote("1")
     bench.promote("2")
-    bench.desk.rollback("3", "")
+    bench.promotions.rollback("3", "")
     bench.promote("2")
-    bench.desk.rollback("", "")
+    bench.promotions.rollback("", "")
     assert bench.told[-1] == ("RiskModelRolledBack", "1")
 
 
@@ -218,16 +225,16 @@ def test_with_the_registry_down_the_stream_is_rolled_back_and_the_alias_is_mende
         bench.promote(version)
     bench.versions.up = False
     with pytest.raises(CommandFailed, match="The stream is rolled back, but the alias"):
-        bench.desk.rollback("", "")
+        bench.promotions.rollback("", "")
     assert bench.told[-1] == ("RiskModelRolledBack", "1")
     bench.versions.up = True
-    bench.desk.rollback("", "")
+    bench.promotions.rollback("", "")
     assert (len(bench.told), bench.versions.aliases) == (3, {"CHAMPION": "1"})
 
 
 def test_back_to_the_rules_needs_no_version(bench: Bench) -> None:
     bench.promote("1")
-    bench.desk.rollback("rules", "")
+    bench.promotions.rollback("rules", "")
     assert (bench.told[-1], bench.versions.aliases) == (("RiskModelRolledBack", ""), {})
     bench.promote("1")
     assert bench.told[-1] == ("RiskModelPromoted", "1")
@@ -235,15 +242,15 @@ def test_back_to_the_rules_needs_no_version(bench: Bench) -> None:
 
 def test_there_is_nothing_to_roll_back_to_before_a_second_version(bench: Bench) -> None:
     with pytest.raises(CommandFailed, match="No model was ever promoted"):
-        bench.desk.rollback("", "")
+        bench.promotions.rollback("", "")
     bench.promote("1")
     with pytest.raises(CommandFailed, match="No other version was in force before"):
-        bench.desk.rollback("", "")
+        bench.promotions.rollback("", "")
 
 
 def test_other_tenants_are_left_alone(bench: Bench) -> None:
     bench.promote("1")
-    replace(bench.desk, tenant="other").promote("2", "CHAMPION", None, "")
+    replace(bench.promotions, tenant="other").promote("2", "CHAMPION", None, "")
     assert [one.version for one in bench.control.history("demo", "CHAMPION")] == ["1"]
 
 
@@ -251,8 +258,8 @@ def test_servers_are_named_both_or_none(tmp_path: Any) -> None:
     from duly_cli.folders import StateFolder
 
     both = {"KAFKA_BOOTSTRAP_SERVERS": "k:1", "MLFLOW_TRACKING_URI": "http://m"}
-    assert place_of(StateFolder(tmp_path), both) == Place("k:1", "http://m")
+    assert servers_of(StateFolder(tmp_path), both) == Servers("k:1", "http://m")
     with pytest.raises(CommandFailed, match="MLFLOW_TRACKING_URI is not set"):
-        place_of(StateFolder(tmp_path), {"KAFKA_BOOTSTRAP_SERVERS": "k:1"})
+        servers_of(StateFolder(tmp_path), {"KAFKA_BOOTSTRAP_SERVERS": "k:1"})
     with pytest.raises(CommandFailed, match="Nothing runs here"):
-        place_of(StateFolder(tmp_path), {})
+        servers_of(StateFolder(tmp_path), {})

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from duly_risk.closed_days import ClosedRule, rules_of_day
-from duly_risk.days import date_of
+from duly_risk.curves import WEEK
+from duly_risk.days import date_of, weekdays_of
 from numpy.typing import NDArray
 from scipy.stats import poisson  # type: ignore[import-untyped]
 
@@ -59,13 +60,13 @@ def closed_words(rules: Sequence[ClosedRule]) -> str:
 
 def _usual(counts: NDArray[np.int64], first: int) -> dict[int, float]:
     """Place in `counts` -> usual payments of that weekday, where the weeks before and after it were busy."""
-    reach = 7 * _WEEKS_BESIDE
+    reach = WEEK * _WEEKS_BESIDE
     around = np.pad(counts, reach)
     before, after = (
-        np.median([around[reach + side * 7 * n :][: len(counts)] for n in range(1, _WEEKS_BESIDE + 1)], axis=0)
+        np.median([around[reach + side * WEEK * n :][: len(counts)] for n in range(1, _WEEKS_BESIDE + 1)], axis=0)
         for side in (-1, 1)
     )
-    workday = (first + np.arange(len(counts)) + 3) % 7 < 5
+    workday = weekdays_of(first + np.arange(len(counts))) < 5
     busy = np.flatnonzero(workday & (np.minimum(before, after) >= _BUSY))
     return dict(zip(busy.tolist(), ((before + after) / 2)[busy].tolist(), strict=True))
 

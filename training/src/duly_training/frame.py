@@ -5,9 +5,9 @@ from __future__ import annotations
 from statistics import median
 
 import numpy as np
+from duly_risk.archiving import DAYS_TO_PAY_MAX, DELAY_MAX, DELAY_MIN
 from duly_risk.book import LATE_DAYS
 from duly_risk.model import FeatureFrame
-from duly_risk.packing import DAYS_TO_PAY_MAX, DELAY_MAX, DELAY_MIN
 from duly_risk.segments import YEAR_DAYS
 
 from duly_training.closed_days import closed_rules
@@ -16,7 +16,7 @@ from duly_training.timeline import NEVER, Outcomes, Timeline
 TIER_SHARES = (0.8, 0.95)
 
 
-def frame_of(timeline: Timeline, outcomes: Outcomes) -> FeatureFrame:
+def known_frame(timeline: Timeline, outcomes: Outcomes) -> FeatureFrame:
     """Median invoice by currency, the means towards which a debtor's own are shrunk, and the days on which nobody pays.
 
     outcomes: as known before the day that the frame may know. A ledger without a settled invoice gives no means.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from duly_risk.book import LATE_DAYS
 from duly_risk.curves import Floats
 from numpy.typing import NDArray
 
@@ -16,6 +17,7 @@ from duly_training.predictions import Predictions
 DRAWS = 1_000
 _LOW, _HIGH = 0.025, 0.975
 _CHUNK_CELLS = 4_000_000
+_LOGLOSS = "_logloss_late5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,39 +51,58 @@ def intervals_of(
         return Intervals({}, {})
     debtors, index = np.unique(part.debtor, return_inverse=True)
     y = part.late()
-    losses = _losses(part, parts, y)
-    names = list(losses)
-    sums = np.stack([np.bincount(index, losses[name], len(debtors)) for name in names], axis=1)
-    sizes = np.bincount(index, minlength=len(debtors)).astype(np.float64)
-    ranked = {name: _Ranking(one.p_late[5], y, index) for name, one in parts.items() if 5 in one.p_late}
-    drawn_means, drawn_areas = [], {name: [] for name in ranked}  # type: ignore[var-annotated]
-    for weights in _drawn(len(debtors), len(part), draws, seed):
-        drawn_means.append(weights @ sums / (weights @ sizes)[:, None])
-        for name, ranking in ranked.items():
-            drawn_areas[name].append(ranking.areas(weights))
-    means = np.concatenate(drawn_means)
-    whole = sums.sum(axis=0) / sizes.sum()
-    measured = {name: _interval(whole[i], means[:, i]) for i, name in enumerate(names)}
-    one = np.ones((1, len(debtors)))
-    for name, ranking in ranked.items():
-        measured[f"{name}_auc_late5"] = _interval(float(ranking.areas(one)[0]), np.concatenate(drawn_areas[name]))
-    gains = {}
-    if f"{model}_logloss_late5" in names:
-        own = names.index(f"{model}_logloss_late5")
-        for name in ranked:
-            other = names.index(f"{name}_logloss_late5")
-            if name != model:
-                gains[name] = _interval(whole[other] - whole[own], means[:, other] - means[:, own])
-    return Intervals(measured, gains)
+    means = _Means(_losses(part, parts, y), index, len(debtors))
+    ranked = {name: _Ranking(one.p_late[LATE_DAYS], y, index) for name, one in parts.items() if LATE_DAYS in one.p_late}
+
+    def areas(weights: Floats) -> list[Floats]:
+        return [ranking.areas(weights) for ranking in ranked.values()]
+
+    names = (*means.names, *(f"{name}_auc_late5" for name in ranked))
+    whole = np.array([*means.whole, *(one[0] for one in areas(np.ones((1, len(debtors)))))])
+    drawn = np.concatenate(
+        [
+            np.column_stack([means.of(weights), *areas(weights)])
+            for weights in _drawn(len(debtors), len(part), draws, seed)
+        ]
+    )
+    measured = {name: _interval(whole[at], drawn[:, at]) for at, name in enumerate(names)}
+    return Intervals(measured, _gains(names, model, whole, drawn))
+
+
+def _gains(names: Sequence[str], model: str, whole: Floats, drawn: Floats) -> dict[str, Interval]:
+    """names: of the columns of whole (m,) and drawn (draws, m)."""
+    column = {name.removesuffix(_LOGLOSS): at for at, name in enumerate(names) if name.endswith(_LOGLOSS)}
+    own = column.pop(model, None)
+    if own is None:
+        return {}
+    return {name: _interval(whole[at] - whole[own], drawn[:, at] - drawn[:, own]) for name, at in column.items()}
+
+
+class _Means:
+    """Losses summed by debtor, ready for their means over drawn debtors."""
+
+    def __init__(self, losses: Mapping[str, Floats], debtor: NDArray[np.int64], debtors: int) -> None:
+        self.names = tuple(losses)
+        self._sums = np.stack([np.bincount(debtor, losses[name], debtors) for name in self.names], axis=1)
+        self._sizes = np.bincount(debtor, minlength=debtors).astype(np.float64)
+
+    @property
+    def whole(self) -> Floats:
+        """With every debtor once: (losses,)."""
+        return np.asarray(self._sums.sum(axis=0) / self._sizes.sum())
+
+    def of(self, weights: Floats) -> Floats:
+        """weights: (draws, debtors). Returns (draws, losses)."""
+        return np.asarray(weights @ self._sums / (weights @ self._sizes)[:, np.newaxis])
 
 
 def _losses(judged: Judged, parts: Mapping[str, Predictions], y: NDArray[np.bool_]) -> dict[str, Floats]:
     """ "<model>_<measure>" -> loss per invoice."""
     losses: dict[str, Floats] = {}
     for name, one in parts.items():
-        if 5 in one.p_late:
-            losses[f"{name}_logloss_late5"] = log_losses(y, one.p_late[5])
-            losses[f"{name}_brier_late5"] = (one.p_late[5] - y) ** 2
+        if LATE_DAYS in one.p_late:
+            losses[f"{name}{_LOGLOSS}"] = log_losses(y, one.p_late[LATE_DAYS])
+            losses[f"{name}_brier_late5"] = (one.p_late[LATE_DAYS] - y) ** 2
         if one.days is not None:
             losses[f"{name}_mae_days"] = np.abs(one.days - judged.days)
     return losses

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
+from duly_risk.book import LATE_DAYS
 from duly_risk.features import INDEX, features_of
 from duly_risk.measures import COLUMN, Measures, stacked
 from duly_risk.model import FeatureFrame
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from duly_training.timeline import FIRST, NEVER, Days, Timeline
 
 RIPE_DAYS = 30
-LATE_KS = (1, 5, 30)
+LATE_KS = (1, LATE_DAYS, 30)
 # Days from issue are cut to this range where days are compared, as the reference figures are.
 DAYS_MAX = 120
 
@@ -43,43 +44,20 @@ class Judged:
     @staticmethod
     def joined(parts: Sequence[Judged]) -> Judged:
         """Several windows of one timeline as one; at least one."""
-
-        def column(name: str) -> NDArray[Any]:
-            return np.concatenate([getattr(part, name) for part in parts])
-
-        return Judged(
-            parts[0].cut_day,
-            column("invoice"),
-            column("debtor"),
-            stacked([part.measures for part in parts]),
-            column("as_of"),
-            column("issue"),
-            column("due"),
-            column("paid"),
-            column("amount"),
-        )
+        columns: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS}
+        return replace(parts[0], measures=stacked([part.measures for part in parts]), **columns)
 
     def __len__(self) -> int:
         return len(self.invoice)
 
     def where(self, kept: Flags) -> Judged:
-        return Judged(
-            self.cut_day,
-            self.invoice[kept],
-            self.debtor[kept],
-            self.measures[kept],
-            self.as_of[kept],
-            self.issue[kept],
-            self.due[kept],
-            self.paid[kept],
-            self.amount[kept],
-        )
+        return replace(self, measures=self.measures[kept], **{name: getattr(self, name)[kept] for name in _COLUMNS})
 
-    def ripe(self, k: int = 5) -> Flags:
+    def ripe(self, k: int = LATE_DAYS) -> Flags:
         """Whether "late by k days" can be judged: due + max(30, k) <= cut, else quick payers would be all there is."""
         return self.due + max(RIPE_DAYS, k) <= self.cut_day
 
-    def late(self, k: int = 5) -> Flags:
+    def late(self, k: int = LATE_DAYS) -> Flags:
         """Paid k or more days after due, or still open."""
         return self.paid - self.due >= k
 
@@ -101,6 +79,10 @@ class Judged:
     def n_known(self) -> NDArray[np.int64]:
         """Settled invoices of the debtor at t0."""
         return self.measures[:, COLUMN["n_known"]].astype(np.int64)
+
+
+# (n,) each.
+_COLUMNS = tuple(one.name for one in fields(Judged) if one.name not in ("cut_day", "measures"))
 
 
 def judged_between(timeline: Timeline, from_day: int, until_day: int, cut_day: int, frame: FeatureFrame) -> Judged:

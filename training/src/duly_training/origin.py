@@ -16,7 +16,7 @@ from duly_training.backends import backend_for
 from duly_training.calibration import SLOPE_MIN, Calibration, calibrated, fitted_calibration
 from duly_training.dataset import Dataset, RowSource
 from duly_training.fit import FitSettings, as_model, count_rounds, labelled, parameters
-from duly_training.frame import frame_of
+from duly_training.frame import known_frame
 from duly_training.timeline import Outcomes, Timeline
 
 # Below this nothing can be learnt and judged; the rules score serves.
@@ -37,7 +37,7 @@ class TooFewSettledInvoices(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownBefore:
     """Everything that was known before `day`. frame: of that day."""
 
     day: int
@@ -53,7 +53,7 @@ class FittedModel:
     """
 
     booster: xgb.Booster
-    known: Known
+    known: KnownBefore
     validation_from: int
     rounds: int
     calibration: Calibration
@@ -67,10 +67,10 @@ class FittedModel:
         return as_model(self.booster, self.known.frame)
 
 
-def known_before(timeline: Timeline, day: int) -> Known:
+def known_before(timeline: Timeline, day: int) -> KnownBefore:
     """Outcomes and frame from the facts known before `day`, and from nothing else."""
     outcomes = timeline.outcomes_before(day)
-    return Known(day, outcomes, frame_of(timeline, outcomes))
+    return KnownBefore(day, outcomes, known_frame(timeline, outcomes))
 
 
 class Kind(StrEnum):
@@ -123,7 +123,7 @@ def _sample(source: RowSource) -> tuple[Dataset, Measures]:
 
 
 def source_before(
-    timeline: Timeline, known: Known, settings: FitSettings, seed: int, kind: Kind = Kind.HAZARD
+    timeline: Timeline, known: KnownBefore, settings: FitSettings, seed: int, kind: Kind = Kind.HAZARD
 ) -> RowSource:
     """The training rows of what was known before a day."""
     blank = tuple(i for i, name in enumerate(NAMES) if kind is Kind.RATE and name not in _RATE_COLUMNS)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from duly_booster.model import predict
+from duly_risk.book import LATE_DAYS
 from duly_risk.features import FEATURES, INDEX
 from duly_risk.model import HazardModel
 
@@ -87,8 +88,8 @@ def against_champion(window: Window, champion: Champion | str) -> AgainstChampio
     if len(part) < CHAMPION_INVOICES_MIN:
         note = f"the champion has seen all but {len(part)} invoices, {CHAMPION_INVOICES_MIN} are needed to compare"
         return AgainstChampion(len(part), None, None, note)
-    theirs = hazard_predictions(champion.model, part).p_late[5]
-    ours = window.by_name[MODEL].p_late[5][unseen]
+    theirs = hazard_predictions(champion.model, part).p_late[LATE_DAYS]
+    ours = window.by_name[MODEL].p_late[LATE_DAYS][unseen]
     y = part.late()
     return AgainstChampion(len(part), float(log_losses(y, ours).mean()), float(log_losses(y, theirs).mean()))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from duly_risk.asking import hazards_of
@@ -39,11 +39,11 @@ class Predictions:
     def where(self, kept: NDArray[np.bool_]) -> Predictions:
         return Predictions(
             {k: p[kept] for k, p in self.p_late.items()},
-            *(None if part is None else part[kept] for part in (self.days, self.order, self.low, self.high)),
+            *(None if (part := getattr(self, name)) is None else part[kept] for name in _OPTIONAL),
         )
 
 
-_OPTIONAL = ("days", "order", "low", "high")
+_OPTIONAL = tuple(one.name for one in fields(Predictions) if one.name != "p_late")
 
 
 def _joined(parts: Sequence[Floats | None]) -> Floats | None:

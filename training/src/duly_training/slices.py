@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from duly_risk.book import LATE_DAYS
 from duly_risk.days import date_of
 from numpy.typing import NDArray
 
@@ -43,7 +44,7 @@ class Slice:
 def slices_of(judged: Judged, model: Predictions, baseline: Predictions, sectors: Sequence[str]) -> tuple[Slice, ...]:
     """sectors: of each debtor index, "" = unknown."""
     ripe = judged.ripe()
-    part, p, q = judged.where(ripe), model.p_late[5][ripe], baseline.p_late[5][ripe]
+    part, p, q = judged.where(ripe), model.p_late[LATE_DAYS][ripe], baseline.p_late[LATE_DAYS][ripe]
     y = part.late()
     found = []
     for name, inside in _parts(part, sectors):

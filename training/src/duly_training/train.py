@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 
+from duly_risk.book import LATE_DAYS
 from duly_risk.days import date_of, day_of
 from duly_risk.features import features_of, schema_sha256
 
@@ -189,7 +190,7 @@ def group_rows(timeline: Timeline, released: Released, groups: Mapping[str, str]
         return ()
     of = [groups.get(timeline.debtor_ids[debtor], "") for debtor in judged.debtor[ripe].tolist()]
     features = features_of(judged.measures[ripe], released.final.known.frame)
-    return by_group(judged.late()[ripe], released.window.by_name[MODEL].p_late[5][ripe], features, of)
+    return by_group(judged.late()[ripe], released.window.by_name[MODEL].p_late[LATE_DAYS][ripe], features, of)
 
 
 def _gate_word(verdict: Verdict) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from duly_risk.days import day_of
 from duly_training.backtest import cash_rows, predictions
-from duly_training.backtest.asked import Window, window_of
+from duly_training.backtest.asked import BacktestWindow, backtest_window
 from duly_training.backtest.fit_cache import FitCache
 from duly_training.backtest.run import BacktestResult, backtest
 from duly_training.fit import FitSettings
@@ -18,7 +18,7 @@ from duly_training.history import History, history_of
 
 SETTINGS = FitSettings(parallel_trees=1, rounds_max=25, rounds_min=15)
 CUT, LAST = date(2025, 12, 1), date(2026, 1, 20)
-WINDOW = window_of(CUT, CUT, LAST, None, 3)
+WINDOW = backtest_window(CUT, CUT, LAST, None, 3)
 
 
 def silent(*_: object) -> None: ...
@@ -34,7 +34,7 @@ def folder(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("fit")
 
 
-def run(history: History, folder: Path, window: Window = WINDOW) -> BacktestResult:
+def run(history: History, folder: Path, window: BacktestWindow = WINDOW) -> BacktestResult:
     return backtest(history, window, SETTINGS, FitCache(folder / "one"), silent)
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from duly_risk.cash import CASH_DAYS
 from duly_risk.days import weekday_of
 from duly_training.backtest.books import DailyTotals, NewInvoiceHabits
+from duly_training.backtest.cash import CASH_DAYS
 from duly_training.backtest.volume import Volume
 
 FIRST, LAST = 20_000, 20_200

@@ -12,12 +12,15 @@ import pytest
 from duly_contracts.envelope import Envelope
 from duly_contracts.events import encode, event_of
 from duly_contracts.keys import debtor_key
-from duly_contracts.model_control import CHAMPION
+from duly_contracts.model_control import CHAMPION, SHADOW
+from duly_risk.days import day_of
 from duly_runtime.kafka_log import KafkaLog, records_until
 from duly_training.control_topic import ControlTopic
+from duly_training.monitor.recorded import RecordedScore
 from duly_training.monitor.topics import ledger_of, recorded_scores
-from duly_training.promotion import promotion_event
+from duly_training.promotion import promotion_event, rollback_event
 from duly_training.registry import RegisteredModel
+from duly_training.topic_reader import TopicReader
 from google.protobuf.message import Message
 from kafka.errors import KafkaTimeoutError
 
@@ -89,6 +92,77 @@ def test_a_monitor_reads_past_odd_records(kafka_log: KafkaLog, kafka_bootstrap: 
     send(kafka_log, [*scores, *facts, record(score("2031-05-01"), "other")])
     assert [one.debtor_id for one in recorded_scores(kafka_bootstrap, "acme", date(2031, 4, 2))] == ["D"]
     assert len(ledger_of(kafka_bootstrap, "acme").all_facts) == 1
+
+
+@pytest.mark.kafka
+def test_a_recorded_score_says_whose_it_is_of_which_model_and_how_the_band_moved(
+    kafka_log: KafkaLog, kafka_bootstrap: str
+) -> None:
+    first = risk.RiskScoreUpdated(
+        debtor_id="D", ledger_version=7, business_date="2031-05-01", model_name="risk", model_version="3",
+        role=risk.MODEL_ROLE_CHAMPION, risk_band=risk.RISK_BAND_LOW, risk=0.25,
+    )  # fmt: skip
+    second = risk.RiskScoreUpdated()
+    second.CopyFrom(first)
+    second.role, second.model_version = risk.MODEL_ROLE_SHADOW, "4"
+    second.risk_band, second.previous_band, second.risk = risk.RISK_BAND_HIGH, risk.RISK_BAND_LOW, 0.75
+    send(kafka_log, [record(one, "acme", at=2) for one in (first, second)])
+    day = day_of(date(2031, 5, 1))
+    assert list(recorded_scores(kafka_bootstrap, "acme", date(2031, 5, 1))) == [
+        RecordedScore("D", 7, day, False, "risk 3", "LOW", "NONE", 0.25),
+        RecordedScore("D", 7, day, True, "risk 4", "HIGH", "LOW", 0.75),
+    ]
+    assert list(recorded_scores(kafka_bootstrap, "acme", date(2031, 5, 2))) == []
+
+
+@pytest.mark.kafka
+def test_a_reader_gives_what_is_there_when_it_looks_partition_by_partition(
+    kafka_log: KafkaLog, kafka_bootstrap: str
+) -> None:
+    ticks = [record(TICK, "acme", at=partition) for partition in (4, 3, 3, 3)]
+    send(kafka_log, ticks)
+    with TopicReader(kafka_bootstrap) as reader:
+        spans = reader.spans("ledger-events")
+        assert {partition: span for partition, span in spans.items() if span[1] > span[0]} == {3: (0, 3), 4: (0, 1)}
+        send(kafka_log, ticks[:1])
+        assert [raw.offset for raw in reader.between("ledger-events", 3, 1, 3)] == [1, 2]
+        assert [raw.offset for raw in reader.between("ledger-events", 4, 0, 1)] == [0]
+        assert list(reader.between("ledger-events", 3, 3, 3)) == []
+        found = [(raw.partition, raw.offset) for raw in reader.records("ledger-events")]
+        assert found == [(3, 0), (3, 1), (3, 2), (4, 0), (4, 1)]
+
+
+@pytest.mark.kafka
+def test_a_topic_that_is_not_there_is_empty_and_is_not_made(kafka_log: KafkaLog, kafka_bootstrap: str) -> None:
+    with TopicReader(kafka_bootstrap) as reader:
+        assert reader.spans("nobody-made-this") == {}
+        assert list(reader.records("nobody-made-this")) == []
+    with TopicReader(kafka_bootstrap) as reader:
+        assert reader.spans("nobody-made-this") == {}
+
+
+@pytest.mark.kafka
+def test_a_promotion_that_is_published_is_the_newest_of_its_tenant_and_role(
+    kafka_log: KafkaLog, kafka_bootstrap: str
+) -> None:
+    control = ControlTopic(kafka_bootstrap)
+    assert control.history("acme", CHAMPION) == []
+    first = control.publish(promotion_event(model("1"), date(2031, 5, 2), "ann", "why"), "acme", None, NOW)
+    (before,) = control.history("acme", CHAMPION)
+    assert (before.event_id, before.version, before.effective, before.promoted_at) == (
+        first.id,
+        "1",
+        date(2031, 5, 2),
+        NOW,
+    )
+    again = control.publish(promotion_event(model("1"), date(2031, 5, 2), "ann", "why"), "acme", None, NOW)
+    assert again.id == first.id
+    control.publish(rollback_event(None, "ann", "too steep"), "acme", before, NOW)
+    control.publish(promotion_event(model("2"), None, "ann", "", SHADOW), "acme", None, NOW)
+    newest = control.history("acme", CHAMPION)[-1]
+    assert (newest.is_rollback, newest.has_model, newest.reason) == (True, False, "too steep")
+    assert [one.version for one in control.history("acme", SHADOW)] == ["2"]
+    assert control.history("other", CHAMPION) == []
 
 
 class Leaderless:

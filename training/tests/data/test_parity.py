@@ -24,7 +24,7 @@ from duly_risk.score import InvoiceScore
 from duly_risk.state import DebtorState
 from duly_risk.step import fold
 from duly_training.backtest.answering import survival_of
-from duly_training.backtest.asking import Purpose, Sought, questions_of
+from duly_training.backtest.asking import AskedDays, Purpose, questions_of
 from duly_training.fit import FitSettings, as_model
 from duly_training.history import History, history_of
 from duly_training.origin import fit_before, known_before
@@ -123,7 +123,7 @@ def test_what_the_stream_says_with_christmas_ahead_is_byte_for_byte_what_the_bac
     for number, debtor_id in enumerate(history.by_debtor):
         for key, score in scores_on(history, number, christmas_model):
             live[debtor_id, key] = score
-    asked = list(questions_of(history, Sought(DAY, DAY, history.cut_day, frozenset({DAY}))))
+    asked = list(questions_of(history, AskedDays(DAY, DAY, history.cut_day, frozenset({DAY}))))
     curves = survival_of(asked, christmas_model)
     compared = dict.fromkeys((Purpose.ISSUED, Purpose.OPEN), 0)
     for question, curve in zip(asked, curves, strict=True):
@@ -145,7 +145,7 @@ def test_a_closed_day_is_in_those_scores(made_up_ledger, known_until, christmas_
     history = history_of(made_up_ledger.facts(known_until), known_until)
     asked = [
         one
-        for one in questions_of(history, Sought(DAY, DAY, history.cut_day, frozenset({DAY})))
+        for one in questions_of(history, AskedDays(DAY, DAY, history.cut_day, frozenset({DAY})))
         if one.terms.due_day > DAY
     ]
     plain = as_model(christmas_model.booster, replace(christmas_model.info.frame, closed_rules=()))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from duly_risk.days import weekdays_of
 from duly_risk.features import DAY, Feature, day_of_month
 from numpy.typing import NDArray
 
@@ -38,7 +39,7 @@ DayColumn = Ramp | Calendar
 def day_columns(day: Sequence[Feature] = DAY) -> tuple[DayColumn, ...]:
     """One column per day feature, in order. Raises Unsupported for a feature that is not described here."""
     month_days = day_of_month()
-    weekdays = (np.arange(len(month_days)) + 3) % 7
+    weekdays = weekdays_of(np.arange(len(month_days)))
     known: dict[str, DayColumn] = {
         "pre_due": Ramp(DUE, high=0.0),
         "dpd_day": Ramp(DUE, low=0.0),

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from duly_risk.curves import HORIZON_DAYS
 from duly_risk.features import day_of_month
 from numpy.typing import NDArray
 
 from duly_booster.day_columns import AS_OF, Calendar, DayColumn, Ramp
 from duly_booster.trees import LEAVES_MAX, Forest, Tree, Unsupported
 
-DAYS = 182
+# As in setwalk.h.
+DAYS = HORIZON_DAYS
 # A leaf's days from issue and from due start or end nowhere: stays beyond every day of a curve in 16 bits.
 NO_BOUND = 17_000
 BOUND_MAX = 15_000

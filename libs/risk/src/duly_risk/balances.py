@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from duly_risk.state import Allocation, Closing, DebtorState, Invoice, Settlement, Source
 
@@ -13,6 +13,11 @@ def counts(allocation: Allocation, sources: Mapping[str, Source]) -> bool:
         return False
     source = sources.get(allocation.source_id)
     return source is None or source.stands
+
+
+def allocated_sources(invoices: Iterable[Invoice]) -> set[str]:
+    """Payments and credit notes that invoices refer to, whether or not they stand."""
+    return {allocation.source_id for invoice in invoices for allocation in invoice.allocations}
 
 
 def settle(invoice: Invoice, sources: Mapping[str, Source]) -> Settlement:

@@ -146,7 +146,7 @@ def _possible_rules() -> dict[tuple[object, ...], ClosedRule]:
 
 @lru_cache(maxsize=512)
 def _easter(year: int) -> int:
-    """Easter Sunday of the Gregorian calendar (Meeus, Astronomical Algorithms, chapter 8)."""
+    """Easter Sunday of the Gregorian calendar: the rule in Nature of 1876, with the shorter steps of O'Beirne."""
     a, (b, c) = year % 19, divmod(year, 100)
     d, e = divmod(b, 4)
     g = (8 * b + 13) // 25

@@ -25,6 +25,11 @@ def weekday_of(day: int) -> int:
     return (day + 3) % 7
 
 
+def weekdays_of(days: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`weekday_of` each."""
+    return (days + 3) % 7
+
+
 def on_business_day(day: int) -> int:
     """The day itself, or the Monday after a Saturday or Sunday. Public holidays are not known here."""
     return day + max(0, 7 - weekday_of(day)) * (weekday_of(day) >= 5)
@@ -32,5 +37,5 @@ def on_business_day(day: int) -> int:
 
 def on_business_days(days: NDArray[np.int64]) -> NDArray[np.int64]:
     """`on_business_day` of each."""
-    weekday = (days + 3) % 7
+    weekday = weekdays_of(days)
     return days + np.where(weekday >= 5, 7 - weekday, 0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from duly_risk.curves import HORIZON_DAYS
+from duly_risk.days import weekdays_of
 from duly_risk.features import INDEX, schema_sha256
 from duly_risk.model import CurveDays, FeatureFrame, Hazards, ModelInfo, Role, Rows
 
@@ -33,7 +34,7 @@ class RulesModel:
         day = days.as_of[:, np.newaxis] + np.arange(1, HORIZON_DAYS + 1)
         past = day - days.due[:, np.newaxis]
         base = np.where(past < 0, np.float32(_EARLY), np.float32(_ON_DUE))
-        base = base * np.where((day + 3) % 7 >= 5, np.float32(_WEEKEND), one)
+        base = base * np.where(weekdays_of(day) >= 5, np.float32(_WEEKEND), one)
         hazard = base / (one + np.maximum(past, 0).astype(np.float32) / np.float32(5.0))
         hazard = hazard * (one - np.float32(0.9) * _or_zero(static, "h_late_rate"))
         hazard = hazard * (one - np.float32(0.5) * _or_zero(static, "h_late5"))

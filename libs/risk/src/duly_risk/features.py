@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from duly_risk.closed_days import HAZARD_LEFT
 from duly_risk.curves import HORIZON_DAYS, Floats
+from duly_risk.days import weekdays_of
 from duly_risk.measures import COLUMN, FOREIGN, LANDMARKS, N_MEASURES, Measures, currency_of
 from duly_risk.model import CurveDays, FeatureFrame, Hazards, Rows
 
@@ -145,7 +146,7 @@ def features_of(measures: Measures, frame: FeatureFrame) -> Rows:
             "term": of["due_day"] - of["issue_day"],
             "amount": _log1p(of["total"] / median),
             "amt_ratio": np.where(of["billed"] > 0, of["total"] * of["billed_n"] / of["billed"], np.nan),
-            "due_dow": (due + 3) % 7,
+            "due_dow": weekdays_of(due),
             "due_dom": day_of_month()[due],
             "due_month_end": day_of_month()[due + MONTH_END_DAYS] <= MONTH_END_DAYS,
             "n_prior": of["n_prior"],
@@ -267,7 +268,7 @@ def day_features(
     block[:, 1] = np.maximum(past, 0)
     block[:, 2] = days - issue_day
     block[:, 3] = days - as_of_day
-    block[:, 4] = (days + 3) % 7
+    block[:, 4] = weekdays_of(days)
     block[:, 5] = day_of_month()[days]
     return block
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import assert_never
 
+from duly_risk.archiving import is_archived
+from duly_risk.bounds import bounded
 from duly_risk.facts import (
     AllocationApplied,
     AllocationRemoved,
@@ -18,7 +20,7 @@ from duly_risk.facts import (
     PaymentReversed,
     SourceReceived,
 )
-from duly_risk.packing import bounded, is_archived, names, packed, unpacked, with_closed_packed
+from duly_risk.packing import names, packed, unpacked, with_closed_packed
 from duly_risk.state import Allocation, DebtorState, Invoice, Reversal, Source, WriteOff, replaced
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d")

@@ -10,38 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from duly_risk.balances import counts, settle, unapplied_minor
+from duly_risk.archiving import archived, clipped_days_to_pay, clipped_delay, with_billed
+from duly_risk.balances import allocated_sources, counts, settle
 from duly_risk.digests import digest, holds
-from duly_risk.state import Archive, Closed, Closing, DebtorState, Invoice, Settlement, Source, replaced
+from duly_risk.state import Closed, Closing, DebtorState, Invoice, Settlement, Source, replaced
 from duly_risk.wire import closed_bytes, closed_from, with_closed_inserted
 
 CLOSED_KEPT = 64
 # Above this the oldest become counts, down to CLOSED_KEPT: not at every payment.
 CLOSED_MAX = 80
-DELAY_MIN, DELAY_MAX = -60, 120
-DAYS_TO_PAY_MAX = 365
-SOURCES_KEPT = 512
-PENDING_KEPT = 256
-DIGESTS_KEPT = 4096
-_ARCHIVED_BYTES = 8
 _NAMED_BYTES = 4
 
 _Row = tuple[tuple[int, int, str], Invoice, Settlement]
-
-
-def clipped_delay(paid_day: int, due_day: int) -> int:
-    """paid - due in days, clipped to -60..120."""
-    return max(DELAY_MIN, min(DELAY_MAX, paid_day - due_day))
-
-
-def clipped_days_to_pay(paid_day: int, issue_day: int) -> int:
-    """paid - issue in days, clipped to 0..365."""
-    return max(0, min(DAYS_TO_PAY_MAX, paid_day - issue_day))
-
-
-def is_archived(archive: Archive, invoice_id: str) -> bool:
-    """Whether an invoice closed so long ago that only counts are left of it (the newest 4,096 of them are known)."""
-    return holds(archive.invoice_digests, digest(invoice_id, _ARCHIVED_BYTES))
 
 
 def names(closed: Closed, some_id: str) -> bool:
@@ -69,7 +49,7 @@ def packed(state: DebtorState) -> DebtorState:
     """An unpacked state with its closed invoices packed, and the payments that only they have used up."""
     rows = sorted(_closed_rows(state.invoices.values(), state.sources), key=_key)
     if len(rows) > CLOSED_MAX:
-        state = _archived(state, rows[:-CLOSED_KEPT])
+        state = archived(state, [(invoice, settlement) for _, invoice, settlement in rows[:-CLOSED_KEPT]])
         rows = rows[-CLOSED_KEPT:]
     closed_ids = {invoice.invoice_id for _, invoice, _ in rows}
     live = {invoice_id: one for invoice_id, one in state.invoices.items() if invoice_id not in closed_ids}
@@ -79,7 +59,7 @@ def packed(state: DebtorState) -> DebtorState:
         for allocation in invoice.allocations:
             last_user[allocation.source_id] = index
         _add_settled(settled, invoice, state.sources)
-    in_live = _allocated_sources(live.values())
+    in_live = allocated_sources(live.values())
     beside: list[list[Source]] = [[] for _ in rows]
     sources: dict[str, Source] = {}
     for source_id, source in state.sources.items():
@@ -104,15 +84,6 @@ def with_closed_packed(state: DebtorState, candidates: Iterable[Invoice]) -> Deb
     return _with_one_packed(state, rows[0])
 
 
-def bounded(state: DebtorState) -> DebtorState:
-    """The state with at most 256 invoices that were never stated, and 512 payments that are not used up."""
-    if len(state.invoices) > PENDING_KEPT:
-        state = _drop_pending(state)
-    if len(state.sources) > SOURCES_KEPT:
-        state = _drop_oldest_sources(state)
-    return state
-
-
 def _key(row: _Row) -> tuple[int, int, str]:
     return row[0]
 
@@ -132,7 +103,7 @@ def _with_one_packed(state: DebtorState, row: _Row) -> DebtorState:
     live = {invoice_id: one for invoice_id, one in state.invoices.items() if invoice_id != invoice.invoice_id}
     settled: dict[str, int] = {}
     _add_settled(settled, invoice, state.sources)
-    in_live = _allocated_sources(live.values())
+    in_live = allocated_sources(live.values())
     sources, used_up = dict(state.sources), []
     for source_id in {allocation.source_id for allocation in invoice.allocations} & sources.keys():
         source = sources[source_id]
@@ -172,7 +143,7 @@ def _closed_of(rows: Sequence[_Row], used_up: Sequence[Sequence[Source]]) -> Clo
     paid = [row for row in counted if row[2].closing is Closing.PAID]
     billed: Mapping[str, tuple[int, int]] = {}
     for _, invoice, _ in counted:
-        billed = _billed(billed, invoice)
+        billed = with_billed(billed, invoice)
     issued = [invoice.issue_day for _, invoice, _ in counted]
     closed = zip(rows, used_up, strict=True)
     return Closed(
@@ -232,89 +203,9 @@ def _with_figures(closed: Closed, row: _Row, packed_bytes: bytes, at: int, last:
         first_issue_day=first,
         last_issue_day=max(closed.last_issue_day, counted * invoice.issue_day),
         last_paid_day=max(closed.last_paid_day, paid * day),
-        billed=_billed(closed.billed, invoice) if counted else closed.billed,
+        billed=with_billed(closed.billed, invoice) if counted else closed.billed,
     )
 
 
 def _ids_in(invoice: Invoice) -> list[str]:
     return [invoice.invoice_id, *sorted({allocation.source_id for allocation in invoice.allocations})]
-
-
-def _billed(billed: Mapping[str, tuple[int, int]], invoice: Invoice) -> dict[str, tuple[int, int]]:
-    minor, count = billed.get(invoice.currency, (0, 0))
-    return {**billed, invoice.currency: (minor + invoice.total_minor, count + 1)}
-
-
-def _archived(state: DebtorState, leaving: Sequence[_Row]) -> DebtorState:
-    """An unpacked state without some closed invoices: counts are left of them."""
-    archive, sources, invoices = state.archive, dict(state.sources), dict(state.invoices)
-    for _, invoice, settlement in leaving:
-        del invoices[invoice.invoice_id]
-        archive = _counted(archive, invoice, settlement)
-        for allocation in invoice.allocations:
-            source = sources.get(allocation.source_id)
-            if source is not None and counts(allocation, sources):
-                used = source.archived_minor + allocation.amount_minor
-                sources[source.source_id] = replaced(source, archived_minor=used)
-    in_use = _allocated_sources(invoices.values())
-    kept = {
-        source_id: source
-        for source_id, source in sources.items()
-        # Payments that are used up and that no kept invoice refers to are not needed any more.
-        if source_id in in_use
-        or not source.known
-        or source.amount_minor > source.reversed_minor + source.archived_minor
-    }
-    return replaced(state, invoices=invoices, sources=kept, archive=archive)
-
-
-def _counted(archive: Archive, invoice: Invoice, settlement: Settlement) -> Archive:
-    digests = (archive.invoice_digests + digest(invoice.invoice_id, _ARCHIVED_BYTES))[-DIGESTS_KEPT * _ARCHIVED_BYTES :]
-    if settlement.closing is Closing.VOIDED:
-        return replaced(archive, invoice_digests=digests)
-    archive = replaced(
-        archive,
-        invoice_digests=digests,
-        invoices=archive.invoices + 1,
-        first_issue_day=min(archive.first_issue_day or invoice.issue_day, invoice.issue_day),
-        last_issue_day=max(archive.last_issue_day, invoice.issue_day),
-        billed=_billed(archive.billed, invoice),
-    )
-    if settlement.closing is not Closing.PAID:
-        return archive
-    delay = clipped_delay(settlement.closed_day, invoice.due_day)
-    return replaced(
-        archive,
-        delays={**archive.delays, delay: archive.delays.get(delay, 0) + 1},
-        days_to_pay_sum=archive.days_to_pay_sum + clipped_days_to_pay(settlement.closed_day, invoice.issue_day),
-        last_paid_day=max(archive.last_paid_day, settlement.closed_day),
-    )
-
-
-def _allocated_sources(invoices: Iterable[Invoice]) -> set[str]:
-    return {allocation.source_id for invoice in invoices for allocation in invoice.allocations}
-
-
-def _drop_oldest_sources(state: DebtorState) -> DebtorState:
-    """Beyond 512 payments the oldest ones in no kept invoice leave; their rest stays unapplied in the archive."""
-    in_use = _allocated_sources(state.invoices.values())
-    free = sorted(
-        (source.day, source.source_id)
-        for source in state.sources.values()
-        if source.source_id not in in_use and not names(state.closed, source.source_id)
-    )
-    leaving = {source_id for _, source_id in free[: len(state.sources) - SOURCES_KEPT]}
-    staying = {source_id: source for source_id, source in state.sources.items() if source_id not in leaving}
-    rest = unapplied_minor(
-        replaced(state, sources={source_id: state.sources[source_id] for source_id in leaving}, invoices={})
-    )
-    return replaced(state, sources=staying, archive=replaced(state.archive, unapplied=rest))
-
-
-def _drop_pending(state: DebtorState) -> DebtorState:
-    pending = sorted(invoice.invoice_id for invoice in state.invoices.values() if not invoice.known)
-    if len(pending) <= PENDING_KEPT:
-        return state
-    leaving = set(pending[:-PENDING_KEPT])
-    invoices = {invoice_id: invoice for invoice_id, invoice in state.invoices.items() if invoice_id not in leaving}
-    return replaced(state, invoices=invoices)

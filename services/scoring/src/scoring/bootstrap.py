@@ -25,6 +25,7 @@ from scoring.adapters.batch_shell import BatchShell
 from scoring.adapters.faust_app import (
     TABLE,
     AckedTable,
+    AppOptions,
     ScoringApp,
     app_id,
     changelog_topic,
@@ -134,7 +135,7 @@ def end_if_failed(prepared: Future[None]) -> None:
 
 def app_of(settings: Settings, source: str) -> ScoringApp:
     """The app as the settings have it. source: topic of the facts."""
-    return make_app(
+    options = AppOptions(
         bootstrap_servers=settings.kafka_bootstrap_servers,
         source=source,
         data_dir=settings.data_dir,
@@ -145,6 +146,7 @@ def app_of(settings: Settings, source: str) -> ScoringApp:
         recovery_delay_seconds=settings.recovery_delay_seconds,
         replication_factor=settings.replication_factor,
     )
+    return make_app(options)
 
 
 def make_shell(settings: Settings, app: ScoringApp, table: AckedTable) -> Shell:

@@ -11,7 +11,7 @@ import pytest
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError
 from aiokafka.protocol.produce import ProduceRequest
-from scoring.adapters.faust_app import make_app
+from scoring.adapters.faust_app import AppOptions, make_app
 from scoring_chaos.broker import LEDGER, SCORES, Broker
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
@@ -21,17 +21,7 @@ def sending(broker: Broker, folder: Path, work: Callable[[Any], Awaitable[None]]
     """Run `work` with aiokafka's producer as the app configures it."""
 
     async def run() -> None:
-        app = make_app(
-            bootstrap_servers=broker.bootstrap,
-            source=LEDGER,
-            data_dir=folder,
-            instance_id="scoring-0",
-            store="memory",
-            app_version=1,
-            session_timeout_seconds=45.0,
-            recovery_delay_seconds=0.0,
-            replication_factor=1,
-        )
+        app = make_app(AppOptions(broker.bootstrap, LEDGER, folder, "scoring-0", "memory"))
         faust = app.transport.create_producer()
         producer = faust._new_producer()
         await producer.start()

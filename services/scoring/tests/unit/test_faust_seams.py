@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scoring.adapters import faust_app
 from scoring.adapters.batch_shell import BatchConsumer, Waiting, chunks_of
-from scoring.adapters.faust_app import AckedTable, applied_offset, debtors_table, make_app, raw_topic
+from scoring.adapters.faust_app import AckedTable, AppOptions, applied_offset, debtors_table, make_app, raw_topic
 from scoring.adapters.faust_consumer import SourceConsumer
 from scoring.adapters.faust_recovery import BatchRecovery
 from scoring.adapters.take_shell import TableStates, record_of
@@ -28,17 +28,7 @@ SOURCE, CHANGELOG = TP("ledger-events", 0), TP("scoring-debtors-changelog", 0)
 
 @pytest.fixture(params=["memory", "rocksdb"])
 def app(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
-    return make_app(
-        bootstrap_servers="127.0.0.1:1,127.0.0.1:2",
-        source="ledger-events",
-        data_dir=tmp_path,
-        instance_id="scoring-0",
-        store=request.param,
-        app_version=1,
-        session_timeout_seconds=45.0,
-        recovery_delay_seconds=0.0,
-        replication_factor=1,
-    )
+    return make_app(AppOptions("127.0.0.1:1,127.0.0.1:2", "ledger-events", tmp_path, "scoring-0", request.param))
 
 
 def blob(offset: int) -> bytes:

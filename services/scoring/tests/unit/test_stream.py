@@ -17,7 +17,6 @@ from scoring.adapters.batch_line import BatchLine, PendingStates
 from scoring.adapters.guards import EXIT_UNTRUSTED, ZombieGuard
 from scoring.adapters.take_shell import TakeShell
 from scoring.application.score_batch import Scorer
-from scoring.entrypoints import stream as stream_module
 from scoring.entrypoints.positions import Positions
 from scoring.entrypoints.scoring_step import ScoringStep
 from scoring.entrypoints.stream import Stream
@@ -54,6 +53,7 @@ class Bench:
 
     def __init__(self, model: Any, clock: Any) -> None:
         self.happened: list[str] = []
+        self.ended: list[tuple[int, str]] = []
         self.blobs = Blobs(self.happened)
         self.positions = Positions()
         self.sending: Callable[[], Awaitable[None]] = lambda: self.acknowledged("output acknowledged")
@@ -74,15 +74,18 @@ class Bench:
         self.scorer, self.registry = Scorer(shell.states, 12), CollectorRegistry()
         step = ScoringStep(self.scorer, SimpleNamespace(current=lambda: self.model()))
         executor = ThreadPoolExecutor(1)
-        guard, metrics = ZombieGuard(self._clock, self._zombie), Metrics(self.registry)
-        Stream(self.app, self.table, shell, step, self.positions, guard, executor, self._clock, metrics).attach()
+        guard, metrics = ZombieGuard(self._clock, self._end), Metrics(self.registry)
+        Stream(
+            self.app, self.table, shell, step, self.positions, guard, executor, self._clock, metrics, self._end
+        ).attach()
 
     async def acknowledged(self, what: str) -> None:
         await asyncio.sleep(0.01)
         self.happened.append(what)
 
-    def _zombie(self, code: int, event: str, **fields: Any) -> NoReturn:
-        raise Ended(code)
+    def _end(self, code: int, event: str, **fields: Any) -> NoReturn:
+        self.ended.append((code, event))
+        raise Ended(event)
 
     def let_go(self) -> None:
         self.happened.append(f"acknowledged at {self.positions.snapshot()[0].get(PARTITION)}")
@@ -210,32 +213,20 @@ def line(rules: Any, fake_clock: Any) -> BatchBench:
     return BatchBench(rules, fake_clock)
 
 
-@pytest.fixture
-def ended(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
-    seen: list[tuple[int, str]] = []
-
-    def end(code: int, event: str, **fields: Any) -> None:
-        seen.append((code, event))
-        raise Ended(event)
-
-    monkeypatch.setattr(stream_module, "end_process", end)
-    return seen
-
-
 async def _fail() -> None:
     raise OSError("the broker is gone")
 
 
 def test_outputs_are_in_the_log_before_a_blob_is_written_and_blobs_before_the_position_moves(
-    bench: Any, book: Any, ended: list[tuple[int, str]]
+    bench: Any, book: Any
 ) -> None:
     bench.run([book.invoice("D-1", "INV-1", DAY)])
     assert bench.happened == ["output", "output acknowledged", "blob", "blob acknowledged", "acknowledged at 1"]
-    assert ended == []
+    assert bench.ended == []
 
 
 def test_a_process_that_was_frozen_in_a_step_sends_nothing_of_it(
-    bench: Any, book: Any, rules: Any, fake_clock: Any, ended: list[tuple[int, str]]
+    bench: Any, book: Any, rules: Any, fake_clock: Any
 ) -> None:
     def frozen() -> Any:
         fake_clock.advance(21)
@@ -248,7 +239,7 @@ def test_a_process_that_was_frozen_in_a_step_sends_nothing_of_it(
 
 
 def test_a_batch_that_is_cancelled_ends_the_process_as_faust_would_acknowledge_it(
-    rules: Any, fake_clock: Any, book: Any, ended: list[tuple[int, str]]
+    rules: Any, fake_clock: Any, book: Any
 ) -> None:
     bench = TakeBench(rules, fake_clock)
     sending: list[asyncio.Task[Any]] = []
@@ -269,14 +260,12 @@ def test_a_batch_that_is_cancelled_ends_the_process_as_faust_would_acknowledge_i
     bench.sending = cancelled  # type: ignore[assignment]
     with pytest.raises(Ended):
         asyncio.run(work())
-    assert ended[0] == (EXIT_UNTRUSTED, "scoring.batch_failed")
+    assert bench.ended[0] == (EXIT_UNTRUSTED, "scoring.batch_failed")
     assert bench.blobs.blobs == {}
 
 
 @pytest.mark.parametrize("unanswered", ["a send", "a write"])
-def test_a_broker_that_never_answers_ends_the_process_in_the_end(
-    bench: Any, book: Any, ended: list[tuple[int, str]], unanswered: str
-) -> None:
+def test_a_broker_that_never_answers_ends_the_process_in_the_end(bench: Any, book: Any, unanswered: str) -> None:
     async def never() -> None:
         await asyncio.Event().wait()
 
@@ -287,14 +276,12 @@ def test_a_broker_that_never_answers_ends_the_process_in_the_end(
         bench.writing = never
     with pytest.raises(Ended):
         bench.run([book.invoice("D-1", "INV-1", DAY)])
-    assert ended[0] == (EXIT_UNTRUSTED, "scoring.batch_failed")
+    assert bench.ended[0] == (EXIT_UNTRUSTED, "scoring.batch_failed")
     assert not [step for step in bench.happened if step.startswith("acknowledged")]
 
 
 @pytest.mark.parametrize("fault", ["a send", "a write", "the step"])
-def test_a_batch_that_fails_ends_the_process_and_is_never_acknowledged(
-    bench: Any, book: Any, ended: list[tuple[int, str]], fault: str
-) -> None:
+def test_a_batch_that_fails_ends_the_process_and_is_never_acknowledged(bench: Any, book: Any, fault: str) -> None:
     if fault == "a send":
         bench.sending = _fail
     elif fault == "a write":
@@ -303,20 +290,18 @@ def test_a_batch_that_fails_ends_the_process_and_is_never_acknowledged(
         bench.model = lambda: 1 / 0
     with pytest.raises(Ended):
         bench.run([book.invoice("D-1", "INV-1", DAY)], [book.invoice("D-1", "INV-2", date(2031, 3, 4))])
-    assert ended[0] == (EXIT_UNTRUSTED, "scoring.batch_failed")
+    assert bench.ended[0] == (EXIT_UNTRUSTED, "scoring.batch_failed")
     assert not [step for step in bench.happened if step.startswith("acknowledged")]
     assert fault != "a send" or bench.blobs.blobs == {}
 
 
-def test_a_tick_that_several_debtors_cannot_bear_counts_as_one_record(
-    bench: Any, book: Any, ended: list[tuple[int, str]]
-) -> None:
+def test_a_tick_that_several_debtors_cannot_bear_counts_as_one_record(bench: Any, book: Any) -> None:
     tick = next(one for one in book.tick(DAY) if one.partition == PARTITION)
     keys = [key for number in range(99) if partition_of(key := debtor_key("acme", f"D-{number}"), 12) == PARTITION]
     bench.blobs.blobs = {(PARTITION, key): b"\xff" for key in keys[:3]}
     bench.scorer.rebuild(bench.blobs.blobs)
     bench.run([tick])
-    assert ended == []
+    assert bench.ended == []
     labels = {"topic": "ledger-events"}
     put_aside = {**labels, "reason": "state_unreadable"}
     assert bench.registry.get_sample_value("duly_dlq_records_total", put_aside) == 3
@@ -384,9 +369,7 @@ def test_a_caller_that_is_cancelled_leaves_the_chunk_to_be_finished(line: BatchB
     assert (line.ends, line.happened[-2:]) == ({PARTITION: 1}, ["blob acknowledged", "acknowledged at 1"])
 
 
-def test_a_stage_that_is_cancelled_before_the_stop_ends_the_process(
-    line: BatchBench, book: Any, ended: list[tuple[int, str]]
-) -> None:
+def test_a_stage_that_is_cancelled_before_the_stop_ends_the_process(line: BatchBench, book: Any) -> None:
     async def work() -> None:
         await line.line.start(line.finished)
         await asyncio.sleep(0)
@@ -396,7 +379,7 @@ def test_a_stage_that_is_cancelled_before_the_stop_ends_the_process(
         await line.line.close()
 
     asyncio.run(work())
-    assert ended == [(EXIT_UNTRUSTED, "scoring.batch_failed")]
+    assert line.ended == [(EXIT_UNTRUSTED, "scoring.batch_failed")]
 
 
 def test_what_does_not_fit_one_batch_goes_in_several_in_order(line: BatchBench, book: Any) -> None:

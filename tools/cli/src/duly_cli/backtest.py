@@ -15,7 +15,7 @@ from duly_contracts.dates import FIRST_DATE, DateOutOfRange, in_range
 from duly_contracts.events import encode
 from duly_ledger_export import Ledger
 from duly_risk.event_codec import EventUnusable
-from duly_training.backtest.asked import Window, WindowInvalid, window_of
+from duly_training.backtest.asked import BacktestWindow, WindowInvalid, backtest_window
 from duly_training.backtest.fit_cache import FitCache
 from duly_training.backtest.run import BacktestResult, backtest
 from duly_training.backtest.writing import CASH_FILE, write_result
@@ -61,7 +61,7 @@ def run_backtest(choice: BacktestChoice, state: StateFolder, terminal: Terminal)
     state.make()
     with terminal.steps():
         line = terminal.line(f"Read {choice.ledger}")
-        with _told(line):
+        with _ledger_faults(line):
             ledger = read_given(choice.ledger, "")
             issued = [invoice.issue_date for invoice in ledger.records.invoices]
             window = _window(choice, choice.predict_to or max([first, *issued]))
@@ -91,13 +91,13 @@ def _spare_ledger(choice: BacktestChoice) -> None:
             raise CommandFailed(f"{file} would be written into the ledger {choice.ledger}: name an --out elsewhere.")
 
 
-def _window(choice: BacktestChoice, last: date) -> Window:
+def _window(choice: BacktestChoice, last: date) -> BacktestWindow:
     first = choice.predict_from or choice.known_until
     snapshots = _dates(choice.snapshots)
     try:
         for day in (choice.known_until, first, last, *(snapshots or ())):
             in_range(day)
-        return window_of(choice.known_until, first, last, snapshots, choice.seed)
+        return backtest_window(choice.known_until, first, last, snapshots, choice.seed)
     except (WindowInvalid, DateOutOfRange) as error:
         raise CommandFailed(f"{error}.") from error
 
@@ -114,7 +114,7 @@ def _dates(text: str) -> tuple[date, ...] | None:
     return tuple(days)
 
 
-def _require_near(window: Window, end: date) -> None:
+def _require_near(window: BacktestWindow, end: date) -> None:
     """The work grows with the square of the days until the last snapshot. Raises CommandFailed.
 
     end: the day behind the last fact; FIRST_DATE's next day where there is none, and then no work either.
@@ -132,7 +132,7 @@ def _end(ledger: Ledger) -> date:
     return max((fact.known_on for fact in ledger.facts()), default=FIRST_DATE) + timedelta(days=1)
 
 
-def _folder(state: StateFolder, ledger: Ledger, window: Window) -> Path:
+def _folder(state: StateFolder, ledger: Ledger, window: BacktestWindow) -> Path:
     """Where the fit is kept: equal facts before the cut, settings, seed and code share one."""
     digest = hashlib.sha256()
     for part in (str(window.known_until), str(window.seed), FitSettings().sha256(), xgb.__version__):
@@ -145,7 +145,7 @@ def _folder(state: StateFolder, ledger: Ledger, window: Window) -> Path:
     return state.backtests / digest.hexdigest()[:32]
 
 
-def _replayed(history: History, window: Window, cache: FitCache, terminal: Terminal) -> BacktestResult:
+def _replayed(history: History, window: BacktestWindow, cache: FitCache, terminal: Terminal) -> BacktestResult:
     stages = _Stages(terminal, window)
     with stages.told():
         return backtest(history, window, FitSettings(), cache, stages.progress)
@@ -154,7 +154,7 @@ def _replayed(history: History, window: Window, cache: FitCache, terminal: Termi
 class _Stages:
     """One line per stage, as they come."""
 
-    def __init__(self, terminal: Terminal, window: Window) -> None:
+    def __init__(self, terminal: Terminal, window: BacktestWindow) -> None:
         self._terminal, self._window = terminal, window
         self._stage = ""
         self._line: Line | None = None
@@ -188,7 +188,7 @@ class _Stages:
 
 
 @contextmanager
-def _told(line: Line) -> Iterator[None]:
+def _ledger_faults(line: Line) -> Iterator[None]:
     with ending(line):
         try:
             yield
@@ -196,7 +196,7 @@ def _told(line: Line) -> Iterator[None]:
             raise CommandFailed(f"The ledger cannot be used: {error}.") from error
 
 
-def _tell(result: BacktestResult, window: Window, out: Path, cash: Path, terminal: Terminal) -> None:
+def _tell(result: BacktestResult, window: BacktestWindow, out: Path, cash: Path, terminal: Terminal) -> None:
     terminal.plain(f"{out}: {len(result.predictions):,} invoices by {result.model.version}")
     terminal.plain(f"{cash}: {len(window.snapshots):,} snapshots, {len(result.cash):,} rows")
     terminal.plain(f"closed besides weekends: {closed_words(result.model.frame.closed_rules)}")

@@ -20,13 +20,13 @@ from duly_training.train import TrainingReport, train_on
 from duly_cli.errors import CommandFailed
 from duly_cli.ledgers import LedgerChoice, read_given
 from duly_cli.playing import prepare_ledger
-from duly_cli.promotions import mlflow_gives_up_soon, registry_told
+from duly_cli.promotions import mlflow_gives_up_soon, registry_faults
 from duly_cli.stack.local import DEMO_TENANT
 from duly_cli.terminal import Terminal
 
 
 @dataclass(frozen=True, slots=True)
-class Learning:
+class LearningRequest:
     """What a person asked for. choice.play_from: only what was known before. threads, dask: where trees are grown.
 
     groups: CSV of debtor_id and group, for the report alone. tenant: whose ledger it is.
@@ -44,21 +44,21 @@ class Learning:
         return FitSettings(threads=self.threads, dask=self.dask)
 
 
-def train_ledger(learning: Learning, tracking_uri: str, terminal: Terminal) -> TrainingReport:
+def train_ledger(request: LearningRequest, tracking_uri: str, terminal: Terminal) -> TrainingReport:
     """Fit, judge, register in that MLflow; nothing scores until it is promoted. Raises CommandFailed."""
-    _require_place(learning.report)
+    _require_place(request.report)
     mlflow_gives_up_soon()
-    with registry_told():  # minutes of reading come before its first other use
-        registry = Registry(tracking_uri, learning.tenant)
+    with registry_faults():  # minutes of reading come before its first other use
+        registry = Registry(tracking_uri, request.tenant)
         registry.champion()
-    ledger, until = _ledger(learning, terminal)
+    ledger, until = _ledger(request, terminal)
     with terminal.steps():
         line = terminal.line(f"Train on what was known before {until}")
         try:
-            shown, seed = _shown(line.progress), learning.choice.seed
-            groups = _groups(learning.groups)
-            with registry_told():
-                report = train_on(ledger, registry, until, seed, shown, learning.settings, groups)
+            shown, seed = _shown(line.progress), request.choice.seed
+            groups = _groups(request.groups)
+            with registry_faults():
+                report = train_on(ledger, registry, until, seed, shown, request.settings, groups)
         except TooFewSettledInvoices as error:
             line.failed()
             raise CommandFailed(f"The ledger is too thin for a model: {error}. The rules score serves.") from error
@@ -69,33 +69,33 @@ def train_ledger(learning: Learning, tracking_uri: str, terminal: Terminal) -> T
             terminal.plain(f"  {failed.name}: {failed.value}, must be {failed.limit}")
         if not report.may_be_promoted:
             terminal.plain(f"What may serve instead: version {report.model.version} ({report.kind}).")
-    _write(learning.report, report.report, terminal)
+    _write(request.report, report.report, terminal)
     return report
 
 
-def evaluate_ledger(learning: Learning, months: int, terminal: Terminal) -> bool:
+def evaluate_ledger(request: LearningRequest, months: int, terminal: Terminal) -> bool:
     """Rolling origins, printed; whether the gain over every baseline is sure. Raises CommandFailed."""
-    _require_place(learning.report)
-    ledger, until = _ledger(learning, terminal)
+    _require_place(request.report)
+    ledger, until = _ledger(request, terminal)
     with terminal.steps():
         line = terminal.line("Fold the history once")
         timeline = timeline_of(read_history(ledger, until), lambda done, total: line.progress(done, total, "debtors"))
         line.done(f"{len(timeline.snapshots):,} snapshots of {len(timeline.invoice_ids):,} invoices")
         line = terminal.line("Fit and judge at each origin")
         try:
-            evaluation = evaluate(timeline, months, learning.settings, learning.choice.seed, _shown(line.progress))
+            evaluation = evaluate(timeline, months, request.settings, request.choice.seed, _shown(line.progress))
         except TooFewSettledInvoices as error:
             line.failed()
             raise CommandFailed(f"The ledger is too thin to be judged at {months} origins: {error}.") from error
         line.done(f"{len(evaluation.origins)} origins, {evaluation.invoices:,} invoices")
     text = evaluation_report(evaluation)
     terminal.plain(text)
-    _write(learning.report, text, terminal)
+    _write(request.report, text, terminal)
     return evaluation.beats_baselines
 
 
-def _ledger(learning: Learning, terminal: Terminal) -> tuple[Ledger, date]:
-    choice, tenant = learning.choice, learning.tenant
+def _ledger(request: LearningRequest, terminal: Terminal) -> tuple[Ledger, date]:
+    choice, tenant = request.choice, request.tenant
     with terminal.steps():
         line = terminal.line("Read the ledger")
         ledger = read_given(choice.path, tenant) if choice.path else prepare_ledger(choice, tenant).ledger

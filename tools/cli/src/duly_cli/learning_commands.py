@@ -1,4 +1,4 @@
-"""`duly train | evaluate | backtest`: arguments in, the work elsewhere."""
+"""`duly train | evaluate | backtest | judge`: arguments in, the work elsewhere."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def train(
 
     A model that the gate refuses is registered as refused, and the command says why; exit code 1.
     """
-    from duly_cli.learning import Learning, train_ledger
+    from duly_cli.learning import LearningRequest, train_ledger
     from duly_cli.with_running import attached
 
     where = tracking_uri or attached(StateFolder(state)).mlflow.tracking_uri
-    learning = Learning(choice_of(ledger, until, 0, seed), threads, report, dask, groups, tenant)
-    if not train_ledger(learning, where, Terminal()).may_be_promoted:
+    request = LearningRequest(choice_of(ledger, until, 0, seed), threads, report, dask, groups, tenant)
+    if not train_ledger(request, where, Terminal()).may_be_promoted:
         raise typer.Exit(EXIT_NOT_HELD)
 
 
@@ -73,10 +73,10 @@ def evaluate(
     At each origin a model is fitted on what was known before it and judged, beside the baselines, on the month after.
     Exit code 1 where the gain over a baseline is not sure over all origins together.
     """
-    from duly_cli.learning import Learning, evaluate_ledger
+    from duly_cli.learning import LearningRequest, evaluate_ledger
 
-    learning = Learning(choice_of(ledger, until, 0, seed), threads, report, dask)
-    if not evaluate_ledger(learning, months, Terminal()):
+    request = LearningRequest(choice_of(ledger, until, 0, seed), threads, report, dask)
+    if not evaluate_ledger(request, months, Terminal()):
         raise typer.Exit(EXIT_NOT_HELD)
 
 
@@ -111,3 +111,15 @@ def backtest(
     first, last = (day.date() if day else None for day in (predict_from, predict_to))
     choice = BacktestChoice(Path(ledger), out, known_until.date(), first, last, snapshots, seed)
     run_backtest(choice, StateFolder(state), Terminal())
+
+
+@app.command()
+def judge(
+    ledger: Annotated[str, typer.Option("--ledger", envvar="LEDGER", help="The ledger that knows what came of it.")],
+    predictions: Annotated[Path, typer.Option("--predictions", help="Of `duly backtest`, with cash.csv beside it.")],
+    weeks: Annotated[int, typer.Option("--weeks", min=1, max=13, help="First weeks that the WAPE adds up.")] = 8,
+) -> None:
+    """Hold the two files of a back-test against what the ledger knows in the end; the figures as JSON."""
+    from duly_cli.judging import judge_backtest
+
+    typer.echo(judge_backtest(Path(ledger), predictions, weeks))

@@ -140,10 +140,10 @@ def import_(
     ledger: LedgerOption = "", until: UntilOption = None, seed: SeedOption = SEED_DEFAULT, state: StateOption = STATE
 ) -> None:
     """Bring a ledger's history into the running stack. Nobody is contacted because of it."""
-    from duly_cli.with_running import attached, history_of, import_history
+    from duly_cli.with_running import attached, import_history, prepared_history
 
     stack = attached(StateFolder(state))
-    import_history(stack, history_of(stack, choice_of(ledger, until, 0, seed)), Terminal())
+    import_history(stack, prepared_history(stack, choice_of(ledger, until, 0, seed)), Terminal())
 
 
 @app.command()

@@ -16,7 +16,7 @@ from duly_cli.options import STATE, LedgerOption, StateOption, TenantOption
 from duly_cli.terminal import Terminal
 
 if TYPE_CHECKING:
-    from duly_cli.promotions import Desk
+    from duly_cli.promotions import ModelPromotions
 
 app = typer.Typer()
 
@@ -44,7 +44,9 @@ def promote(
 ) -> None:
     """Let a model version score, from a business date on. Its gate must have passed. May be repeated."""
     role = {"champion": "CHAMPION", "challenger": "SHADOW"}[as_]
-    _desk(state, tenant, by).promote(version, role, effective_date.date() if effective_date else None, force_reason)
+    _promotions(state, tenant, by).promote(
+        version, role, effective_date.date() if effective_date else None, force_reason
+    )
 
 
 @app.command()
@@ -61,20 +63,20 @@ def rollback(
 
     `--to` a version that was not in force before needs a passed gate, as `duly promote` does.
     """
-    desk = _desk(state, tenant, by)
+    promotions = _promotions(state, tenant, by)
     if challenger:
-        desk.end_shadow(reason)
+        promotions.end_shadow(reason)
     else:
-        desk.rollback(to, reason, force_reason)
+        promotions.rollback(to, reason, force_reason)
 
 
 @app.command()
 def models(tenant: TenantOption = "demo", state: StateOption = STATE) -> None:
     """The registry's versions, what the stream was told, and what scores."""
     from duly_cli.model_list import print_models
-    from duly_cli.places import place_of
+    from duly_cli.servers import servers_of
 
-    print_models(_desk(state, tenant, ""), place_of(StateFolder(state)), Terminal())
+    print_models(_promotions(state, tenant, ""), servers_of(StateFolder(state)), Terminal())
 
 
 @app.command()
@@ -92,18 +94,20 @@ def monitor(
     state: StateOption = STATE,
 ) -> None:
     """Does the model still fit? Payments against expectation, calibration, drift. Exit code 1 on an alarm."""
-    from duly_cli.monitoring import Look, look, publish
-    from duly_cli.places import place_of
+    from duly_cli.monitoring import MonitorRequest, monitored, publish
+    from duly_cli.servers import servers_of
 
-    what = Look(tenant, version, Path(ledger) if ledger else None, at.date() if at else None)
+    request = MonitorRequest(tenant, version, Path(ledger) if ledger else None, at.date() if at else None)
     terminal = Terminal()
-    report = look(place_of(StateFolder(state)), what, terminal)
+    report = monitored(servers_of(StateFolder(state)), request, terminal)
     if not publish(report, json_file, metrics_file, SystemClock(), terminal):
         raise typer.Exit(EXIT_NOT_HELD)
 
 
-def _desk(state: Path, tenant: str, by: str) -> Desk:
-    from duly_cli.places import place_of
-    from duly_cli.promotions import desk_of
+def _promotions(state: Path, tenant: str, by: str) -> ModelPromotions:
+    from duly_cli.promotions import promotions_of
+    from duly_cli.servers import servers_of
 
-    return desk_of(place_of(StateFolder(state)), tenant, by or getpass.getuser(), SystemClock(), Terminal().plain)
+    return promotions_of(
+        servers_of(StateFolder(state)), tenant, by or getpass.getuser(), SystemClock(), Terminal().plain
+    )

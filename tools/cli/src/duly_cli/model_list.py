@@ -9,28 +9,28 @@ from duly_training.origin import Kind
 from duly_training.registry import ALIASES, alias_of
 from rich.table import Table
 
-from duly_cli.places import Place
-from duly_cli.promotions import Desk, registry_told, told
+from duly_cli.promotions import ModelPromotions, kafka_faults, registry_faults
+from duly_cli.servers import Servers
 from duly_cli.terminal import Terminal
 
 
-def print_models(desk: Desk, place: Place, terminal: Terminal) -> None:
+def print_models(promotions: ModelPromotions, servers: Servers, terminal: Terminal) -> None:
     """Raises CommandFailed."""
-    with told():
-        histories = {role: desk.control.history(desk.tenant, role) for role in (CHAMPION, SHADOW)}
-    with registry_told():
-        versions = desk.versions().all()
-    terminal.say(_table(versions, desk.tenant))
+    with kafka_faults():
+        histories = {role: promotions.control.history(promotions.tenant, role) for role in (CHAMPION, SHADOW)}
+    with registry_faults():
+        versions = promotions.versions().all()
+    terminal.say(_table(versions, promotions.tenant))
     for role, history in histories.items():
         if history:
             for line in (
                 _told_stream(role, history[-1]),
-                *_alias_gap(alias_of(role, desk.tenant), history[-1], versions),
+                *_alias_gap(alias_of(role, promotions.tenant), history[-1], versions),
             ):
                 terminal.plain(line)
         elif role == CHAMPION:
-            terminal.plain(f"The stream of {desk.tenant} was told of no model: the rules score.")
-    for line in _worker(place):
+            terminal.plain(f"The stream of {promotions.tenant} was told of no model: the rules score.")
+    for line in _worker(servers):
         terminal.plain(line)
 
 
@@ -68,11 +68,11 @@ def _alias_gap(alias: str, newest: Promotion, versions: list[ModelVersion]) -> l
     return [f"  The alias {alias} is at {holder or 'no version'}: the stream decides; repeat {mend} to mend it."]
 
 
-def _worker(place: Place) -> list[str]:
-    if not place.scoring:
+def _worker(servers: Servers) -> list[str]:
+    if not servers.scoring:
         return []
     try:
-        status = httpx.get(f"{place.scoring}/status", timeout=2.0, trust_env=False).json()
+        status = httpx.get(f"{servers.scoring}/status", timeout=2.0, trust_env=False).json()
     except (httpx.HTTPError, ValueError):
         return ["The local scoring worker does not answer."]
     faults = [one for one in status.get("promotions", []) if one["fault"]]

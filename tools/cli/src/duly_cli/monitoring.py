@@ -23,13 +23,13 @@ from duly_training.registry import Registry
 
 from duly_cli.errors import CommandFailed
 from duly_cli.ledgers import read_given
-from duly_cli.places import Place
-from duly_cli.promotions import registry_told, told
+from duly_cli.promotions import kafka_faults, registry_faults
+from duly_cli.servers import Servers
 from duly_cli.terminal import Terminal
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class MonitorRequest:
     """What to look at. version '': the stream's champion. ledger None: what is in `ledger-events`. at: exclusive."""
 
     tenant: str
@@ -38,21 +38,21 @@ class Look:
     at: date | None = None
 
 
-def look(place: Place, what: Look, terminal: Terminal) -> MonitorReport:
+def monitored(servers: Servers, request: MonitorRequest, terminal: Terminal) -> MonitorReport:
     """Raises CommandFailed."""
-    version = what.version or _champion(place, what.tenant)
-    versions = ModelVersions(Registry(place.tracking_uri, what.tenant))
+    version = request.version or _champion(servers, request.tenant)
+    versions = ModelVersions(Registry(servers.tracking_uri, request.tenant))
     try:
-        with told(), registry_told():
+        with kafka_faults(), registry_faults():
             model, reference = versions.load(version)
     except ReferenceUnreadable as error:
         raise CommandFailed(f"Version {version} cannot be compared with its fit ({error}): train it anew.") from error
     with terminal.steps():
         line = terminal.line("Fold the ledger's facts")
-        facts, at = _facts(place, what)
+        facts, at = _facts(servers, request)
         timeline = timeline_of(read_history(facts, at), lambda done, total: line.progress(done, total, "debtors"))
         line.done(f"{len(timeline.invoice_ids):,} invoices known before {date_of(timeline.cut_day)}")
-    return monitor(timeline, model, reference, what.tenant, _flow(place, what, at))
+    return monitor(timeline, model, reference, request.tenant, _flow(servers, request, at))
 
 
 def publish(
@@ -68,33 +68,33 @@ def publish(
     return report.level < Level.ALARM
 
 
-def _champion(place: Place, tenant: str) -> str:
-    with told():
-        history = ControlTopic(place.kafka).history(tenant, CHAMPION)
+def _champion(servers: Servers, tenant: str) -> str:
+    with kafka_faults():
+        history = ControlTopic(servers.kafka).history(tenant, CHAMPION)
     if not history or not history[-1].has_model:
         raise CommandFailed(f"No model scores {tenant}, so there is nothing to look at: name one with --version.")
     return history[-1].version
 
 
-def _facts(place: Place, what: Look) -> tuple[FactSource, date]:
-    if what.ledger is not None:
-        ledger = read_given(what.ledger, what.tenant)
-        return ledger, what.at or ledger.until + timedelta(days=1)
-    with told():
-        recorded = ledger_of(place.kafka, what.tenant)
+def _facts(servers: Servers, request: MonitorRequest) -> tuple[FactSource, date]:
+    if request.ledger is not None:
+        ledger = read_given(request.ledger, request.tenant)
+        return ledger, request.at or ledger.until + timedelta(days=1)
+    with kafka_faults():
+        recorded = ledger_of(servers.kafka, request.tenant)
     if recorded.newest is None:
         raise CommandFailed(
-            f"ledger-events holds no fact of {what.tenant}: import a ledger, or name one with --ledger."
+            f"ledger-events holds no fact of {request.tenant}: import a ledger, or name one with --ledger."
         )
-    return recorded, what.at or recorded.newest + timedelta(days=1)
+    return recorded, request.at or recorded.newest + timedelta(days=1)
 
 
-def _flow(place: Place, what: Look, at: date) -> ScoreFlow | None:
+def _flow(servers: Servers, request: MonitorRequest, at: date) -> ScoreFlow | None:
     """Of a running system only: a ledger has no recorded scores."""
-    if what.ledger is not None:
+    if request.ledger is not None:
         return None
-    with told():
-        return score_flow(recorded_scores(place.kafka, what.tenant, at - timedelta(days=PAYMENT_DAYS)))
+    with kafka_faults():
+        return score_flow(recorded_scores(servers.kafka, request.tenant, at - timedelta(days=PAYMENT_DAYS)))
 
 
 def _write(file: Path, text: str) -> None:

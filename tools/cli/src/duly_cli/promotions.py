@@ -34,7 +34,7 @@ from duly_training.registry import ALIASES, RegisteredModel, Registry, alias_of
 from kafka.errors import KafkaError
 
 from duly_cli.errors import CommandFailed
-from duly_cli.places import Place
+from duly_cli.servers import Servers
 
 RULES = "rules"
 Say = Callable[[str], None]
@@ -51,7 +51,7 @@ class GateRefused(CommandFailed):
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class ModelPromotions:
     """One tenant's models. versions: made when needed, as MLflow takes seconds to import. by: who does it."""
 
     control: ControlTopic
@@ -63,7 +63,7 @@ class Desk:
 
     def promote(self, version: str, role: str, wanted: date | None, force_reason: str) -> None:
         """Make a version what scores (CHAMPION) or what is scored beside (SHADOW). Raises CommandFailed."""
-        with told():
+        with kafka_faults():
             found = self._promotable(version)
             reason = self._verdict(found, role, force_reason)
             history = self.control.history(self.tenant, role)
@@ -83,7 +83,7 @@ class Desk:
 
         A version that was not in force before, or was taken away since, passes the gate as one that is promoted.
         """
-        with told():
+        with kafka_faults():
             history = self.control.history(self.tenant, CHAMPION)
             if not history:
                 raise CommandFailed(f"No model was ever promoted for {self.tenant}, so there is nothing to roll back.")
@@ -103,7 +103,7 @@ class Desk:
 
     def end_shadow(self, reason: str) -> None:
         """Nobody is scored beside the champion any more."""
-        with told():
+        with kafka_faults():
             history = self.control.history(self.tenant, SHADOW)
             if not history or not history[-1].has_model:
                 self.say(f"Nobody is scored beside the champion of {self.tenant}.")
@@ -111,11 +111,11 @@ class Desk:
             message = rollback_event(None, self.by, reason, SHADOW)
             self.control.publish(message, self.tenant, history[-1], self.clock.now())
         self.say(f"{self._name(model_of(history[-1]))} is scored no more, from each worker's next batch on.")
-        with registry_told():
+        with registry_faults():
             self.versions().unpoint(SHADOW)
 
     def _promotable(self, version: str) -> ModelVersion:
-        with registry_told():
+        with registry_faults():
             found = self.versions().version(version)
         model = found.model
         if not (model.artifact_sha256 and model.golden_sha256 and model.schema_sha256):
@@ -166,12 +166,12 @@ class Desk:
         return found.model, self._verdict(found, CHAMPION, force_reason)
 
     def _alias(self, role: str, model: RegisteredModel) -> None:
-        with registry_told():
+        with registry_faults():
             self.versions().point(role, model.version)
 
     def _alias_after_rollback(self, target: RegisteredModel | None) -> None:
         try:
-            with registry_told():
+            with registry_faults():
                 versions = self.versions()
                 if target is None:
                     versions.unpoint(CHAMPION)
@@ -201,14 +201,14 @@ class Desk:
         return "the rules score" if model is None else f"{MODEL_NAME} version {model.version}"
 
 
-def desk_of(place: Place, tenant: str, by: str, clock: Clock, say: Say) -> Desk:
+def promotions_of(servers: Servers, tenant: str, by: str, clock: Clock, say: Say) -> ModelPromotions:
     """Over real servers."""
     mlflow_gives_up_soon()
 
     def versions() -> ModelVersions:
-        return ModelVersions(Registry(place.tracking_uri, tenant))
+        return ModelVersions(Registry(servers.tracking_uri, tenant))
 
-    return Desk(ControlTopic(place.kafka), versions, tenant, by, clock, say)
+    return ModelPromotions(ControlTopic(servers.kafka), versions, tenant, by, clock, say)
 
 
 def mlflow_gives_up_soon() -> None:
@@ -218,7 +218,7 @@ def mlflow_gives_up_soon() -> None:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def kafka_faults() -> Iterator[None]:
     """What may go wrong with Kafka and with a request, in one sentence."""
     try:
         yield
@@ -229,7 +229,7 @@ def told() -> Iterator[None]:
 
 
 @contextmanager
-def registry_told() -> Iterator[None]:
+def registry_faults() -> Iterator[None]:
     """The same for the registry. Apart, as importing MLflow takes seconds that a roll-back does not have."""
     from mlflow.exceptions import MlflowException
 

@@ -41,7 +41,7 @@ def attached(state: StateFolder) -> LocalStack:
     return LocalStack(state, running.run, Ports(running.base_port), tenant=DEMO_TENANT)
 
 
-def history_of(stack: LocalStack, choice: LedgerChoice) -> Prepared:
+def prepared_history(stack: LocalStack, choice: LedgerChoice) -> Prepared:
     """What was known before `choice.play_from` (default: all); without a path the simulated company's history."""
     if choice.path is None:
         return prepare_ledger(choice, stack.tenant)

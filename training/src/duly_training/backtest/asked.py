@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from duly_risk.cash import CASH_DAYS
+from duly_risk.curves import WEEK
 from duly_risk.days import date_of, day_of, weekday_of
 
-from duly_training.backtest.asking import Sought
+from duly_training.backtest.asking import AskedDays
+from duly_training.backtest.cash import CASH_DAYS
 
-FORTNIGHT, WEEK = 14, 7
+FORTNIGHT = 2 * WEEK
 
 
 class WindowInvalid(ValueError):
@@ -20,7 +21,7 @@ class WindowInvalid(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class BacktestWindow:
     """known_until: what was known before it may be learnt from. predict_from, predict_to: issue dates, both inside.
 
     snapshots: days at whose end cash is forecast, rising. seed: of the fit and of the simulated cash.
@@ -33,9 +34,9 @@ class Window:
     seed: int
 
 
-def window_of(
+def backtest_window(
     known_until: date, predict_from: date, predict_to: date, snapshots: tuple[date, ...] | None, seed: int
-) -> Window:
+) -> BacktestWindow:
     """snapshots None: every second Monday inside predict_from..predict_to. Raises WindowInvalid."""
     if predict_from < known_until:
         raise WindowInvalid(
@@ -49,7 +50,7 @@ def window_of(
     early = [day for day in chosen if day_of(day) < day_of(known_until) - 1]
     if early:
         raise WindowInvalid(f"snapshot {early[0]} lies before --known-until {known_until}, inside what was learnt from")
-    return Window(known_until, predict_from, predict_to, chosen, seed)
+    return BacktestWindow(known_until, predict_from, predict_to, chosen, seed)
 
 
 def _mondays(first: date, last: date) -> tuple[date, ...]:
@@ -57,7 +58,7 @@ def _mondays(first: date, last: date) -> tuple[date, ...]:
     return tuple(date_of(day) for day in range(monday, day_of(last) + 1, FORTNIGHT))
 
 
-def measured_snapshots(window: Window, earlier_day: int, step_days: int) -> tuple[int, ...]:
+def measured_snapshots(window: BacktestWindow, earlier_day: int, step_days: int) -> tuple[int, ...]:
     """The days on which cash is forecast: those asked for, and before and between them those that measure the band.
 
     They begin at `earlier_day` and lie whole weeks from the first asked one, for a week that begins on another day ends
@@ -70,7 +71,7 @@ def measured_snapshots(window: Window, earlier_day: int, step_days: int) -> tupl
     return tuple(sorted({*asked, *range(begin, asked[-1], step_days)}))
 
 
-def sought_of(window: Window, snapshots: tuple[int, ...]) -> Sought:
+def asked_days(window: BacktestWindow, snapshots: tuple[int, ...]) -> AskedDays:
     """What the stream is asked. New invoices count from 13 weeks before the first snapshot on."""
     fresh_from = snapshots[0] - CASH_DAYS + 1 if snapshots else day_of(window.predict_to) + 1
-    return Sought(day_of(window.predict_from), day_of(window.predict_to), fresh_from, frozenset(snapshots))
+    return AskedDays(day_of(window.predict_from), day_of(window.predict_to), fresh_from, frozenset(snapshots))

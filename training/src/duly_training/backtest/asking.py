@@ -27,7 +27,7 @@ class Purpose(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Sought:
+class AskedDays:
     """issued_from..issued_to: issue dates to predict, both inside. fresh_from: first day of volume. snapshots: days."""
 
     issued_from: int
@@ -53,17 +53,17 @@ class Question:
     receipts: Receipts
 
 
-def questions_of(history: History, sought: Sought) -> Iterator[Question]:
+def questions_of(history: History, days: AskedDays) -> Iterator[Question]:
     """Debtor by debtor, day by day. A day's tick comes before its facts; a snapshot is taken after them."""
     for number, (debtor_id, events) in enumerate(history.by_debtor.items()):
-        yield from _Debtor(number, debtor_id, events, sought).questions()
+        yield from _Debtor(number, debtor_id, events, days).questions()
 
 
 class _Debtor:
     """One debtor's stream."""
 
-    def __init__(self, number: int, debtor_id: str, events: Sequence[RiskEvent], sought: Sought) -> None:
-        self._number, self._debtor_id, self._events, self._sought = number, debtor_id, events, sought
+    def __init__(self, number: int, debtor_id: str, events: Sequence[RiskEvent], days: AskedDays) -> None:
+        self._number, self._debtor_id, self._events, self._days = number, debtor_id, events, days
         self._receipts = receipts_of(events)
         self._asked: dict[int, list[tuple[Purpose, Terms]]] = {}
         seen: set[str] = set()
@@ -74,15 +74,15 @@ class _Debtor:
 
     def _ask(self, body: InvoiceStated, known_day: int) -> None:
         terms = Terms(body.invoice_id, body.issue_day, body.due_day, body.total_minor, body.currency)
-        if self._sought.issued_from <= terms.issue_day <= self._sought.issued_to:
+        if self._days.issued_from <= terms.issue_day <= self._days.issued_to:
             self._asked.setdefault(terms.issue_day, []).append((Purpose.ISSUED, terms))
-        if known_day >= self._sought.fresh_from:
+        if known_day >= self._days.fresh_from:
             self._asked.setdefault(known_day, []).append((Purpose.FRESH, terms))
 
     def questions(self) -> Iterator[Question]:
         by_day = {day: list(events) for day, events in groupby(self._events, key=lambda event: event.business_day)}
         first, offset, state = min(by_day), 0, DebtorState()
-        snapshots = {day for day in self._sought.snapshots if day >= first}
+        snapshots = {day for day in self._days.snapshots if day >= first}
         for day in sorted(by_day.keys() | self._asked.keys() | snapshots):
             asked = self._asked.get(day, ())
             todays = by_day.get(day, [])

@@ -8,11 +8,21 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import numpy as np
 from duly_contracts.money import currency_exponent
-from duly_risk.cash import DRAWS, Effects, FreshCash, OpenBook, expected_by_week, simulate, simulate_fresh
-from duly_risk.cash_band import Band, Misses, Paid, band_of, fit_effects, gathered, misses_of, stretched
 from duly_risk.curves import CASH_WEEKS, WEEK
 from duly_risk.days import date_of
 from duly_risk.measures import currency_code
+
+from duly_training.backtest.cash import DRAWS, Effects, FreshCash, OpenBook, expected_by_week, simulate, simulate_fresh
+from duly_training.backtest.cash_band import (
+    CashBand,
+    Misses,
+    Paid,
+    band_of_draws,
+    fit_effects,
+    gathered,
+    misses_of,
+    stretched,
+)
 
 COLUMNS = ("snapshot", "week_start", "currency", "expected", "q10", "q90", "open_book_only")
 # Misses of weeks that ended within the last 13 weeks: 13 forecasts a week apart for each of the 13 weeks ahead.
@@ -42,7 +52,7 @@ class CashBands:
         self._effects, self._seed = effects, seed
         self._misses: dict[bool, list[Misses]] = {True: [], False: []}
 
-    def forecast(self, prospect: Prospect, *, is_asked: bool) -> tuple[Band, Band]:
+    def forecast(self, prospect: Prospect, *, is_asked: bool) -> tuple[CashBand, CashBand]:
         """The band of the open book alone and that of all cash, stretched by what was known at the end of that day."""
         count = DRAWS if is_asked else _MEASURING_DRAWS
         generator = np.random.default_rng([self._seed % 2**32, prospect.day, currency_code(prospect.currency)])
@@ -51,7 +61,10 @@ class CashBands:
         open_, all_ = expected_by_week(book), expected_by_week(book) + prospect.fresh.mean
         draws = simulate(book, self._effects, generator, count)
         whole = draws + simulate_fresh(prospect.fresh, generator, count)
-        raw = {True: band_of(draws, open_, size), False: band_of(whole, all_, size + float(prospect.fresh.mean.sum()))}
+        raw = {
+            True: band_of_draws(draws, open_, size),
+            False: band_of_draws(whole, all_, size + float(prospect.fresh.mean.sum())),
+        }
         bands = {
             alone: stretched(band, gathered(self._misses[alone]), prospect.day - MISSES_DAYS + 1, prospect.day)
             for alone, band in raw.items()
@@ -62,7 +75,7 @@ class CashBands:
         return bands[True], bands[False]
 
 
-def cash_rows(prospect: Prospect, bands: tuple[Band, Band]) -> Iterator[tuple[str, ...]]:
+def cash_rows(prospect: Prospect, bands: tuple[CashBand, CashBand]) -> Iterator[tuple[str, ...]]:
     """26 rows: each week of the open book alone (true) and of all cash (false)."""
     for alone, band in zip(("true", "false"), bands, strict=True):
         for week in range(CASH_WEEKS):

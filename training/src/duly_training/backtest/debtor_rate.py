@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from duly_risk.archiving import DELAY_MAX, DELAY_MIN
 from duly_risk.book import LATE_DAYS
 from duly_risk.curves import HORIZON_DAYS, Floats
+from duly_risk.days import weekdays_of
 from duly_risk.features import INDEX, SHRINK_WEIGHT, schema_sha256
 from duly_risk.model import CurveDays, FeatureFrame, Hazards, ModelInfo, Role, Rows
-from duly_risk.packing import DELAY_MAX, DELAY_MIN
 from numpy.typing import NDArray
 
 NAME, VERSION = "risk-debtor-rate", "debtor-rate-1"
@@ -57,7 +58,7 @@ class DebtorRateModel:
         place = np.clip(delay - DELAY_MIN, 0, len(_DELAYS) - 1)
         inside = (delay >= DELAY_MIN) & (delay <= DELAY_MAX)
         paid = np.where(inside, np.take_along_axis(shares, place, axis=1), 0.0)
-        paid = self._off_weekends(paid, (day + 3) % 7)
+        paid = self._off_weekends(paid, weekdays_of(day))
         ahead = np.where(np.arange(len(_DELAYS)) > place[:, -1:], shares, 0.0).sum(axis=1, keepdims=True)
         left = np.cumsum(paid[:, ::-1], axis=1)[:, ::-1] + ahead + _NEVER
         return np.asarray(np.where(delay > DELAY_MAX, _BEYOND, paid / left))

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from duly_risk.cash import CASH_DAYS
+from duly_risk.curves import WEEK
 from duly_risk.days import day_of
 from duly_risk.model import ModelInfo
 
 from duly_training.backtest.answering import in_batches, survival_of
-from duly_training.backtest.asked import Window, measured_snapshots, sought_of
-from duly_training.backtest.asking import Purpose, Question, Sought, questions_of
+from duly_training.backtest.asked import FORTNIGHT, BacktestWindow, asked_days, measured_snapshots
+from duly_training.backtest.asking import AskedDays, Purpose, Question, questions_of
 from duly_training.backtest.books import NewInvoiceHabits, OpenBooks, daily_totals
+from duly_training.backtest.cash import CASH_DAYS
 from duly_training.backtest.cash_rows import CashBands, Prospect, cash_rows, effects_of
 from duly_training.backtest.fit_cache import FitCache
 from duly_training.backtest.predictions import in_order, prediction_rows
@@ -39,14 +40,14 @@ class BacktestResult:
 
 
 def backtest(
-    history: History, window: Window, settings: FitSettings, cache: FitCache, on_progress: OnProgress
+    history: History, window: BacktestWindow, settings: FitSettings, cache: FitCache, on_progress: OnProgress
 ) -> BacktestResult:
     """history: everything the ledger holds; what lies behind a question's day is never read for its answer."""
     cut = day_of(window.known_until)
     models = served(history.before(cut), settings, window.seed, cache, on_progress)
-    step = 7 if _invoices(history) <= _WEEKLY_INVOICES_MAX else 14
+    step = WEEK if _invoices(history) <= _WEEKLY_INVOICES_MAX else FORTNIGHT
     days = measured_snapshots(window, models.earlier_day, step)
-    replay = _Replay(models, cut, sought_of(window, days), frozenset(day_of(day) for day in window.snapshots))
+    replay = _Replay(models, cut, asked_days(window, days), frozenset(day_of(day) for day in window.snapshots))
     replay.run(history, on_progress)
     cash = list(replay.cash(history, window.seed, on_progress))
     return BacktestResult(in_order(replay.predictions), cash, models.model.info, models.fallback)
@@ -58,21 +59,21 @@ class _Replay:
 
     models: Served
     cut: int
-    sought: Sought
+    days: AskedDays
     asked: frozenset[int]
     predictions: list[tuple[str, ...]] = field(default_factory=list)
     books: OpenBooks = field(default_factory=OpenBooks)
     habits: dict[bool, NewInvoiceHabits] = field(default_factory=dict)
 
     def run(self, history: History, on_progress: OnProgress) -> None:
-        snapshots = sorted(self.sought.snapshots)
-        last = snapshots[-1] if snapshots else self.sought.fresh_from - 1
+        snapshots = sorted(self.days.snapshots)
+        last = snapshots[-1] if snapshots else self.days.fresh_from - 1
         # True: as the final model sees new invoices, False: as the earlier one does.
         self.habits = {
-            True: NewInvoiceHabits(max(self.sought.fresh_from, self.cut - CASH_DAYS), last),
-            False: NewInvoiceHabits(self.sought.fresh_from, min(last, self.cut - 1)),
+            True: NewInvoiceHabits(max(self.days.fresh_from, self.cut - CASH_DAYS), last),
+            False: NewInvoiceHabits(self.days.fresh_from, min(last, self.cut - 1)),
         }
-        for batch in in_batches(questions_of(history, self.sought)):
+        for batch in in_batches(questions_of(history, self.days)):
             on_progress("replay", batch[-1].debtor, len(history.by_debtor))
             self._predict([one for one in batch if one.purpose is Purpose.ISSUED])
             for final in (True, False):
@@ -98,7 +99,7 @@ class _Replay:
 
     def cash(self, history: History, seed: int, on_progress: OnProgress) -> Iterator[tuple[str, ...]]:
         totals = daily_totals(history)
-        days = sorted(self.sought.snapshots)
+        days = sorted(self.days.snapshots)
         medians = self.models.earlier.info.frame.amount_median_minor
         past = [
             (self.books.paid(day, currency, self.cut), medians.get(currency, 1.0))

@@ -17,6 +17,7 @@ from duly_booster.model import BoosterHazards
 from duly_risk.asking import hazards_of
 from duly_risk.closed_days import closed_days
 from duly_risk.curves import HORIZON_DAYS, Floats
+from duly_risk.days import weekdays_of
 from duly_risk.features import schema_sha256
 from duly_risk.model import HazardModel, ModelInfo, Role
 
@@ -98,7 +99,7 @@ def baseline_of(timeline: Timeline, day: int) -> DebtorRateModel:
     by_debtor = np.argsort(timeline.debtor[paid], kind="stable")
     for rows in np.split(by_debtor, np.flatnonzero(np.diff(timeline.debtor[paid][by_debtor])) + 1):
         around[rows] -= int(np.rint(np.median(delay[rows]))) if len(rows) else 0
-    return debtor_rate_model(known.frame, delay, around, (outcomes.paid[paid] + 3) % 7)
+    return debtor_rate_model(known.frame, delay, around, weekdays_of(outcomes.paid[paid]))
 
 
 def _gains(timeline: Timeline, from_day: int, model: HazardModel, baseline: HazardModel) -> bool:

@@ -13,6 +13,7 @@ from duly_risk.model import HazardModel
 from duly_risk.score import Behaviour
 from duly_risk.segments import behaviours_of
 
+from duly_training.gate import ECE_MAX, SLOPE_MAX, SLOPE_MIN
 from duly_training.judged import LATE_KS, judged_between
 from duly_training.metrics import calibration_error, calibration_line
 from duly_training.monitor.drift import PSI_ALARM, PSI_WARN, Drift, drifts_of
@@ -28,8 +29,8 @@ DRIFT_DAYS = 28
 PAYMENT_DAYS = 28
 LABEL_DAYS = 180
 # Outside the bounds of the promotion gate: a warning. Twice as far: an alarm.
-ECE_WARN, ECE_ALARM = 0.02, 0.04
-SLOPE_WARN, SLOPE_ALARM = (0.8, 1.25), (0.64, 1.5625)
+ECE_WARN, ECE_ALARM = ECE_MAX, 2 * ECE_MAX
+SLOPE_WARN, SLOPE_ALARM = (SLOPE_MIN, SLOPE_MAX), (SLOPE_MIN**2, SLOPE_MAX**2)
 RIPE_MIN = 200
 # Late ones, and ones that are not: a slope through a handful says nothing.
 EVENTS_MIN = 50

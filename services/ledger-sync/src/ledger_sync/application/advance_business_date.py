@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from duly_contracts.envelope import Envelope, format_instant
 from duly_contracts.events import event_of
@@ -64,13 +65,14 @@ class Calendar:
             if not is_new(last, tick):
                 return False
             if last is not None:
-                self._write(store, tenant, last, store.left(tenant), partitions, sys.maxsize)
+                _write(store, _Move(tenant, last), store.left(tenant), partitions, sys.maxsize)
             slices = slices_of(store.debtors(tenant), partitions, self._debtors_per_slice)
             left = TickLeft(slices, slices * partitions)
             at_once = 1 if paced and slices > 1 else sys.maxsize
-            self._write(store, tenant, tick, left, partitions, at_once, backfill)
+            move = _Move(tenant, tick, backfill)
+            _write(store, move, left, partitions, at_once)
             if last is not None and tick.business_date > last.business_date:
-                _doubt_waiting(store, tenant, tick, backfill)
+                _doubt_waiting(store, move)
         return True
 
     def go_on(self, tenant: str) -> bool:
@@ -79,25 +81,31 @@ class Calendar:
             tick, left = store.last_tick(tenant), store.left(tenant)
             if tick is None or not left.records:
                 return False
-            self._write(store, tenant, tick, left, self._partitions(), 1)
+            _write(store, _Move(tenant, tick), left, self._partitions(), 1)
         return True
 
-    @staticmethod
-    def _write(
-        store: CalendarStore,
-        tenant: str,
-        tick: Tick,
-        left: TickLeft,
-        partitions: int,
-        most: int,
-        backfill: bool = False,
-    ) -> None:
-        """Up to `most` records of a tick: the first slice into every partition, then the second."""
-        count = min(left.records, most)
-        begin = left.slices * partitions - left.records
-        for number in range(begin, begin + count):
-            _emit_tick(store, tenant, tick, backfill, number % partitions, number // partitions, left.slices)
-        store.save_tick(tenant, tick, TickLeft(left.slices, left.records - count))
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """A tenant's time goes to a tick. backfill: of an import's history; such a tick is never paced."""
+
+    tenant: str
+    tick: Tick
+    backfill: bool = False
+
+    def envelope(self, message: Message, event_id: str, subject: str = "", cause: str = "") -> Envelope:
+        return Envelope(
+            id=event_id,
+            type=event_of(message).type,
+            source=f"/tenants/{self.tenant}/services/ledger-sync",
+            subject=subject,
+            time=self.tick.instant,
+            tenant=self.tenant,
+            business_date=self.tick.business_date,
+            correlation_id=event_id,
+            causation_id=cause,
+            backfill=self.backfill,
+        )
 
 
 def slices_of(debtors: int, partitions: int, debtors_per_slice: int) -> int:
@@ -105,15 +113,22 @@ def slices_of(debtors: int, partitions: int, debtors_per_slice: int) -> int:
     return min(max(1, math.ceil(debtors / (partitions * debtors_per_slice))), SLICES_MAX)
 
 
-def _emit_tick(
-    store: CalendarStore, tenant: str, tick: Tick, backfill: bool, partition: int, part: int, parts: int
-) -> None:
-    message = pb.CalendarBusinessDateAdvanced(
-        business_date=tick.business_date.isoformat(), calendar_id=CALENDAR_ID, slice=part, slices=parts
-    )
-    message.instant.FromDatetime(tick.instant)
-    envelope = _envelope(message, tenant, tick, backfill, tick_id(tenant, tick, partition, part), "")
-    store.emit(message, debtor_key(tenant, ""), envelope, partition)
+def _write(store: CalendarStore, move: _Move, left: TickLeft, partitions: int, most: int) -> None:
+    """Up to `most` records of a tick: the first slice into every partition, then the second."""
+    count = min(left.records, most)
+    begin = left.slices * partitions - left.records
+    for number in range(begin, begin + count):
+        part, partition = divmod(number, partitions)
+        message = pb.CalendarBusinessDateAdvanced(
+            business_date=move.tick.business_date.isoformat(),
+            calendar_id=CALENDAR_ID,
+            slice=part,
+            slices=left.slices,
+        )
+        message.instant.FromDatetime(move.tick.instant)
+        envelope = move.envelope(message, tick_id(move.tenant, move.tick, partition, part))
+        store.emit(message, debtor_key(move.tenant, ""), envelope, partition)
+    store.save_tick(move.tenant, move.tick, TickLeft(left.slices, left.records - count))
 
 
 def tick_id(tenant: str, tick: Tick, partition: int, part: int = 0) -> str:
@@ -122,29 +137,12 @@ def tick_id(tenant: str, tick: Tick, partition: int, part: int = 0) -> str:
     return named_id("tick", tenant, CALENDAR_ID, date_text, instant_text, str(partition), str(part))
 
 
-def _doubt_waiting(store: CalendarStore, tenant: str, tick: Tick, backfill: bool) -> None:
+def _doubt_waiting(store: CalendarStore, move: _Move) -> None:
     """A fact that still waits when the day is over means that the mirror lacks something: no contact until it came."""
-    for waiting in store.doubt_waiting(tenant, _DOUBTED_MAX):
+    for waiting in store.doubt_waiting(move.tenant, _DOUBTED_MAX):
         debtor_id, fact_id = waiting.debtor_id, waiting.fact_id
         message = pb.LedgerDriftDetected(debtor_id=debtor_id, reason=waiting.code, fact_id=fact_id)
-        message.as_of = tick.business_date.isoformat()
-        key = debtor_key(tenant, debtor_id)
+        message.as_of = move.tick.business_date.isoformat()
+        key = debtor_key(move.tenant, debtor_id)
         event_id = derived_id(fact_id, event_of(message).type, key)
-        store.emit(message, key, _envelope(message, tenant, tick, backfill, event_id, debtor_id, fact_id))
-
-
-def _envelope(
-    message: Message, tenant: str, tick: Tick, backfill: bool, event_id: str, subject: str, cause: str = ""
-) -> Envelope:
-    return Envelope(
-        id=event_id,
-        type=event_of(message).type,
-        source=f"/tenants/{tenant}/services/ledger-sync",
-        subject=subject,
-        time=tick.instant,
-        tenant=tenant,
-        business_date=tick.business_date,
-        correlation_id=event_id,
-        causation_id=cause,
-        backfill=backfill,
-    )
+        store.emit(message, key, move.envelope(message, event_id, debtor_id, fact_id))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -15,13 +16,12 @@ from typing import Any
 import faust
 from duly_risk.peek import applied_position
 from faust.sensors.monitor import Monitor
-from google.protobuf.message import DecodeError
 
 from scoring.adapters.faust_consumer import SourceConsumer, Transport
 from scoring.adapters.faust_recovery import Tables
 from scoring.adapters.guards import EXIT_UNTRUSTED, end_process
 from scoring.adapters.local_state import state_folder
-from scoring.adapters.table_store import Blobs, blobs_of, with_our_options
+from scoring.adapters.table_store import Applied, Blobs, blobs_of, recover, with_our_options
 
 KNOWN_FAUST = "0.15.3"
 APP_ID = "scoring"
@@ -67,11 +67,10 @@ class FailStopSensor(Monitor):  # type: ignore[misc]  # Faust is untyped here
 class AckedTable(faust.Table):  # type: ignore[misc]
     """Table whose writes can be awaited, and whose recovery never goes back behind a newer blob.
 
-    An evicted worker may have written an old blob after a new one (the changelog knows no fencing): the higher applied
-    offset wins. applied: how to read it from a blob, raises DecodeError.
+    applied: how to read the applied offset from a blob, raises DecodeError.
     """
 
-    def __init__(self, *args: Any, applied: Callable[[bytes], int], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, applied: Applied, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._applied = applied
         self._unacked: list[Any] = []
@@ -101,26 +100,11 @@ class AckedTable(faust.Table):  # type: ignore[misc]
 
     def apply_records(self, partition: int, records: Iterable[Any]) -> None:
         """Records of a changelog partition, in offset order, with `key`, `value` and `offset`."""
-        newest: dict[bytes, bytes] = {}
-        offset = None
-        for record in records:
-            offset = record.offset
-            known = newest.get(record.key) or self.blobs.get(partition, record.key)
-            if record.value and (known is None or _follows(self._applied, record.value, known)):
-                newest[record.key] = record.value
-        self.blobs.put(partition, newest, offset)
+        recover(self.blobs, self._applied, partition, records)
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
         """Faust hands over what came through its queue: nothing, see `faust_recovery`."""
         assert not list(batch), "the changelog goes to apply_records"
-
-
-def _follows(applied: Callable[[bytes], int], blob: bytes, known: bytes) -> bool:
-    """Where one of them cannot be read, the order of the changelog counts: the step finds out, a recovery goes on."""
-    try:
-        return applied(blob) >= applied(known)
-    except DecodeError:
-        return True
 
 
 def applied_offset(blob: bytes) -> int:
@@ -145,64 +129,74 @@ class ScoringApp(faust.App):  # type: ignore[misc]
         return Transport(self.conf.broker_consumer, self, consumer_type=self.consumer_type)
 
 
-def make_app(
-    *,
-    bootstrap_servers: str,
-    source: str,
-    data_dir: Path,
-    instance_id: str,
-    store: str,
-    app_version: int,
-    session_timeout_seconds: float,
-    recovery_delay_seconds: float,
-    replication_factor: int,
-) -> ScoringApp:
+@dataclass(frozen=True, slots=True)
+class AppOptions:
+    """What an installation decides about the app. source: topic of the facts. store: "memory" or "rocksdb"."""
+
+    bootstrap_servers: str
+    source: str
+    data_dir: Path
+    instance_id: str
+    store: str
+    app_version: int = 1
+    session_timeout_seconds: float = 45.0
+    recovery_delay_seconds: float = 0.0
+    replication_factor: int = 1
+
+
+# What at-least-once rests on; nobody may set it otherwise.
+_FIXED: Mapping[str, Any] = {
+    "autodiscover": False,
+    "Table": AckedTable,
+    "TableManager": Tables,
+    "Monitor": FailStopSensor,
+    "processing_guarantee": "at_least_once",
+    "stream_wait_empty": True,
+    "stream_buffer_maxsize": 1024,
+    "topic_allow_declare": False,
+    "topic_disable_leader": True,
+    "broker_commit_interval": 1.0,
+    "broker_commit_every": 1000,
+    "broker_rebalance_timeout": 60.0,
+    "broker_max_poll_interval": 300.0,
+    "consumer_auto_offset_reset": "earliest",
+    "consumer_max_fetch_size": 524288,
+    "producer_acks": -1,
+    "producer_linger": 0.002,
+    "producer_max_batch_size": _BATCH_BYTES_MAX,
+    "producer_max_request_size": _REQUEST_BYTES_MAX,
+    "producer_request_timeout": 60.0,
+    "table_standby_replicas": 0,
+    "web_enabled": False,
+    "web_tables_enabled": False,
+    "web_router_enabled": False,
+    "worker_redirect_stdouts": False,
+}
+
+
+def make_app(options: AppOptions) -> ScoringApp:
     """The app with every setting that at-least-once rests on. Starts nothing."""
     require_known_faust()
     for name in _SERVICES:
         logging.getLogger(f"{__package__}.{name}").setLevel(logging.WARNING)
-    folder = state_folder(data_dir, app_id(app_version))
+    folder = state_folder(options.data_dir, app_id(options.app_version))
     folder.mkdir(parents=True, exist_ok=True)  # Faust's worker goes there before it makes it
     app = ScoringApp(
-        app_id(app_version),
-        broker=[f"kafka://{server}" for server in bootstrap_servers.split(",")],
-        autodiscover=False,
+        app_id(options.app_version),
+        broker=[f"kafka://{server}" for server in options.bootstrap_servers.split(",")],
         datadir=str(folder),
-        store=f"{store}://",
-        Table=AckedTable,
-        TableManager=Tables,
-        Monitor=FailStopSensor,
+        store=f"{options.store}://",
         # Faust compares an assignment's URL with its own: it must outlive a restart, like the group instance id.
-        canonical_url=f"http://{instance_id}",
-        consumer_group_instance_id=instance_id,
-        processing_guarantee="at_least_once",
-        stream_wait_empty=True,
-        stream_recovery_delay=recovery_delay_seconds,
-        stream_buffer_maxsize=1024,
-        topic_allow_declare=False,
-        topic_disable_leader=True,
-        topic_replication_factor=replication_factor,
-        broker_commit_interval=1.0,
-        broker_commit_every=1000,
-        broker_session_timeout=session_timeout_seconds,
-        broker_heartbeat_interval=min(3.0, session_timeout_seconds / 3),
-        broker_request_timeout=max(60.0, session_timeout_seconds),
-        broker_rebalance_timeout=60.0,
-        broker_max_poll_interval=300.0,
-        consumer_auto_offset_reset="earliest",
-        consumer_max_fetch_size=524288,
-        producer_acks=-1,
-        producer_linger=0.002,
-        producer_max_batch_size=_BATCH_BYTES_MAX,
-        producer_max_request_size=_REQUEST_BYTES_MAX,
-        producer_request_timeout=60.0,
-        table_standby_replicas=0,
-        web_enabled=False,
-        web_tables_enabled=False,
-        web_router_enabled=False,
-        worker_redirect_stdouts=False,
+        canonical_url=f"http://{options.instance_id}",
+        consumer_group_instance_id=options.instance_id,
+        stream_recovery_delay=options.recovery_delay_seconds,
+        topic_replication_factor=options.replication_factor,
+        broker_session_timeout=options.session_timeout_seconds,
+        broker_heartbeat_interval=min(3.0, options.session_timeout_seconds / 3),
+        broker_request_timeout=max(60.0, options.session_timeout_seconds),
+        **_FIXED,
     )
-    app.source_topic = source
+    app.source_topic = options.source
     return app
 
 
@@ -211,7 +205,7 @@ def raw_topic(app: ScoringApp, name: str) -> Any:
     return app.topic(name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 
 
-def debtors_table(app: ScoringApp, applied: Callable[[bytes], int] = applied_offset) -> AckedTable:
+def debtors_table(app: ScoringApp, applied: Applied = applied_offset) -> AckedTable:
     """The state table; its changelog must exist. applied: the applied offset in a blob."""
     table: AckedTable = app.Table(TABLE, key_type=bytes, value_type=bytes, applied=applied)
     return table

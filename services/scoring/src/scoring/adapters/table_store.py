@@ -5,13 +5,14 @@ Writing here writes no changelog: the batch shell and the recovery do that, or h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import rocksdict
 from faust.stores.memory import Store as MemoryStore
 from faust.stores.rocksdb import RocksDBOptions
 from faust.stores.rocksdb import Store as RocksStore
+from google.protobuf.message import DecodeError
 
 # Write buffers are of one partition, the cache is of all. Faust's defaults are 3 buffers of 64 MB and a cache of 2 GiB
 # for each partition.
@@ -19,6 +20,8 @@ _BUFFER_BYTES, _BUFFERS = 4 << 20, 2
 _CACHE_BYTES = 64 << 20
 _BLOOM_BITS = 10
 
+# The applied offset in a blob. Raises DecodeError.
+Applied = Callable[[bytes], int]
 # A file beside the tables: the next start throws them away.
 DAMAGED = "damaged"
 
@@ -50,6 +53,30 @@ class Blobs(Protocol):
 def blobs_of(table: Any) -> Blobs:
     """The table's store, whichever it is."""
     return MemoryBlobs(table.data) if isinstance(table.data, MemoryStore) else RocksBlobs(table.data)
+
+
+def recover(blobs: Blobs, applied: Applied, partition: int, records: Iterable[Any]) -> None:
+    """Put in what a changelog partition says. records: in offset order, with `key`, `value` and `offset`.
+
+    An evicted worker may have written an old blob after a new one (the changelog knows no fencing): the higher applied
+    offset wins.
+    """
+    newest: dict[bytes, bytes] = {}
+    offset = None
+    for record in records:
+        offset = record.offset
+        known = newest.get(record.key) or blobs.get(partition, record.key)
+        if record.value and (known is None or _follows(applied, record.value, known)):
+            newest[record.key] = record.value
+    blobs.put(partition, newest, offset)
+
+
+def _follows(applied: Applied, blob: bytes, known: bytes) -> bool:
+    """Where one of them cannot be read, the order of the changelog counts: the step finds out, a recovery goes on."""
+    try:
+        return applied(blob) >= applied(known)
+    except DecodeError:
+        return True
 
 
 class MemoryBlobs:

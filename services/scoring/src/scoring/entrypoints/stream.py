@@ -61,6 +61,7 @@ class Stream:
         executor: Executor,
         clock: Clock,
         metrics: Metrics,
+        end: Callable[..., NoReturn] = end_process,
     ) -> None:
         self._app = app
         self._table = table
@@ -71,6 +72,7 @@ class Stream:
         self._executor = executor
         self._clock = clock
         self._metrics = metrics
+        self._end = end
 
     def attach(self) -> None:
         """Register shell and callbacks with the app."""
@@ -112,7 +114,7 @@ class Stream:
             _log.warning("scoring.record_unusable", partition=at.partition, offset=at.offset, reason=record.reason)
 
     def failed(self, event: str) -> NoReturn:
-        end_process(EXIT_UNTRUSTED, event)
+        self._end(EXIT_UNTRUSTED, event)
 
     async def _on_step_thread(self, work: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
@@ -124,7 +126,7 @@ class Stream:
             self._metrics.set(STATE_DEBTORS, debtors)
             _log.info("scoring.state_recovered", debtors=debtors)
         except BaseException:
-            end_process(EXIT_UNTRUSTED, "scoring.recovery_failed")
+            self._end(EXIT_UNTRUSTED, "scoring.recovery_failed")
 
     async def _on_revoked(self, app: Any, revoked: Any, **_: Any) -> None:
         self._positions.revoked()

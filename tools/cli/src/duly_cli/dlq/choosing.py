@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from duly_cli.dlq.letters import DeadLetters, Letter, Place, dlq_topics
+from duly_cli.dlq.letters import DeadLetters, Letter, LetterPlace, dlq_topics
 from duly_cli.errors import CommandFailed
 
 _HELD_BYTES_MAX = 64 * 1024 * 1024
@@ -69,7 +69,7 @@ def named(ids: Sequence[str], letters: DeadLetters) -> list[Letter]:
     events = set[str]()
     for name in found:
         if "/" in name:
-            found[name] = [letters.at(Place.parse(name))]
+            found[name] = [letters.at(LetterPlace.parse(name))]
         else:
             events.add(name)
     for topic in dlq_topics() if events else []:

@@ -16,12 +16,12 @@ from duly_runtime.clock import SystemClock
 from duly_runtime.kafka_log import KafkaLog
 
 from duly_cli.dlq.choosing import Wanted, named, since_of, unsettled
-from duly_cli.dlq.letters import DeadLetters, Letter, Place, printable
+from duly_cli.dlq.letters import DeadLetters, Letter, LetterPlace, printable
 from duly_cli.dlq.replay import Return, dismissed, replayed, send, target_partition
 from duly_cli.dlq.shown import story, table
 from duly_cli.errors import CommandFailed
 from duly_cli.folders import STATE_VARIABLE, StateFolder
-from duly_cli.places import kafka_of
+from duly_cli.servers import kafka_of
 
 ASK_ABOVE = 10
 # Half of what makes a service stop for a bad deploy (duly_runtime.poison_meter): a replay whose fix does not hold must
@@ -61,7 +61,7 @@ def list_(
     """The newest dead letters, newest last."""
     wanted = Wanted(topic, reason, tenant, since_of(since, SystemClock().now()))
     count = 0
-    newest: list[tuple[datetime, Place, Letter, bool]] = []
+    newest: list[tuple[datetime, LetterPlace, Letter, bool]] = []
     with closing(DeadLetters(kafka_of(StateFolder(state), kafka))) as letters:
         for letter, settled in wanted.found(letters):
             count += 1

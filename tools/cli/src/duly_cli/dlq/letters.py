@@ -25,7 +25,7 @@ _MILLISECONDS_MAX = 253_402_300_799_000  # the last second of the year 9999
 _DIGITS_MAX = 18  # of a number that 64 bits hold
 
 
-class Place(NamedTuple):
+class LetterPlace(NamedTuple):
     """Where a letter lies; its name for people."""
 
     topic: str
@@ -51,7 +51,7 @@ class Place(NamedTuple):
 class Letter:
     """headers: as the record had them, without ours. notes: our `dlq_*` headers."""
 
-    place: Place
+    place: LetterPlace
     when: datetime
     key: bytes
     value: bytes
@@ -163,7 +163,7 @@ class DeadLetters:
             if not _note(raw):
                 yield _letter(raw)
 
-    def at(self, place: Place) -> Letter:
+    def at(self, place: LetterPlace) -> Letter:
         """One letter. Raises CommandFailed if it is not there (any more)."""
         tp = kafka.TopicPartition(place.topic, place.partition)
         if place.partition in self.partitions(place.topic):
@@ -202,7 +202,7 @@ def _note(raw: Any) -> str:
 def _letter(raw: Any) -> Letter:
     headers = tuple((name, value or b"") for name, value in raw.headers or ())
     return Letter(
-        place=Place(raw.topic, raw.partition, raw.offset),
+        place=LetterPlace(raw.topic, raw.partition, raw.offset),
         when=datetime.fromtimestamp(min(max(raw.timestamp or 0, 0), _MILLISECONDS_MAX) / 1000, UTC),
         key=raw.key or b"",
         value=raw.value or b"",

@@ -12,9 +12,9 @@ from duly_training.origin import TooFewSettledInvoices
 from duly_training.registry import RegisteredModel, Registry
 from duly_training.train import train_on
 
-from duly_cli.places import Place
 from duly_cli.playing import Prepared
-from duly_cli.promotions import GateRefused, desk_of
+from duly_cli.promotions import GateRefused, promotions_of
+from duly_cli.servers import Servers
 from duly_cli.stack.local import LocalStack
 
 _BY = "duly"
@@ -60,10 +60,10 @@ def promote(stack: LocalStack, model: Model) -> str:
     """Let it score from the first played date on, if its gate passed; what came of it. Raises CommandFailed."""
     if model.registered is None:
         return "no model, the rules score"
-    place = Place(stack.kafka.bootstrap_servers, stack.mlflow.tracking_uri)
-    desk = desk_of(place, stack.tenant, _BY, stack.clock, lambda line: None)
+    servers = Servers(stack.kafka.bootstrap_servers, stack.mlflow.tracking_uri)
+    promotions = promotions_of(servers, stack.tenant, _BY, stack.clock, lambda line: None)
     try:
-        desk.promote(model.version, CHAMPION, model.effective, "")
+        promotions.promote(model.version, CHAMPION, model.effective, "")
     except GateRefused as refused:
         return f"version {model.version} is refused, the rules score: {refused.summary}"
     return f"version {model.version}, from {model.effective} on"

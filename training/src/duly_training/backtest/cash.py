@@ -11,9 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-
 from duly_risk.curves import CASH_WEEKS, WEEK, Floats, Ints
+from numpy.typing import NDArray
 
 DRAWS = 1_000
 CASH_DAYS = CASH_WEEKS * WEEK

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from duly_risk.curves import CASH_WEEKS, WEEK, Floats, Ints
 
-from duly_risk.cash import Effects, OpenBook
-from duly_risk.curves import CASH_WEEKS, Floats, Ints
+from duly_training.backtest.cash import Effects, OpenBook
 
 LOW, HIGH = 0.1, 0.9
 COVERAGE = HIGH - LOW
@@ -43,7 +43,7 @@ class Paid:
 
 
 @dataclass(frozen=True, slots=True)
-class Band:
+class CashBand:
     """expected, low, high: (13,) minor units. size: the open book, or the volume, that widths are measured against."""
 
     expected: Floats
@@ -91,21 +91,21 @@ def _moments(book: OpenBook, by_week: Floats, week: int) -> tuple[Floats, Floats
     return residual, variance, scale
 
 
-def band_of(draws: Floats, expected: Floats, size: float) -> Band:
+def band_of_draws(draws: Floats, expected: Floats, size: float) -> CashBand:
     """The unstretched band. draws: (n, 13) simulated cash."""
     low, high = np.quantile(draws, (LOW, HIGH), axis=0)
     # Skewed weeks may have their mean outside the middle 80 %; a band holds its own expectation.
-    return Band(expected, np.minimum(low, expected), np.maximum(high, expected), size)
+    return CashBand(expected, np.minimum(low, expected), np.maximum(high, expected), size)
 
 
-def misses_of(band: Band, received: Floats, snapshot_day: int, weeks: int) -> Misses:
+def misses_of(band: CashBand, received: Floats, snapshot_day: int, weeks: int) -> Misses:
     """One miss per week that is over. received: (13,)."""
     least = max(_HALF_WIDTH_MIN * band.size, _TINY)
     above = received > band.expected
     half = np.where(above, band.high - band.expected, band.expected - band.low)
     multiple = np.abs(received - band.expected) / np.maximum(half, least)
     week = np.arange(weeks)
-    return Misses(week, snapshot_day + 7 * (week + 1), multiple[:weeks])
+    return Misses(week, snapshot_day + WEEK * (week + 1), multiple[:weeks])
 
 
 def gathered(misses: Sequence[Misses]) -> Misses:
@@ -116,7 +116,7 @@ def gathered(misses: Sequence[Misses]) -> Misses:
     return Misses(week, ended, multiple)
 
 
-def stretched(band: Band, misses: Misses, from_day: int, until_day: int) -> Band:
+def stretched(band: CashBand, misses: Misses, from_day: int, until_day: int) -> CashBand:
     """The band, fitted to the weeks that ended from `from_day` to `until_day`. Without any it stays as it is."""
     counted = (misses.ended >= from_day) & (misses.ended <= until_day)
     multiple, near = misses.multiple[counted], misses.week[counted] < NEAR_WEEKS
@@ -125,7 +125,7 @@ def stretched(band: Band, misses: Misses, from_day: int, until_day: int) -> Band
     factors = [_factor(multiple[group], weight[group], of_all) for group in (near, ~near)]
     factor = np.where(np.arange(CASH_WEEKS) < NEAR_WEEKS, *factors)
     low = np.maximum(0.0, band.expected - factor * (band.expected - band.low))
-    return Band(band.expected, low, band.expected + factor * (band.high - band.expected), band.size)
+    return CashBand(band.expected, low, band.expected + factor * (band.high - band.expected), band.size)
 
 
 def _factor(own: Floats, weight: Floats, of_all: float) -> float:

@@ -92,7 +92,7 @@ class Ledger:
         """The same event once more, at a later offset."""
         return self.append(record.key, record.value, record.headers, record.partition)
 
-    def invoice(self, debtor: str, number: str, issued: date, *, total: int = 24_000, **kwargs: bool) -> Record:
+    def invoice(self, debtor: str, number: str, issued: date, *, total: int = 24_000, backfill: bool = False) -> Record:
         message = ledger.InvoiceIssued(
             invoice_id=number,
             debtor_id=debtor,
@@ -102,9 +102,9 @@ class Ledger:
             due_date=(issued + timedelta(days=14)).isoformat(),
             total=money_pb2.Money(amount_minor=total, currency="EUR"),
         )
-        return self.fact(debtor, message, issued, **kwargs)
+        return self.fact(debtor, message, issued, backfill=backfill)
 
-    def pay(self, debtor: str, number: str, day: date, *, amount: int = 24_000, **kwargs: bool) -> list[Record]:
+    def pay(self, debtor: str, number: str, day: date, *, amount: int = 24_000, backfill: bool = False) -> list[Record]:
         """A payment and its allocation."""
         money = money_pb2.Money(amount_minor=amount, currency="EUR")
         payment = ledger.PaymentReceived(
@@ -119,7 +119,7 @@ class Ledger:
             amount=money,
             on=day.isoformat(),
         )
-        return [self.fact(debtor, payment, day, **kwargs), self.fact(debtor, allocation, day, **kwargs)]
+        return [self.fact(debtor, body, day, backfill=backfill) for body in (payment, allocation)]
 
     def write_off(self, debtor: str, number: str, day: date, reason: int = ledger.WRITE_OFF_REASON_FEE) -> Record:
         """reason: any number, also one that no version knows."""
@@ -128,7 +128,7 @@ class Ledger:
             invoice_id=number,
             debtor_id=debtor,
             amount=money_pb2.Money(amount_minor=1, currency="EUR"),
-            reason=reason,
+            reason=reason,  # type: ignore[arg-type]
             on=day.isoformat(),
         )
         return self.fact(debtor, message, day)

@@ -18,7 +18,7 @@ KAFKA, MLFLOW = "KAFKA_BOOTSTRAP_SERVERS", "MLFLOW_TRACKING_URI"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Servers:
     """kafka, tracking_uri: addresses. scoring: URL of the local worker's admin server, '' where none is known."""
 
     kafka: str
@@ -26,16 +26,16 @@ class Place:
     scoring: str = ""
 
 
-def place_of(state: StateFolder, env: Mapping[str, str] | None = None) -> Place:
+def servers_of(state: StateFolder, env: Mapping[str, str] | None = None) -> Servers:
     """Both from the environment, or both of the running stack: nobody mixes two systems. Raises CommandFailed."""
     given = {name: (os.environ if env is None else env).get(name, "") for name in (KAFKA, MLFLOW)}
     if all(given.values()):
-        return Place(given[KAFKA], given[MLFLOW])
+        return Servers(given[KAFKA], given[MLFLOW])
     if any(given.values()):
         missing = next(name for name, value in given.items() if not value)
         raise CommandFailed(f"{missing} is not set: name both servers, or neither for the stack that runs here.")
     stack = _running(state, f"set {KAFKA} and {MLFLOW}")
-    return Place(stack.kafka.bootstrap_servers, stack.mlflow.tracking_uri, stack.url("scoring", "admin"))
+    return Servers(stack.kafka.bootstrap_servers, stack.mlflow.tracking_uri, stack.url("scoring", "admin"))
 
 
 def kafka_of(state: StateFolder, given: str) -> str:

@@ -8,8 +8,8 @@ from functools import partial
 
 import numpy as np
 import pytest
-from duly_risk import cash
-from duly_risk.cash import (
+from duly_training.backtest import cash
+from duly_training.backtest.cash import (
     CASH_DAYS,
     Effects,
     FreshCash,
@@ -19,12 +19,12 @@ from duly_risk.cash import (
     simulate_fresh,
     week_hazards,
 )
-from duly_risk.cash_band import (
+from duly_training.backtest.cash_band import (
     EFFECTS_DEFAULT,
-    Band,
+    CashBand,
     Misses,
     Paid,
-    band_of,
+    band_of_draws,
     fit_effects,
     gathered,
     misses_of,
@@ -135,7 +135,7 @@ class TestSimulatedCash:
 
     def test_a_book_larger_than_the_memory_for_it_is_drawn_in_parts(self, monkeypatch: pytest.MonkeyPatch) -> None:
         book = book_of()
-        monkeypatch.setattr("duly_risk.cash._CELLS_AT_ONCE", 20_000)
+        monkeypatch.setattr("duly_training.backtest.cash._CELLS_AT_ONCE", 20_000)
         draws = simulate(book, EFFECTS_DEFAULT, generator(), 2_000)
         assert draws.mean(axis=0)[:4] == pytest.approx(expected_by_week(book)[:4], rel=0.05)
 
@@ -165,45 +165,45 @@ class TestBand:
     def test_it_holds_its_own_expectation(self) -> None:
         skewed = np.zeros((1_000, WEEKS))
         skewed[:50] = 100.0
-        band = band_of(skewed, skewed.mean(axis=0), 100.0)
+        band = band_of_draws(skewed, skewed.mean(axis=0), 100.0)
         assert np.all((band.low <= band.expected) & (band.expected <= band.high))
 
     def test_eighty_of_a_hundred_draws_lie_inside(self) -> None:
         book = book_of()
         effects = Effects(1.0, 0.1)
-        band = band_of(simulate(book, effects, generator()), expected_by_week(book), float(book.amounts.sum()))
+        band = band_of_draws(simulate(book, effects, generator()), expected_by_week(book), float(book.amounts.sum()))
         worlds = np.array([paid_of(book, effects, seed).by_week.sum(axis=0) for seed in range(60)])
         inside = (worlds >= band.low) & (worlds <= band.high)
         assert 0.72 < inside.mean() < 0.88
 
     def test_misses_twice_as_large_as_foreseen_double_it(self) -> None:
-        band = Band(np.full(WEEKS, 100.0), np.full(WEEKS, 90.0), np.full(WEEKS, 110.0), 1_000.0)
+        band = CashBand(np.full(WEEKS, 100.0), np.full(WEEKS, 90.0), np.full(WEEKS, 110.0), 1_000.0)
         misses = [misses_of(band, np.full(WEEKS, cash), 0, WEEKS) for cash in (80.0, 120.0) * 20]
         wide = stretched(band, gathered(misses), 0, 10_000)
         assert wide.low == pytest.approx(np.full(WEEKS, 80.0))
         assert wide.high == pytest.approx(np.full(WEEKS, 120.0))
 
     def test_without_misses_it_stays_as_it_is(self) -> None:
-        band = Band(np.full(WEEKS, 100.0), np.full(WEEKS, 90.0), np.full(WEEKS, 110.0), 1_000.0)
+        band = CashBand(np.full(WEEKS, 100.0), np.full(WEEKS, 90.0), np.full(WEEKS, 110.0), 1_000.0)
         same = stretched(band, gathered([]), 0, 10_000)
         assert same.low.tolist() == band.low.tolist()
         assert same.high.tolist() == band.high.tolist()
 
     def test_weeks_that_end_after_the_snapshot_are_not_looked_at(self) -> None:
-        band = Band(np.full(WEEKS, 100.0), np.full(WEEKS, 90.0), np.full(WEEKS, 110.0), 1_000.0)
+        band = CashBand(np.full(WEEKS, 100.0), np.full(WEEKS, 90.0), np.full(WEEKS, 110.0), 1_000.0)
         misses = misses_of(band, np.full(WEEKS, 500.0), 100, WEEKS)
         assert stretched(band, misses, 0, 106).high.tolist() == band.high.tolist()
         assert stretched(band, misses, 0, 107).high[0] > band.high[0]
 
     def test_only_weeks_that_are_over_are_misses(self) -> None:
-        band = Band(np.zeros(WEEKS), np.zeros(WEEKS), np.zeros(WEEKS), 0.0)
+        band = CashBand(np.zeros(WEEKS), np.zeros(WEEKS), np.zeros(WEEKS), 0.0)
         misses = misses_of(band, np.zeros(WEEKS), 100, 3)
         assert misses.ended.tolist() == [107, 114, 121]
         assert misses.multiple.tolist() == [0.0, 0.0, 0.0]
 
     @given(st.lists(st.floats(0, 50), max_size=60))
     def test_a_band_never_begins_below_nothing_and_never_misses_its_middle(self, multiples: list[float]) -> None:
-        band = Band(np.full(WEEKS, 5.0), np.full(WEEKS, 1.0), np.full(WEEKS, 30.0), 100.0)
+        band = CashBand(np.full(WEEKS, 5.0), np.full(WEEKS, 1.0), np.full(WEEKS, 30.0), 100.0)
         n = len(multiples)
         one = stretched(band, Misses(np.arange(n) % WEEKS, np.zeros(n, dtype=np.int64), np.array(multiples)), 0, 1)
         assert np.all((one.low >= 0) & (one.low <= one.expected) & (one.expected <= one.high))

@@ -35,10 +35,10 @@ class Broker:
 
     def fresh_topics(self, partitions: int, keep_members: bool = False) -> None:
         """The topics that scoring knows, all empty. keep_members: whoever is in the group stays in it."""
+        if not keep_members:
+            self.put_out_members()
         admin = kafka.KafkaAdminClient(bootstrap_servers=self.bootstrap)
         try:
-            if not keep_members:
-                eventually(lambda: _put_out(admin), 120)
             with suppress(KafkaError):
                 admin.delete_topics(list(_TOPICS))
             eventually(lambda: not set(_TOPICS) & set(admin.list_topics()), 120)
@@ -49,6 +49,14 @@ class Broker:
         eventually(self._led, 120)
         # The broker forgets what was committed in a deleted topic a moment later: a worker that finds it begins there.
         eventually(lambda: not any(self.committed(partitions).values()), 120)
+
+    def put_out_members(self) -> None:
+        """Nobody is in the group any more, not even a worker that was killed before."""
+        admin = kafka.KafkaAdminClient(bootstrap_servers=self.bootstrap)
+        try:
+            eventually(lambda: _put_out(admin), 120)
+        finally:
+            admin.close()
 
     def send(self, records: Sequence[Record]) -> None:
         """Write records where the ledger put them."""

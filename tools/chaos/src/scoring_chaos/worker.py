@@ -21,7 +21,7 @@ from duly_testing.eventually import eventually
 from scoring.config import Settings
 
 STOCK = ("-m", "scoring.bootstrap")
-FAULTY = str(Path(__file__).with_name("faulty.py"))
+FAULTY = ("-m", "scoring_chaos.faulty")
 
 
 # Longer than the watchdog's 120 s, so that a stall shows as its exit and only a busy machine needs all of it.
@@ -92,7 +92,7 @@ class Worker:
             "DULY_SCORING_ADMIN_PORT": str(self.port),
         }
         inherited = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
-        program = (FAULTY, *faults) if faults else STOCK
+        program = (*FAULTY, *faults) if faults else STOCK
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, *program],

@@ -13,22 +13,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import faust.streams
 from duly_contracts.keys import partition_of
 from duly_runtime.log import Record
 from duly_runtime.metrics import Metrics
 from duly_testing.clock import FakeClock
-from scoring.adapters import take_shell
 from scoring.adapters.batch_line import BatchLine, PendingStates
 from scoring.adapters.batch_shell import chunks_of
-from scoring.adapters.faust_app import AckedTable, applied_offset
+from scoring.adapters.faust_app import applied_offset
 from scoring.adapters.guards import ZombieGuard
-from scoring.adapters.table_store import MemoryBlobs
+from scoring.adapters.table_store import MemoryBlobs, recover
+from scoring.adapters.take_shell import TakeShell
 from scoring.application.ports import Models
 from scoring.application.score_batch import Scorer
-from scoring.entrypoints import stream as stream_module
 from scoring.entrypoints.positions import Positions
 from scoring.entrypoints.scoring_step import ScoringStep
 from scoring.entrypoints.stream import Stream
@@ -89,7 +88,7 @@ class Fate:
         for _ in range(self.rng.choice((0, 1, 1, 3))):
             await asyncio.sleep(0)
 
-    def die(self) -> None:
+    def die(self) -> NoReturn:
         self.dead = True
         raise Died
 
@@ -180,7 +179,6 @@ class SimTable:
     """The Faust table as far as the shells use it."""
 
     changelog_topic_name = CHANGELOG
-    _applied = staticmethod(applied_offset)
 
     def __init__(self, producer: SimProducer, disk: Disk) -> None:
         self._producer = producer
@@ -188,7 +186,7 @@ class SimTable:
         self.blobs = MemoryBlobs(disk.local or empty_store())
         for (topic, partition), records in disk.records.items():
             if topic == CHANGELOG:
-                AckedTable.apply_records(self, partition, records)  # type: ignore[arg-type]
+                recover(self.blobs, applied_offset, partition, records)
 
     def __setitem__(self, key: bytes, blob: bytes) -> None:
         partition = faust.streams._current_event.get()().message.partition
@@ -224,6 +222,8 @@ class Inline(Executor):
 
 class Life:
     """One process over the disk, from the committed offsets on, until all is applied or it dies."""
+
+    _app: Any  # Faust's, as far as the shells use it
 
     def __init__(self, shell: str, book: Ledger, disk: Disk, fate: Fate, model: Models) -> None:
         self._shell = shell
@@ -261,7 +261,7 @@ class Life:
             await asyncio.sleep(0)
 
     async def _work(self, producer: SimProducer) -> None:
-        table = SimTable(producer, self._disk)
+        table: Any = SimTable(producer, self._disk)
         self._app = SimpleNamespace(
             producer=producer,
             source_topic=LEDGER,
@@ -271,14 +271,12 @@ class Life:
             topic=lambda name, **kwargs: SimpleNamespace(send=_sender(producer, name, self._book.partitions)),
             agent=lambda topic, name, concurrency: self._keep_agent,
         )
-        shell = take_shell.TakeShell(self._app, table, 128, 0.1) if self._shell == TAKE else _Line(self._app, table)
-        models = SimpleNamespace(current=lambda: self._model)
-        scorer = _Portioned(Scorer(shell.states, self._book.partitions), self._fate.rng)
-        step = ScoringStep(scorer, models)  # type: ignore[arg-type]
-        clock = FakeClock()
-        Stream(
-            self._app, table, shell, step, Positions(), ZombieGuard(clock, self._end), Inline(), clock, Metrics()  # type: ignore[arg-type]
-        ).attach()  # fmt: skip
+        shell: Any = TakeShell(self._app, table, 128, 0.1) if self._shell == TAKE else _Line(self._app, table)
+        models: Any = SimpleNamespace(current=lambda: self._model)
+        scorer: Any = _Portioned(Scorer(shell.states, self._book.partitions), self._fate.rng)
+        step, clock = ScoringStep(scorer, models), FakeClock()
+        guard = ZombieGuard(clock, self._end)
+        Stream(self._app, table, shell, step, Positions(), guard, Inline(), clock, Metrics(), self._end).attach()
         step.recovered(shell.states)
         if self._shell == TAKE:
             await self._agent(SimpleNamespace(take_events=lambda count, within: self._handed_out()))
@@ -335,7 +333,7 @@ class Life:
         self._agent = agent
         return agent
 
-    def _end(self, *args: Any, **kwargs: Any) -> Any:
+    def _end(self, *args: Any, **kwargs: Any) -> NoReturn:
         self._fate.die()
 
 
@@ -394,14 +392,10 @@ def simulate(
     """
     rng = random.Random(seed)
     disk = Disk(local=rng.choice((None, empty_store()))) if disk is None else disk
-    real, lives = stream_module.end_process, 0
-    try:
-        for at in (*dies_at, 0):
-            lives += 1
-            fate = Fate(rng, at, rng.randrange(1, 40) if at and rng.random() < 0.3 else 0)
-            stream_module.end_process = lambda *args, fate=fate, **kwargs: fate.die()  # type: ignore[assignment]
-            finished = Life(shell, book, disk, fate, model).run()
-        assert finished, "a life that nothing disturbs must come to the end of the log"
-    finally:
-        stream_module.end_process = real
+    lives = 0
+    for at in (*dies_at, 0):
+        lives += 1
+        fate = Fate(rng, at, rng.randrange(1, 40) if at and rng.random() < 0.3 else 0)
+        finished = Life(shell, book, disk, fate, model).run()
+    assert finished, "a life that nothing disturbs must come to the end of the log"
     return Simulated(disk, lives, fate.awaits)
