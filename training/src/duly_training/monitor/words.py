@@ -60,7 +60,7 @@ def lines_of(report: MonitorReport) -> Iterator[str]:
     for topic, level in report.levels.items():
         if level > Level.OK:
             yield ""
-            yield f"{level.name} {topic}: {_ADVICE[topic]} {RUNBOOK}#{topic}"
+            yield f"{level.name} {topic}: {_ADVICE[topic]} {RUNBOOK}#model{topic}"
 
 
 def prometheus_text(report: MonitorReport, run_at: float) -> str:
