@@ -10,6 +10,7 @@ from duly_risk.days import day_of
 
 from duly_training.baselines import GATE_BASELINES
 from duly_training.fit import FitSettings
+from duly_training.glossary import glossary_lines
 from duly_training.intervals import Interval, Intervals, intervals_of
 from duly_training.judged import Judged
 from duly_training.metrics import metrics_of
@@ -87,7 +88,14 @@ def _report(evaluation: Evaluation) -> Iterator[str]:
         "Each line: a model of what was known before the origin, on the month from it on.",
     )
     yield from ("Late = 5 or more days. In brackets 95 % of 1,000 draws of debtors.", "", "## Late invoices", "")
-    header = ("origin", "invoices", "late", *(f"hazard {name}" for name in _SHOWN), "rate AUC", "rate logloss")
+    header = (
+        "origin",
+        "invoices",
+        "late",
+        *(f"hazard {name}" for name in _SHOWN),
+        "debtor_rate auc",
+        "debtor_rate logloss",
+    )
     lines = [(str(one.origin), one.invoices, one.metrics) for one in evaluation.origins]
     lines.append(("all", evaluation.invoices, evaluation.pooled))
     yield from table(header, (_late_line(*line) for line in lines))
@@ -102,14 +110,16 @@ def _report(evaluation: Evaluation) -> Iterator[str]:
     yield from ("## Days", "")
     header = (
         "origin",
-        "MAE",
-        *(f"MAE {name}" for name in _DAYS),
-        "MAE late",
-        "80 % interval covers",
-        "C",
-        "C mean delay",
+        "mae_days",
+        *(f"mae_days of {name}" for name in _DAYS),
+        "mae_late_days",
+        "coverage_days",
+        "C on delay",
+        "C on delay of days_mean",
     )
     yield from table(header, (_day_line(name, metrics) for name, _, metrics in lines))
+    explained = (*_SHOWN, "mae_days", "mae_late_days", "coverage_days", "C on delay")
+    yield from glossary_lines(explained, (*_LOSSES, "classifier", *_DAYS, "days_mean"))
 
 
 def _late_line(origin: str, invoices: int, metrics: Mapping[str, Mapping[str, float]]) -> tuple[str, ...]:

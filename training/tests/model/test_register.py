@@ -60,6 +60,7 @@ def test_a_refused_model_serves_nobody_and_says_why(made_up_ledger, known_until,
     assert reference.bins["p_late_5"].shares
     again = train_on(made_up_ledger, registry, known_until, 7, settings=SETTINGS)
     assert (again.reused, again.model, again.verdict) == (True, report.model, report.verdict)
+    assert again.report == report.report
     assert not again.may_be_promoted
     # A refused version under the champion alias, as `--force-reason` leaves it, is nothing to fall back to.
     versions.point(CHAMPION, "1")
@@ -74,6 +75,7 @@ def test_a_refused_model_serves_nobody_and_says_why(made_up_ledger, known_until,
     assert not any(word in "".join(capfd.readouterr()) for word in ("Warning", "Successfully registered", "View run"))
     _assert_artefact(_downloaded("models:/risk/2"), report.model)
     _assert_run_page(_refused_run())
+    _assert_rate_page()
 
 
 def test_a_model_that_passes_is_not_fitted_twice_and_is_nobody_elses(
@@ -142,6 +144,28 @@ def _refused_run() -> Path:
     return Path(client.download_artifacts(run.info.run_id, "report"))
 
 
+def _assert_rate_page() -> None:
+    """What serves instead of a refused model has a page of its own, with its own figures."""
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    version = client.get_model_version("risk", "2")
+    assert "in place of version 1, which the gate refused" in version.description
+    run = client.get_run(version.run_id)
+    assert run.info.run_name.startswith("debtor_rate 20")
+    page = run.data.tags["mlflow.note.content"]
+    assert page.startswith("# The debtor's rate, in place of version 1")
+    assert "logloss gain over logistic" in page
+    assert "| debtor_rate_curve |" in page
+    assert run.data.metrics["debtor_rate_curve_auc_late5"] > 0.8
+    assert {"judged_from", "data_sha256", "rounds", "instead_of_version"} <= run.data.params.keys()
+    folder = Path(client.download_artifacts(run.info.run_id, "report"))
+    assert {"report.md", "model_card.md", "reliability.png", "forecast.png"} <= {one.name for one in folder.iterdir()}
+    report = (folder / "report.md").read_text()
+    for part in (page.strip(), "# The verdict on version 1", "What the columns mean", "**debtor_rate_curve**"):
+        assert part in report
+
+
 def _assert_run_page(folder: Path) -> None:
     names = {"report.md", "model_card.md", "gate.json", "slices.json", "gain.json", "reference.json"}
     assert names | {"reliability.png", "forecast.png", "gain.png"} == {file.name for file in folder.iterdir()}
@@ -157,6 +181,7 @@ def _assert_run_page(folder: Path) -> None:
         "Slices",
         "Roll rates",
         "What it looks at",
+        "What the columns mean",
         "Limits",
     ):
         assert part in text
