@@ -17,6 +17,7 @@ from duly_training.calibration import SLOPE_MIN, Calibration, calibrated, fitted
 from duly_training.dataset import Dataset, RowSource
 from duly_training.fit import FitSettings, as_model, count_rounds, labelled, parameters
 from duly_training.frame import frame_of
+from duly_training.splits import begin_before
 from duly_training.timeline import Outcomes, Timeline
 
 # Below this nothing can be learnt and judged; the rules score serves.
@@ -95,8 +96,8 @@ def fit_before(timeline: Timeline, day: int, settings: FitSettings, seed: int, k
     """
     known = known_before(timeline, day)
     settled_min = SETTLED_MIN if kind is Kind.HAZARD else RATE_SETTLED_MIN
-    first = timeline.first_day
-    validation_from = day - min(_VALIDATION_DAYS_MAX, int((day - first) * _VALIDATION_SHARE))
+    begin = begin_before(timeline, day)
+    validation_from = day - min(_VALIDATION_DAYS_MAX, int((day - begin) * _VALIDATION_SHARE))
     if known.outcomes.settled < settled_min:
         raise TooFewSettledInvoices(f"{known.outcomes.settled} invoices were settled, {settled_min} are needed")
     source = source_before(timeline, known, settings, seed, kind)

@@ -21,7 +21,7 @@ from duly_training.metrics import log_losses, metrics_of
 from duly_training.origin import FittedModel, Kind, fit_before
 from duly_training.predictions import hazard_predictions
 from duly_training.progress import OnProgress
-from duly_training.splits import window_from
+from duly_training.splits import begin_before, window_from
 from duly_training.timeline import Timeline
 from duly_training.window import MODEL, Window, judge
 
@@ -74,7 +74,7 @@ def release(
     gate: Gate = verdict_of,
 ) -> Released:
     """Judge, then fit on everything. champion: to compare with, or a note why not. Raises TooFewSettledInvoices."""
-    from_day = window_from(timeline.first_day, timeline.cut_day)
+    from_day = window_from(begin_before(timeline, timeline.cut_day), timeline.cut_day)
     on_progress(STAGES[2], 2, len(STAGES))
     window = judge(timeline, from_day, timeline.cut_day, settings, seed, sectors)
     on_progress(STAGES[3], 3, len(STAGES))

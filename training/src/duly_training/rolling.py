@@ -17,7 +17,7 @@ from duly_training.metrics import metrics_of
 from duly_training.predictions import Predictions
 from duly_training.progress import OnProgress
 from duly_training.report import table, with_interval
-from duly_training.splits import monthly_origins, next_month
+from duly_training.splits import begin_before, monthly_origins, next_month
 from duly_training.timeline import Timeline
 from duly_training.window import MODEL, judge
 
@@ -56,7 +56,7 @@ class Evaluation:
 
 def evaluate(timeline: Timeline, months: int, settings: FitSettings, seed: int, on_progress: OnProgress) -> Evaluation:
     """The latest `months` months whose invoices had their time. Raises TooFewSettledInvoices."""
-    origins = monthly_origins(timeline.first_day, timeline.cut_day, months)
+    origins = monthly_origins(begin_before(timeline, timeline.cut_day), timeline.cut_day, months)
     found: list[OriginFigures] = []
     judged: list[Judged] = []
     predicted: list[Mapping[str, Predictions]] = []

@@ -26,6 +26,7 @@ from duly_training.progress import OnProgress, silent_stages
 from duly_training.registry import KnownVersion, RegisteredModel, Registry, RunRecord
 from duly_training.report import write_fallback_report, write_report
 from duly_training.roll_rate import roll_rates
+from duly_training.splits import begin_before
 from duly_training.timeline import Timeline
 from duly_training.window import MODEL, Window
 
@@ -226,9 +227,13 @@ def _gate_word(verdict: Verdict) -> str:
 def run_facts(timeline: Timeline, final: FittedModel, window: Window, inputs: Mapping[str, str]) -> dict[str, str]:
     """What a person wants to know of a run before its figures."""
     judged = window.metrics.get(MODEL, {}).get("rate_late5")
+    begin = begin_before(timeline, timeline.cut_day)
+    first = str(date_of(timeline.first_day))
+    if begin != timeline.first_day:
+        first += f", a stray: the parts of the history count from {date_of(begin)}"
     return {
         "known until": f"{date_of(timeline.cut_day)} (exclusive)",
-        "first invoice": str(date_of(timeline.first_day)),
+        "first invoice": first,
         "judged from": str(date_of(window.from_day)),
         "rounds counted and calibrated from": str(date_of(final.validation_from)),
         "late share in the judged window": "-" if judged is None else f"{judged:.4f}",

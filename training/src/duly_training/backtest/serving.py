@@ -27,6 +27,7 @@ from duly_training.folding import timeline_of
 from duly_training.history import History
 from duly_training.origin import TooFewSettledInvoices, fit_before, known_before
 from duly_training.progress import OnProgress
+from duly_training.splits import begin_before
 from duly_training.timeline import FIRST, NEVER, Days, Timeline
 
 _EARLIER_DAYS_MAX, _EARLIER_SHARE = 182, 0.3
@@ -54,7 +55,8 @@ def served(history: History, settings: FitSettings, seed: int, cache: FitCache, 
     on_progress("fit", 0, 3)
     timeline = timeline_of(history)
     cut = history.cut_day
-    earlier_day = cut - max(1, min(_EARLIER_DAYS_MAX, int((cut - timeline.first_day) * _EARLIER_SHARE)))
+    begin = begin_before(timeline, cut)
+    earlier_day = cut - max(1, min(_EARLIER_DAYS_MAX, int((cut - begin) * _EARLIER_SHARE)))
     stored = cache.load_or(lambda: _fitted(timeline, earlier_day, settings, seed, on_progress))
     models: tuple[HazardModel, HazardModel]
     if stored.fallback:
