@@ -58,6 +58,9 @@ def run_backtest(choice: BacktestChoice, state: StateFolder, terminal: Terminal)
     _spare_ledger(choice)
     first = choice.predict_from or choice.known_until
     _window(choice, choice.predict_to or first)  # what can be told before minutes of reading
+    cash = choice.out.parent / CASH_FILE
+    if cash.exists() and not choice.out.exists():
+        _warn(f"{cash} is of another --out and will be replaced: give each back-test a folder of its own to keep both.")
     state.make()
     with terminal.steps():
         line = terminal.line(f"Read {choice.ledger}")
