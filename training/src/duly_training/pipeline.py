@@ -20,7 +20,7 @@ from duly_training.intervals import Intervals, intervals_of
 from duly_training.metrics import log_losses, metrics_of
 from duly_training.origin import FittedModel, Kind, fit_before
 from duly_training.predictions import hazard_predictions
-from duly_training.progress import OnProgress
+from duly_training.progress import OnProgress, OnStep
 from duly_training.splits import begin_before, window_from
 from duly_training.timeline import Timeline
 from duly_training.window import MODEL, Window, judge
@@ -75,10 +75,9 @@ def release(
 ) -> Released:
     """Judge, then fit on everything. champion: to compare with, or a note why not. Raises TooFewSettledInvoices."""
     from_day = window_from(begin_before(timeline, timeline.cut_day), timeline.cut_day)
-    on_progress(STAGES[2], 2, len(STAGES))
-    window = judge(timeline, from_day, timeline.cut_day, settings, seed, sectors)
-    on_progress(STAGES[3], 3, len(STAGES))
-    final = fit_before(timeline, timeline.cut_day, settings, seed)
+    window = judge(timeline, from_day, timeline.cut_day, settings, seed, sectors, on_step=steps_of(on_progress, 2))
+    fitting = steps_of(on_progress, 3)
+    final = fit_before(timeline, timeline.cut_day, settings, seed, on_step=fitting)
     verdict = gate(
         window.metrics.get(MODEL, {}),
         window.intervals.gains,
@@ -86,13 +85,23 @@ def release(
         model_checks(final),
         against_champion(window, champion()),
     )
-    fallback = None if verdict.promote else _fallback(timeline, window, settings, seed)
+    fallback = None if verdict.promote else _fallback(timeline, window, settings, seed, on_progress)
     return Released(final, window, verdict, fallback)
 
 
-def _fallback(timeline: Timeline, window: Window, settings: FitSettings, seed: int) -> Fallback:
-    final = fit_before(timeline, timeline.cut_day, settings, seed, Kind.RATE)
-    before = fit_before(timeline, window.from_day, settings, seed, Kind.RATE)
+def steps_of(on_progress: OnProgress, stage: int, words: str = "") -> OnStep:
+    """Steps inside one of STAGES, told behind its name or other words."""
+    name = words or STAGES[stage]
+    on_progress(name, stage, len(STAGES))
+    return lambda done, total: on_progress(f"{name}, step {done:,} of {total:,}", stage, len(STAGES))
+
+
+def _fallback(
+    timeline: Timeline, window: Window, settings: FitSettings, seed: int, on_progress: OnProgress
+) -> Fallback:
+    on_step = steps_of(on_progress, 3, "fit the debtor's rate")
+    final = fit_before(timeline, timeline.cut_day, settings, seed, Kind.RATE, on_step)
+    before = fit_before(timeline, window.from_day, settings, seed, Kind.RATE, on_step)
     judged = window.judged
     said = hazard_predictions(before.model, judged)
     metrics = {**window.metrics, RATE_CURVE: metrics_of(said, judged)} if len(judged) else window.metrics

@@ -62,7 +62,12 @@ def evaluate(timeline: Timeline, months: int, settings: FitSettings, seed: int, 
     predicted: list[Mapping[str, Predictions]] = []
     for done, origin in enumerate(origins):
         on_progress(f"origin {origin}", done, len(origins))
-        window = judge(timeline, day_of(origin), day_of(next_month(origin)), settings, seed, late_ks=_LATE_KS)
+
+        def told(step: int, of: int, done: int = done, origin: date = origin) -> None:
+            on_progress(f"origin {origin}, step {step} of {of}", done, len(origins))
+
+        until = day_of(next_month(origin))
+        window = judge(timeline, day_of(origin), until, settings, seed, late_ks=_LATE_KS, on_step=told)
         if len(window.judged):
             found.append(OriginFigures(origin, len(window.judged), window.metrics, window.intervals))
             judged.append(window.judged)

@@ -21,7 +21,7 @@ from duly_training.history import FactSource, read_history
 from duly_training.model_versions import ModelVersions
 from duly_training.monitor.reference import REFERENCE_FILE, reference_of
 from duly_training.origin import FittedModel, Kind
-from duly_training.pipeline import STAGES, Champion, Released, release
+from duly_training.pipeline import STAGES, Champion, Released, release, steps_of
 from duly_training.progress import OnProgress, silent_stages
 from duly_training.registry import KnownVersion, RegisteredModel, Registry, RunRecord
 from duly_training.report import write_fallback_report, write_report
@@ -73,6 +73,7 @@ def train_on(
     groups: debtor id -> group of an attribute that the tenant lawfully holds; only the report sees it.
     Raises EventUnusable, TooFewSettledInvoices, or MLflow's own errors when the registry does not answer.
     """
+    on_progress(STAGES[0], 0, len(STAGES))
     history = read_history(ledger, known_until)
     inputs = {
         "data_sha256": history.sha256,
@@ -87,14 +88,13 @@ def train_on(
         # Of a refused model and its fallback the newer is the fallback; the verdict is on the model.
         judged = registry.fitted_on({**inputs, "kind": Kind.HAZARD.value}) or fitted
         return _reused(registry, fitted, judged, champion, history.sha256)
-    on_progress(STAGES[1], 1, len(STAGES))
-    timeline = timeline_of(history)
+    timeline = timeline_of(history, steps_of(on_progress, 1))
     sectors = [history.sectors.get(debtor_id, "") for debtor_id in timeline.debtor_ids]
     del history  # of a large ledger a gigabyte that nobody reads any more
     released = release(timeline, settings, seed, on_progress, _serving(registry, champion), sectors, gate)
+    rows = group_rows(timeline, released, groups or {})
     on_progress(STAGES[-1], len(STAGES) - 1, len(STAGES))
     with tempfile.TemporaryDirectory(prefix="duly-training-") as name:
-        rows = group_rows(timeline, released, groups or {})
         report = _register(registry, timeline, released, settings, inputs, Path(name), rows)
     on_progress(STAGES[-1], len(STAGES), len(STAGES))
     return report
