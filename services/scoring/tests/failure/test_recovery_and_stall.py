@@ -60,7 +60,8 @@ def test_f9_one_partition_that_stands_still_ends_the_process_with_71(
     worker.start(["stall:2", "watch:5"])
     assert worker.wait(PATIENCE_SECONDS) == 71, worker.last_words()
     committed = broker.committed(PARTITIONS)
-    assert committed == {**book.ends, 2: 0}
+    assert committed.pop(2) == 0
+    assert all(0 < at <= book.ends[partition] for partition, at in committed.items())  # the others went on
     worker.start()
     worker.until_applied(book.ends)
     assert worker.stop() == 0
