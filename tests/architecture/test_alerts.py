@@ -78,5 +78,6 @@ def test_an_alert_is_shown_firing_and_silent(name: str) -> None:
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not on this machine")
 @pytest.mark.parametrize(("does", "file"), [("check", RULES), ("test", RULE_TESTS)])
 def test_prometheus_reads_the_rules_and_they_do_what_their_cases_say(does: str, file: Path) -> None:
-    done = subprocess.run(["promtool", does, "rules", str(file)], capture_output=True, text=True, timeout=60, check=False)
+    command = ["promtool", does, "rules", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
