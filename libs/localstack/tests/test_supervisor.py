@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -11,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from duly_localstack.errors import StackError
+from duly_localstack.ports import free_port
 from duly_localstack.supervisor import ChildEvent, ChildSpec, EventKind, RestartPolicy, Supervisor
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(600)"
@@ -71,6 +73,33 @@ def test_a_child_runs_with_its_environment_and_writes_to_its_log(world: World, e
     code = "import os, sys; print(os.environ['COLOUR']); print('err', file=sys.stderr)"
     world.supervisor.start(world.spec("one", code, env={"COLOUR": "blue"}, restart=False))
     eventually(lambda: "blue" in world.log("one") and "err" in world.log("one"))
+
+
+@pytest.mark.sockets
+def test_an_answer_by_somebody_elses_server_is_no_readiness(world: World) -> None:
+    """Two stacks that start at once: both found the port free, one has it."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        for code in (SLEEPER, "raise SystemExit(1)"):
+            with pytest.raises(StackError) as raised:
+                world.supervisor.start(world.spec("one", code, is_ready=lambda: True, ports={"one http": port}))
+            assert f"already in use on 127.0.0.1: {port} (one http)" in str(raised.value)
+            assert "--base-port" in str(raised.value)
+    assert world.supervisor.names() == []
+
+
+@pytest.mark.sockets
+def test_a_port_of_its_own_or_of_its_children_is_nobody_elses(world: World) -> None:
+    port = free_port()
+    code = f"""
+    import socket, subprocess, sys, time
+    listen = "import socket, time; s = socket.create_server(('127.0.0.1', {port})); print('up', flush=True)"
+    subprocess.Popen([sys.executable, "-c", listen + "; time.sleep(600)"])
+    time.sleep(600)
+    """
+    ready = lambda: "up" in world.log("one")  # noqa: E731
+    world.supervisor.start(world.spec("one", code, is_ready=ready, ports={"one http": port}))
+    assert world.supervisor.pid("one") is not None
 
 
 def test_start_waits_until_the_child_is_ready(world: World) -> None:

@@ -174,6 +174,14 @@ class TestWhatIsWritten:
         assert (out.read_bytes(), (out.parent / "cash.csv").read_bytes()) == first
         assert not list(out.parent.glob(".*.part"))
 
+    def test_the_cash_of_another_back_test_is_replaced_but_not_in_silence(self, ledger, capsys):
+        write(ledger, invoices(20))
+        _, out = backtest(ledger)
+        backtest(ledger)
+        assert "will be replaced" not in capsys.readouterr().err
+        assert backtest(ledger, "--out", str(out.with_name("another.csv")))[0] == 0
+        assert "cash.csv is of another --out and will be replaced" in capsys.readouterr().err
+
 
 class TestErrors:
     @pytest.mark.parametrize(

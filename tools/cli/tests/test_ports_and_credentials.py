@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from duly_cli.credentials import SCOPES, SERVICE_SCOPES, Credentials, ScopeUnknown
@@ -35,6 +37,24 @@ def test_a_port_is_the_base_plus_its_offset():
     ports = Ports(28000)
     assert (ports.of("gateway", "rest"), ports.of("kafka", "clients")) == (28041, 28000)
     assert ports.numbers(("scoring",)) == {"scoring admin": 28021}
+
+
+def test_the_addresses_a_person_is_told_are_those_of_the_table():
+    addresses = Ports(28000).addresses()
+    assert addresses["REST"].startswith("http://127.0.0.1:28041/")
+    assert addresses["Events"] == "http://127.0.0.1:28010/v1/events"
+    assert addresses["gRPC"].startswith("127.0.0.1:28040 ")
+    assert addresses["MLflow"] == "http://127.0.0.1:28003"
+
+
+def test_every_address_in_the_examples_is_one_of_the_default_ports():
+    root = Path(__file__).resolve().parents[3]
+    pages = [root / "README.md", *root.glob("services/*/README.md"), root / "tools" / "cli" / "README.md"]
+    named = [
+        (page.parent.name, int(port)) for page in pages for port in re.findall(r"127\.0\.0\.1:(\d+)", page.read_text())
+    ]
+    assert named
+    assert {port for _, port in named} <= set(Ports().numbers().values())
 
 
 def test_a_base_without_room_is_refused_in_words():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -115,6 +116,23 @@ def test_a_passed_version_scores_from_the_next_business_date_and_the_alias_follo
     assert bench.versions.aliases == {"CHAMPION": "2"}
     assert any("scores demo from business date 2031-05-02" in line for line in bench.said)
     assert record.version == "2"
+    assert "The ledger stands at 2031-05-01: nothing changes before its day 2031-05-02 begins." in bench.said
+    assert "`duly models`" in bench.said[-1]
+
+
+def test_a_promotion_on_a_local_stack_says_that_somebody_has_to_begin_the_day_and_where_it_is_seen(
+    bench: Bench,
+) -> None:
+    replace(bench.desk, worker="http://127.0.0.1:18021").promote("2", "CHAMPION", None, "")
+    assert any("begins no day by itself" in line for line in bench.said)
+    assert "http://127.0.0.1:18021/status" in bench.said[-1]
+    assert "## Begin the next day" in (Path(__file__).resolve().parents[3] / "README.md").read_text()
+
+
+def test_before_the_first_business_date_a_promotion_waits_for_it(bench: Bench) -> None:
+    bench.control.newest = None
+    bench.promote("2")
+    assert any("No business date of demo has begun yet" in line for line in bench.said)
 
 
 @pytest.mark.parametrize(

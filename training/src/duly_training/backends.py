@@ -13,21 +13,37 @@ import xgboost as xgb
 from duly_risk.features import N_FEATURES, NAMES
 
 from duly_training.dataset import BATCH_SNAPSHOTS, Dataset, RowSource
+from duly_training.progress import OnStep, silent
 
 Parameters = Mapping[str, object]
 
 
 class Backend(Protocol):
-    """Grows trees on the rows of a source."""
+    """Grows trees on the rows of a source. on_step(done, rounds): as they grow, where that is known."""
 
-    def train(self, source: RowSource, parameters: Parameters, rounds: int) -> xgb.Booster: ...
+    def train(
+        self, source: RowSource, parameters: Parameters, rounds: int, on_step: OnStep = silent
+    ) -> xgb.Booster: ...
+
+
+class RoundsTold(xgb.callback.TrainingCallback):  # type: ignore[misc]  # xgboost does not type it
+    """Tells each grown round. What on_step raises ends the training."""
+
+    def __init__(self, on_step: OnStep, rounds: int) -> None:
+        super().__init__()
+        self._on_step, self._rounds = on_step, rounds
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+        self._on_step(epoch + 1, self._rounds)
+        return False
 
 
 class InMemory:
     """All rows at once."""
 
-    def train(self, source: RowSource, parameters: Parameters, rounds: int) -> xgb.Booster:
-        return xgb.train(dict(parameters), quantile_matrix(source.all(), parameters), rounds)
+    def train(self, source: RowSource, parameters: Parameters, rounds: int, on_step: OnStep = silent) -> xgb.Booster:
+        matrix = quantile_matrix(source.all(), parameters)
+        return xgb.train(dict(parameters), matrix, rounds, callbacks=[RoundsTold(on_step, rounds)])
 
 
 def quantile_matrix(data: Dataset, parameters: Parameters) -> xgb.QuantileDMatrix:
@@ -49,21 +65,21 @@ class ExternalMemory:
         self._folder = folder
         self._batch_snapshots = batch_snapshots
 
-    def train(self, source: RowSource, parameters: Parameters, rounds: int) -> xgb.Booster:
+    def train(self, source: RowSource, parameters: Parameters, rounds: int, on_step: OnStep = silent) -> xgb.Booster:
         with tempfile.TemporaryDirectory(prefix="duly-rows-", dir=self._folder) as name:
-            batches = _Batches(source, self._batch_snapshots, Path(name) / "rows")
+            batches = _Batches(source, self._batch_snapshots, Path(name) / "rows", on_batch=lambda: on_step(0, rounds))
             matrix = xgb.ExtMemQuantileDMatrix(
                 batches, max_bin=parameters["max_bin"], nthread=parameters["nthread"], enable_categorical=False
             )
-            booster = xgb.train(dict(parameters), matrix, rounds)
+            booster = xgb.train(dict(parameters), matrix, rounds, callbacks=[RoundsTold(on_step, rounds)])
             # The matrix reads its files until it is gone; only then may the folder go.
             del matrix, batches
             return booster
 
 
 class _Batches(xgb.DataIter):  # type: ignore[misc]  # xgboost does not type it
-    def __init__(self, source: RowSource, batch_snapshots: int, cache: Path) -> None:
-        self._source, self._batch_snapshots = source, batch_snapshots
+    def __init__(self, source: RowSource, batch_snapshots: int, cache: Path, on_batch: Callable[[], None]) -> None:
+        self._source, self._batch_snapshots, self._on_batch = source, batch_snapshots, on_batch
         self._starts = source.starts(batch_snapshots)
         self._at = 0
         super().__init__(cache_prefix=str(cache))
@@ -71,6 +87,7 @@ class _Batches(xgb.DataIter):  # type: ignore[misc]  # xgboost does not type it
     def next(self, input_data: Callable[..., Any]) -> bool:
         if self._at >= len(self._starts):
             return False
+        self._on_batch()
         part = self._source.part(self._starts[self._at], self._batch_snapshots)
         self._at += 1
         input_data(data=part.x, label=part.y, weight=part.weight, feature_names=list(NAMES))
@@ -87,7 +104,7 @@ class OnDask:
         self._address = address
         self._batch_snapshots = batch_snapshots
 
-    def train(self, source: RowSource, parameters: Parameters, rounds: int) -> xgb.Booster:
+    def train(self, source: RowSource, parameters: Parameters, rounds: int, on_step: OnStep = silent) -> xgb.Booster:
         # Seconds to import, and only needed here. What of Dask is typed is of little use: Any says so.
         da: Any = import_module("dask.array")
         delayed: Any = import_module("dask.delayed").delayed

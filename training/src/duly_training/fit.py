@@ -12,8 +12,9 @@ from duly_booster.model import BoosterHazards
 from duly_risk.features import FEATURES, NAMES
 from duly_risk.model import FeatureFrame, ModelInfo, Role
 
-from duly_training.backends import quantile_matrix
+from duly_training.backends import RoundsTold, quantile_matrix
 from duly_training.dataset import Dataset
+from duly_training.progress import OnStep, silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,9 @@ class FitSettings:
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def count_rounds(train: Dataset, later: Dataset, settings: FitSettings, seed: int) -> tuple[xgb.Booster, int]:
+def count_rounds(
+    train: Dataset, later: Dataset, settings: FitSettings, seed: int, on_step: OnStep = silent
+) -> tuple[xgb.Booster, int]:
     """How many rounds to fit, by early stopping on days that come after the training days; and the Booster up to it."""
     chosen = parameters(train.events, settings, seed)
     booster = xgb.train(
@@ -64,6 +67,7 @@ def count_rounds(train: Dataset, later: Dataset, settings: FitSettings, seed: in
         evals=[(_plain_matrix(later, settings), "later")],
         early_stopping_rounds=settings.early_stopping_rounds,
         verbose_eval=False,
+        callbacks=[RoundsTold(on_step, settings.rounds_max)],
     )
     rounds = max(settings.rounds_min, int(booster.best_iteration) + 1)
     return booster[: min(rounds, booster.num_boosted_rounds())], rounds

@@ -17,6 +17,8 @@ from duly_training.calibration import SLOPE_MIN, Calibration, calibrated, fitted
 from duly_training.dataset import Dataset, RowSource
 from duly_training.fit import FitSettings, as_model, count_rounds, labelled, parameters
 from duly_training.frame import known_frame
+from duly_training.progress import OnStep, silent
+from duly_training.splits import begin_before
 from duly_training.timeline import Outcomes, Timeline
 
 # Below this nothing can be learnt and judged; the rules score serves.
@@ -87,16 +89,23 @@ _SAMPLE_ROWS = 4_096
 _RATE_COLUMNS = ("h_late_rate", "pre_due", "dpd_day", "dow")
 
 
-def fit_before(timeline: Timeline, day: int, settings: FitSettings, seed: int, kind: Kind = Kind.HAZARD) -> FittedModel:
+def fit_before(
+    timeline: Timeline,
+    day: int,
+    settings: FitSettings,
+    seed: int,
+    kind: Kind = Kind.HAZARD,
+    on_step: OnStep = silent,
+) -> FittedModel:
     """The model fitted on everything known before `day`, and on nothing else.
 
     Rounds are counted and the calibration is fitted on the latest days before `day`, by a model of the days before
-    them; then the fit is repeated on all days. Raises TooFewSettledInvoices.
+    them; then the fit is repeated on all days. on_step: rounds of both. Raises TooFewSettledInvoices.
     """
     known = known_before(timeline, day)
     settled_min = SETTLED_MIN if kind is Kind.HAZARD else RATE_SETTLED_MIN
-    first = timeline.first_day
-    validation_from = day - min(_VALIDATION_DAYS_MAX, int((day - first) * _VALIDATION_SHARE))
+    begin = begin_before(timeline, day)
+    validation_from = day - min(_VALIDATION_DAYS_MAX, int((day - begin) * _VALIDATION_SHARE))
     if known.outcomes.settled < settled_min:
         raise TooFewSettledInvoices(f"{known.outcomes.settled} invoices were settled, {settled_min} are needed")
     source = source_before(timeline, known, settings, seed, kind)
@@ -105,12 +114,15 @@ def fit_before(timeline: Timeline, day: int, settings: FitSettings, seed: int, k
     if not earlier.events() or not later.events():
         raise TooFewSettledInvoices("no invoice was settled in the days that count the rounds, or none before them")
     later_rows = later.all()
-    counted, rounds = count_rounds(earlier.all(), later_rows, settings, seed)
+    most = settings.rounds_max
+    counted, rounds = count_rounds(earlier.all(), later_rows, settings, seed, lambda done, _: on_step(done, 2 * most))
     slope_min = SLOPE_MIN if known.outcomes.settled < _SETTLED_MANY else 1.0
     calibration = _calibration(counted, later_rows, slope_min)
     events, rows = source.events(), source.count()
     backend = backend_for(rows, settings.rows_in_memory, settings.dask)
-    grown = backend.train(source, parameters(events, settings, seed), rounds)
+    grown = backend.train(
+        source, parameters(events, settings, seed), rounds, lambda done, of: on_step(most + done, most + of)
+    )
     booster = labelled(calibrated(grown, calibration), known.frame)
     return FittedModel(booster, known, validation_from, rounds, calibration, rows, events, *_sample(source))
 

@@ -61,8 +61,11 @@ def write_reliability(path: Path, judged: Judged, by_name: Mapping[str, Predicti
         axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
         axes.set_xscale("symlog", linthresh=0.01)
         axes.set_yscale("symlog", linthresh=0.01)
+        axes.set_title(
+            f"Late by {k} days: said and seen, ten groups of like probability (grey: as it should be)", size=9
+        )
         axes.set_xlabel(f"predicted share late by {k} days")
-        axes.set_ylabel("observed share")
+        axes.set_ylabel(f"observed share late by {k} days")
         axes.legend()
 
     _write(path, draw)
@@ -75,6 +78,8 @@ def write_weekly_money(path: Path, money: WeeklyMoney) -> None:
         days = [str(date_of(money.from_day + WEEK * week)) for week in range(len(money.expected))]
         axes.plot(days, money.expected, marker="o", label="forecast on the day each invoice became known")
         axes.plot(days, money.actual, marker="o", label="came in")
+        axes.set_title("Receipts of the judged invoices by week: forecast and what came in", size=9)
+        axes.set_xlabel("week from")
         axes.set_ylabel("receipts of the week, in median invoices")
         axes.set_xticks(range(0, len(days), max(1, len(days) // 8)))
         axes.tick_params(axis="x", rotation=45)
@@ -90,7 +95,9 @@ def write_gain(path: Path, gain: Mapping[str, float]) -> None:
         names = sorted(gain, key=lambda name: gain[name])
         axes.barh(names, [gain[name] for name in names])
         axes.tick_params(axis="y", labelsize=6)
+        axes.set_title("What the model looks at: how much of the error each feature took away", size=9)
         axes.set_xlabel("share of the total gain")
+        axes.set_ylabel("feature")
 
     _write(path, draw, 8)
 

@@ -33,6 +33,8 @@ ALIASES = {CHAMPION: "champion", SHADOW: "challenger"}
 TENANT = "tenant"
 EXPERIMENT = "risk"
 _PAGE = 1_000
+# What MLflow's run page shows above everything else, and how long it may be; the same of a version.
+_DESCRIPTION, _DESCRIPTION_MAX, _SUMMARY_MAX = "mlflow.note.content", 8_000, 4_000
 _LIBRARY_LOGGERS = ("mlflow", "alembic")
 _XGBOOST = f"xgboost=={xgb.__version__}"
 
@@ -51,8 +53,14 @@ class RegisteredModel:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What a run holds: params and metrics, tags that identify its inputs, and a folder of files."""
+    """What a run holds: params and metrics, tags that identify its inputs, and a folder of files.
 
+    name, page: of the run in lists, and its description, as Markdown. summary: of the version, in a sentence.
+    """
+
+    name: str
+    page: str
+    summary: str
     params: Mapping[str, str | int | float]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
@@ -156,7 +164,12 @@ class Registry:
             "schema_sha256": hashes.schema,
             "golden_sha256": hashes.golden,
         }
-        with _own_warnings_off(), self._mlflow.start_run(experiment_id=self._experiment(), tags=tags) as run:
+        shown = {**tags, _DESCRIPTION: record.page[:_DESCRIPTION_MAX]}
+        experiment = self._experiment()
+        with (
+            _own_warnings_off(),
+            self._mlflow.start_run(experiment_id=experiment, run_name=record.name, tags=shown) as run,
+        ):
             self._mlflow.log_params(dict(record.params))
             self._mlflow.log_metrics(dict(record.metrics))
             self._mlflow.log_artifacts(str(record.report_folder), "report")
@@ -169,7 +182,12 @@ class Registry:
             self.client.log_model_artifact(info.model_id, str(folder / file))
         self._ensure_model()
         version = self.client.create_model_version(
-            MODEL_NAME, info.model_uri, run.info.run_id, tags=tags, model_id=info.model_id
+            MODEL_NAME,
+            info.model_uri,
+            run.info.run_id,
+            tags=tags,
+            model_id=info.model_id,
+            description=record.summary[:_SUMMARY_MAX],
         )
         return registered(version, tags)
 

@@ -14,8 +14,9 @@ from duly_risk.features import FEATURES, schema_sha256
 from duly_training.baselines import GATE_BASELINES
 from duly_training.fairness import GroupRow
 from duly_training.gate import Verdict
+from duly_training.glossary import glossary_lines
 from duly_training.intervals import Interval
-from duly_training.pipeline import Released
+from duly_training.pipeline import RATE_CURVE, Fallback, Released
 from duly_training.plots import weekly_money, write_gain, write_reliability, write_weekly_money
 from duly_training.roll_rate import RollRate
 from duly_training.slices import Slice
@@ -31,6 +32,7 @@ LIMITS = (
     "No feature is a protected attribute or a stand-in for one; the allow-list with owners and reasons is schema.json.",
     "It ranks and times reminders. It must not decide alone on credit, fees or legal steps against a person.",
 )
+_RATE_LIMITS = ("A debtor without history is taken for the average one; amount, terms and season change nothing.",)
 
 
 def write_report(
@@ -40,7 +42,7 @@ def write_report(
     roll_rates: Sequence[RollRate] = (),
     groups: Sequence[GroupRow] = (),
 ) -> None:
-    """report.md, model_card.md, gate.json, slices.json and the plots."""
+    """report.md, model_card.md, gate.json, slices.json and the plots, of the fitted model."""
     window = released.window
     gain = gain_shares(released.final.booster)
     _write_json(folder / "gate.json", released.verdict.to_json())
@@ -51,8 +53,23 @@ def write_report(
     (folder / "report.md").write_text("\n".join(_report(released, facts, gain, roll_rates, groups)) + "\n")
     (folder / "model_card.md").write_text("\n".join(_card(released, facts)) + "\n")
     write_gain(folder / "gain.png", gain)
+    _write_pictures(folder, window, MODEL)
+
+
+def write_fallback_report(
+    folder: Path, released: Released, fallback: Fallback, facts: Mapping[str, str], instead_of: str
+) -> None:
+    """The same page for the debtor's rate. instead_of: the version that the gate refused."""
+    window = fallback.window
+    _write_json(folder / "gate.json", released.verdict.to_json())
+    (folder / "report.md").write_text("\n".join(_fallback_report(released.verdict, window, facts, instead_of)) + "\n")
+    (folder / "model_card.md").write_text("\n".join(_fallback_card(released.verdict, window, facts, instead_of)) + "\n")
+    _write_pictures(folder, window, RATE_CURVE)
+
+
+def _write_pictures(folder: Path, window: Window, model: str) -> None:
     if len(window.judged):
-        shown = {name: window.by_name[name] for name in (*GATE_BASELINES, MODEL)}
+        shown = {name: window.by_name[name] for name in (*GATE_BASELINES, model)}
         write_reliability(folder / "reliability.png", window.judged, shown)
         write_weekly_money(folder / "forecast.png", weekly_money(window.fitted.model, window.judged))
 
@@ -93,8 +110,38 @@ def _report(
     yield from table(
         ("feature", "share of the gain"), ((name, f"{share:.3f}") for name, share in list(gain.items())[:15])
     )
+    yield from _closing_lines(window)
+
+
+def _fallback_report(verdict: Verdict, window: Window, facts: Mapping[str, str], instead_of: str) -> Iterator[str]:
+    yield from _fallback_card(verdict, window, facts, instead_of)
+    yield ""
+    yield from (f"# The verdict on version {instead_of}", "")
+    yield from verdict_lines(verdict)
+    yield from _slice_lines(window.slices)
+    yield from _closing_lines(window)
+
+
+def _fallback_card(verdict: Verdict, window: Window, facts: Mapping[str, str], instead_of: str) -> Iterator[str]:
+    yield f"# The debtor's rate, in place of version {instead_of}"
+    yield ""
+    yield f"The gate refused version {instead_of}: {verdict.short_reason}."
+    yield ""
+    yield "This version says what the debtor's own share of late invoices, the days to or past due and the weekday"
+    yield "tell, as daily curves like any model's. It needs no gate, as it is what a model is measured against, and may"
+    yield f"be promoted as it is. Row {RATE_CURVE} of the tables is this version, fitted on what was known before the"
+    yield "judged window."
+    yield ""
+    yield from (f"- **{name}**: {value}" for name, value in facts.items())
+    yield ""
+    yield from window_lines(window)
+    yield from ("## Limits", "", *(f"- {limit}" for limit in (*LIMITS, *_RATE_LIMITS)))
+
+
+def _closing_lines(window: Window) -> Iterator[str]:
     if len(window.judged):
         yield from ("## Pictures", "", "![reliability](reliability.png)", "", "![forecast](forecast.png)", "")
+    yield from glossary_lines((*_LATE, "gain in logloss", *_DAYS, "C on delay"), window.metrics)
     yield from ("## Limits", "", *(f"- {limit}" for limit in LIMITS))
 
 
@@ -112,6 +159,7 @@ def window_lines(window: Window) -> Iterator[str]:
     yield f"## Judged on {ripe:,} invoices that became known from {date_of(window.from_day)} on"
     yield ""
     yield "Late = 5 or more days. In brackets 95 % of 1,000 draws of debtors. Gain: logloss less than the baseline."
+    yield "What each column means stands at the end of report.md."
     yield ""
     header = ("model", *_LATE, "gain in logloss")
     yield from table(header, (_late_cells(window, name) for name, of in window.metrics.items() if "auc_late5" in of))

@@ -10,13 +10,14 @@ from duly_risk.days import day_of
 
 from duly_training.baselines import GATE_BASELINES
 from duly_training.fit import FitSettings
+from duly_training.glossary import glossary_lines
 from duly_training.intervals import Interval, Intervals, intervals_of
 from duly_training.judged import Judged
 from duly_training.metrics import metrics_of
 from duly_training.predictions import Predictions
 from duly_training.progress import OnProgress
 from duly_training.report import table, with_interval
-from duly_training.splits import monthly_origins, next_month
+from duly_training.splits import begin_before, monthly_origins, next_month
 from duly_training.timeline import Timeline
 from duly_training.window import MODEL, judge
 
@@ -55,13 +56,18 @@ class Evaluation:
 
 def evaluate(timeline: Timeline, months: int, settings: FitSettings, seed: int, on_progress: OnProgress) -> Evaluation:
     """The latest `months` months whose invoices had their time. Raises TooFewSettledInvoices."""
-    origins = monthly_origins(timeline.first_day, timeline.cut_day, months)
+    origins = monthly_origins(begin_before(timeline, timeline.cut_day), timeline.cut_day, months)
     found: list[OriginFigures] = []
     judged: list[Judged] = []
     predicted: list[Mapping[str, Predictions]] = []
     for done, origin in enumerate(origins):
         on_progress(f"origin {origin}", done, len(origins))
-        window = judge(timeline, day_of(origin), day_of(next_month(origin)), settings, seed, late_ks=_LATE_KS)
+
+        def told(step: int, of: int, done: int = done, origin: date = origin) -> None:
+            on_progress(f"origin {origin}, step {step} of {of}", done, len(origins))
+
+        until = day_of(next_month(origin))
+        window = judge(timeline, day_of(origin), until, settings, seed, late_ks=_LATE_KS, on_step=told)
         if len(window.judged):
             found.append(OriginFigures(origin, len(window.judged), window.metrics, window.intervals))
             judged.append(window.judged)
@@ -87,7 +93,14 @@ def _report(evaluation: Evaluation) -> Iterator[str]:
         "Each line: a model of what was known before the origin, on the month from it on.",
     )
     yield from ("Late = 5 or more days. In brackets 95 % of 1,000 draws of debtors.", "", "## Late invoices", "")
-    header = ("origin", "invoices", "late", *(f"hazard {name}" for name in _SHOWN), "rate AUC", "rate logloss")
+    header = (
+        "origin",
+        "invoices",
+        "late",
+        *(f"hazard {name}" for name in _SHOWN),
+        "debtor_rate auc",
+        "debtor_rate logloss",
+    )
     lines = [(str(one.origin), one.invoices, one.metrics) for one in evaluation.origins]
     lines.append(("all", evaluation.invoices, evaluation.pooled))
     yield from table(header, (_late_line(*line) for line in lines))
@@ -102,14 +115,16 @@ def _report(evaluation: Evaluation) -> Iterator[str]:
     yield from ("## Days", "")
     header = (
         "origin",
-        "MAE",
-        *(f"MAE {name}" for name in _DAYS),
-        "MAE late",
-        "80 % interval covers",
-        "C",
-        "C mean delay",
+        "mae_days",
+        *(f"mae_days of {name}" for name in _DAYS),
+        "mae_late_days",
+        "coverage_days",
+        "C on delay",
+        "C on delay of days_mean",
     )
     yield from table(header, (_day_line(name, metrics) for name, _, metrics in lines))
+    explained = (*_SHOWN, "mae_days", "mae_late_days", "coverage_days", "C on delay")
+    yield from glossary_lines(explained, (*_LOSSES, "classifier", *_DAYS, "days_mean"))
 
 
 def _late_line(origin: str, invoices: int, metrics: Mapping[str, Mapping[str, float]]) -> tuple[str, ...]:

@@ -21,14 +21,15 @@ from duly_training.gate import Gate, Verdict, verdict_of
 from duly_training.history import FactSource, read_history
 from duly_training.model_versions import ModelVersions
 from duly_training.monitor.reference import REFERENCE_FILE, reference_of
-from duly_training.origin import Kind
-from duly_training.pipeline import STAGES, Champion, Released, release
+from duly_training.origin import FittedModel, Kind
+from duly_training.pipeline import STAGES, Champion, Released, release, steps_of
 from duly_training.progress import OnProgress, silent_stages
 from duly_training.registry import KnownVersion, RegisteredModel, Registry, RunRecord
-from duly_training.report import write_report
+from duly_training.report import write_fallback_report, write_report
 from duly_training.roll_rate import roll_rates
+from duly_training.splits import begin_before
 from duly_training.timeline import Timeline
-from duly_training.window import MODEL
+from duly_training.window import MODEL, Window
 
 DEFAULT_SETTINGS = FitSettings()
 _PASSED, _REFUSED = "passed", "refused"
@@ -73,6 +74,7 @@ def train_on(
     groups: debtor id -> group of an attribute that the tenant lawfully holds; only the report sees it.
     Raises EventUnusable, TooFewSettledInvoices, or MLflow's own errors when the registry does not answer.
     """
+    on_progress(STAGES[0], 0, len(STAGES))
     history = read_history(ledger, known_until)
     inputs = {
         "data_sha256": history.sha256,
@@ -84,27 +86,28 @@ def train_on(
     fitted = registry.fitted_on(inputs)
     if fitted is not None and (_may_serve(fitted) or _may_serve(champion)):
         on_progress(STAGES[-1], len(STAGES), len(STAGES))
-        return _reused(registry, fitted, champion, history.sha256)
-    on_progress(STAGES[1], 1, len(STAGES))
-    timeline = timeline_of(history)
+        # Of a refused model and its fallback the newer is the fallback; the verdict is on the model.
+        judged = registry.fitted_on({**inputs, "kind": Kind.HAZARD.value}) or fitted
+        return _reused(registry, fitted, judged, champion, history.sha256)
+    timeline = timeline_of(history, steps_of(on_progress, 1))
     sectors = [history.sectors.get(debtor_id, "") for debtor_id in timeline.debtor_ids]
     del history  # of a large ledger a gigabyte that nobody reads any more
     released = release(timeline, settings, seed, on_progress, _serving(registry, champion), sectors, gate)
+    rows = group_rows(timeline, released, groups or {})
     on_progress(STAGES[-1], len(STAGES) - 1, len(STAGES))
     with tempfile.TemporaryDirectory(prefix="duly-training-") as name:
-        rows = group_rows(timeline, released, groups or {})
         report = _register(registry, timeline, released, settings, inputs, Path(name), rows)
     on_progress(STAGES[-1], len(STAGES), len(STAGES))
     return report
 
 
 def _reused(
-    registry: Registry, fitted: KnownVersion, champion: KnownVersion | None, data_sha256: str
+    registry: Registry, fitted: KnownVersion, judged: KnownVersion, champion: KnownVersion | None, data_sha256: str
 ) -> TrainingReport:
     """What was said when it was fitted: a refused model left the champion of that time where it was."""
     serving = champion if champion is not None and not _may_serve(fitted) else fitted
     kind = Kind(serving.tags.get("kind", Kind.HAZARD))
-    versions, number = ModelVersions(registry), fitted.model.version
+    versions, number = ModelVersions(registry), judged.model.version
     verdict, report = versions.version(number).verdict, versions.report(number)
     return TrainingReport(serving.model, True, data_sha256, serving.metrics, verdict, report, kind)
 
@@ -143,29 +146,42 @@ def _register(
     artefact.mkdir()
     report.mkdir()
     hashes = write_artefact(artefact, released.final)
-    facts = run_facts(timeline, released, inputs)
+    facts = run_facts(timeline, released.final, released.window, inputs)
     write_report(report, released, facts, roll_rates(timeline, released.window.from_day), groups)
     (report / REFERENCE_FILE).write_text(reference_of(timeline, released.final.model, timeline.cut_day).to_json())
     text = (report / "report.md").read_text()
-    tags = {**inputs, "known_until": str(date_of(timeline.cut_day)), "gate": _gate_word(released.verdict)}
-    tags["kind"] = Kind.HAZARD.value
-    params = {**asdict(settings), **inputs, **{name.replace(" ", "_"): value for name, value in facts.items()}}
+    known_until = str(date_of(timeline.cut_day))
+    tags = {**inputs, "known_until": known_until, "gate": _gate_word(released.verdict), "kind": Kind.HAZARD.value}
     metrics = released.window.flat_metrics()
-    record = RunRecord(params, metrics, tags, report)
+    verdict = released.verdict
+    record = RunRecord(
+        name=f"hazard {known_until}",
+        page=(report / "model_card.md").read_text(),
+        summary="The gate lets it be promoted." if verdict.promote else f"REFUSED by the gate: {verdict.reason}.",
+        params=_params(settings, inputs, facts),
+        metrics=metrics,
+        tags=tags,
+        report_folder=report,
+    )
     model = registry.register(released.final.booster, artefact, hashes, record)
     kind = Kind.HAZARD
-    if not released.verdict.promote:
-        model, kind = _fallback(registry, timeline, released, tags, report, folder / "fallback")
+    if not verdict.promote:
+        model, kind = _fallback(registry, timeline, released, settings, tags, folder / "fallback", model.version)
     return TrainingReport(model, False, timeline.sha256, metrics, released.verdict, text, kind)
+
+
+def _params(settings: FitSettings, inputs: Mapping[str, str], facts: Mapping[str, str]) -> dict[str, str | int | float]:
+    return {**asdict(settings), **inputs, **{name.replace(" ", "_"): value for name, value in facts.items()}}
 
 
 def _fallback(
     registry: Registry,
     timeline: Timeline,
     released: Released,
+    settings: FitSettings,
     tags: Mapping[str, str],
-    report: Path,
     folder: Path,
+    refused: str,
 ) -> tuple[RegisteredModel, Kind]:
     """What serves instead of a refused model: the champion if its gate let it pass, else the debtor's rate."""
     champion = registry.champion()
@@ -173,13 +189,25 @@ def _fallback(
         return champion.model, Kind.HAZARD
     if released.fallback is None:
         raise ValueError("a refused model comes with a fallback")
-    folder.mkdir()
-    fitted = released.fallback
-    hashes = write_artefact(folder, fitted)
+    artefact, report = folder / "artefact", folder / "report"
+    artefact.mkdir(parents=True)
+    report.mkdir()
+    fitted, window = released.fallback.final, released.fallback.window
+    hashes = write_artefact(artefact, fitted)
+    inputs = {name: tags[name] for name in ("data_sha256", "schema_sha256", "fit_sha256", "seed")}
+    facts = run_facts(timeline, fitted, window, inputs)
+    write_fallback_report(report, released, released.fallback, facts, refused)
     (report / REFERENCE_FILE).write_text(reference_of(timeline, fitted.model, timeline.cut_day).to_json())
-    tags = {**tags, "kind": Kind.RATE.value}
-    record = RunRecord({"kind": Kind.RATE.value, "instead_of": released.verdict.reason[:400]}, {}, tags, report)
-    return registry.register(fitted.booster, folder, hashes, record), Kind.RATE
+    record = RunRecord(
+        name=f"debtor_rate {tags['known_until']}",
+        page=(report / "model_card.md").read_text(),
+        summary=f"The debtor's rate, in place of version {refused}, which the gate refused. It needs no gate.",
+        params={**_params(settings, inputs, facts), "kind": Kind.RATE.value, "instead_of_version": refused},
+        metrics=window.flat_metrics(),
+        tags={**tags, "kind": Kind.RATE.value},
+        report_folder=report,
+    )
+    return registry.register(fitted.booster, artefact, hashes, record), Kind.RATE
 
 
 def group_rows(timeline: Timeline, released: Released, groups: Mapping[str, str]) -> tuple[GroupRow, ...]:
@@ -197,13 +225,16 @@ def _gate_word(verdict: Verdict) -> str:
     return _PASSED if verdict.promote else _REFUSED
 
 
-def run_facts(timeline: Timeline, released: Released, inputs: Mapping[str, str]) -> dict[str, str]:
+def run_facts(timeline: Timeline, final: FittedModel, window: Window, inputs: Mapping[str, str]) -> dict[str, str]:
     """What a person wants to know of a run before its figures."""
-    final, window = released.final, released.window
     judged = window.metrics.get(MODEL, {}).get("rate_late5")
+    begin = begin_before(timeline, timeline.cut_day)
+    first = str(date_of(timeline.first_day))
+    if begin != timeline.first_day:
+        first += f", a stray: the parts of the history count from {date_of(begin)}"
     return {
         "known until": f"{date_of(timeline.cut_day)} (exclusive)",
-        "first invoice": str(date_of(timeline.first_day)),
+        "first invoice": first,
         "judged from": str(date_of(window.from_day)),
         "rounds counted and calibrated from": str(date_of(final.validation_from)),
         "late share in the judged window": "-" if judged is None else f"{judged:.4f}",

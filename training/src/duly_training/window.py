@@ -12,6 +12,7 @@ from duly_training.judged import LATE_KS, Judged, judged_between
 from duly_training.metrics import metrics_of
 from duly_training.origin import FittedModel, fit_before
 from duly_training.predictions import Predictions, hazard_predictions
+from duly_training.progress import OnStep, silent
 from duly_training.slices import Slice, best_baseline, slices_of
 from duly_training.timeline import Timeline
 
@@ -51,12 +52,13 @@ def judge(
     sectors: Sequence[str] = (),
     draws: int = DRAWS,
     late_ks: Sequence[int] = LATE_KS,
+    on_step: OnStep = silent,
 ) -> Window:
     """Fits before `from_day` and judges [from_day, until_day) by all that the timeline knows.
 
-    late_ks: what the fitted baselines are asked about. Raises TooFewSettledInvoices.
+    late_ks: what the fitted baselines are asked about. on_step: rounds of the model. Raises TooFewSettledInvoices.
     """
-    fitted = fit_before(timeline, from_day, settings, seed)
+    fitted = fit_before(timeline, from_day, settings, seed, on_step=on_step)
     frame = fitted.known.frame
     labelled = judged_between(timeline, timeline.first_day, from_day, from_day, frame)
     # Features in the window are measured against the frame of before it, as a served model would do.

@@ -6,7 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from duly_training.monitor.drift import VALUES_MIN, FitBins, psi
+from duly_training.metrics import calibration_error, calibration_line
+from duly_training.monitor.chance import error_by_chance, slope_error
+from duly_training.monitor.drift import DEBTORS_MIN, FitBins, psi
 from duly_training.monitor.payments import DailyPayments, cusum
 from duly_training.monitor.recorded import RecordedScore, rank_agreement, score_flow
 from hypothesis import given, settings
@@ -38,15 +40,40 @@ def test_bins_hold_equal_mass_and_a_value_that_repeats_is_not_cut() -> None:
 
 def test_missing_values_are_a_share_of_their_own() -> None:
     half = np.where(np.arange(1000) % 2 == 0, np.nan, np.arange(1000.0))
-    drift = FitBins.of(np.arange(1000.0)).drift_of(half)
+    drift = FitBins.of(np.arange(1000.0)).drift_of(half, np.arange(1000))
     assert (drift.missing_then, drift.missing_now) == (0.0, 0.5)
     assert drift.psi == pytest.approx(0.0, abs=1e-3)
 
 
-def test_too_few_values_say_nothing() -> None:
+def test_too_few_debtors_say_nothing_however_many_invoices_they_have() -> None:
     bins = FitBins.of(np.arange(1000.0))
-    assert bins.drift_of(np.full(VALUES_MIN - 1, 5.0)).psi is None
-    assert (bins.drift_of(np.full(VALUES_MIN, 5.0)).psi or 0) > 5
+    one_more = np.arange(DEBTORS_MIN)
+    assert bins.drift_of(np.full(DEBTORS_MIN, 5.0), one_more // 2).psi is None
+    assert bins.drift_of(np.full(DEBTORS_MIN - 1, 5.0), one_more[1:]).psi is None
+    assert (bins.drift_of(np.full(DEBTORS_MIN, 5.0), one_more).psi or 0) > 5
+
+
+def crowd(debtors: int, invoices: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """p, and the invoices of debtors that all pay alike: y is calibrated, one draw for each debtor."""
+    random = np.random.default_rng(1)
+    p = random.uniform(0.1, 0.9, debtors)
+    late = random.random(debtors) < p
+    return np.repeat(late, invoices), np.repeat(p, invoices), np.repeat(np.arange(debtors), invoices)
+
+
+def test_what_chance_explains_of_a_calibration_error_counts_debtors_not_invoices() -> None:
+    y, p, debtor = crowd(100, 10)
+    assert calibration_error(y, p) < error_by_chance(y, p, debtor)
+    assert error_by_chance(y, p, debtor) > 2 * error_by_chance(y, p, np.arange(1000))
+    assert error_by_chance(y, p, debtor) == error_by_chance(y, p, debtor)
+
+
+def test_a_calibration_slope_is_as_sure_as_its_debtors_are_many() -> None:
+    y, p, debtor = crowd(100, 10)
+    slope, intercept = calibration_line(y, p)
+    error = slope_error(y, p, debtor, slope, intercept)
+    assert abs(slope - 1) < error
+    assert error == pytest.approx(math.sqrt(10) * slope_error(y, p, np.arange(1000), slope, intercept), rel=0.01)
 
 
 def test_the_cusum_adds_log_likelihood_ratios_and_begins_anew_after_an_alarm() -> None:

@@ -12,7 +12,7 @@ from duly_risk.measures import invoice_measures
 from duly_risk.model import FeatureFrame
 from duly_risk.state import DebtorState
 from duly_training.dataset import RowSource
-from duly_training.splits import monthly_origins, window_from
+from duly_training.splits import begin_of, monthly_origins, window_from
 from duly_training.timeline import FIRST, NEVER, Outcomes, Snapshots
 
 T0 = 20_000
@@ -82,6 +82,20 @@ def test_batches_hold_the_same_rows_as_the_whole():
 def test_what_judges_comes_after_what_is_fitted():
     assert window_from(T0, T0 + 450) == T0 + 450 - 135
     assert window_from(T0, T0 + 3000) == T0 + 3000 - 182
+
+
+def test_a_history_begins_with_its_first_invoice() -> None:
+    assert begin_of(np.arange(T0, T0 + 400), T0 + 400) == T0
+    assert begin_of(np.empty(0, dtype=np.int64), T0) == T0
+
+
+def test_a_few_invoices_long_before_all_others_are_not_its_begin() -> None:
+    strays = [T0 - 13_000, T0 - 5_000]
+    usual = list(range(T0, T0 + 100))
+    assert begin_of(np.array([*usual, *strays]), T0 + 100) == T0
+    # More than a twentieth, or no long pause: that is how the company began.
+    assert begin_of(np.array([*usual[:15], *strays]), T0 + 100) == T0 - 13_000
+    assert begin_of(np.array([*usual, T0 - 182]), T0 + 100) == T0 - 182
 
 
 def test_monthly_origins_are_those_whose_invoices_had_their_time():

@@ -64,7 +64,7 @@ def test_a_small_ledger_is_refused_and_the_debtors_rate_stands_by(released, made
 
 
 def test_the_rate_model_sees_the_rate_and_the_day_alone(released):
-    used = set(released.fallback.booster.get_score())
+    used = set(released.fallback.final.booster.get_score())
     assert used <= {"h_late_rate", "pre_due", "dpd_day", "dow"}
     assert "h_late_rate" in used
 

@@ -45,7 +45,8 @@ def test_a_refused_model_serves_nobody_and_says_why(made_up_ledger, known_until,
     report = train_on(made_up_ledger, registry, known_until, 7, lambda *stage: stages.append(stage), settings=SETTINGS)
     assert not report.reused
     assert not report.may_be_promoted
-    assert [done for _, done, _ in stages] == [1, 2, 3, 4, 5]
+    assert list(dict.fromkeys(done for _, done, _ in stages)) == [0, 1, 2, 3, 4, 5]
+    assert len({stage for stage, done, _ in stages if done == 2}) > 10, "a stage of minutes tells its steps"
     assert "Verdict: REFUSED" in report.report
     # Version 1 is the refused one; what serves is the debtor's rate, in the form of any other artefact.
     assert (report.model.name, report.model.version) == ("risk", "2")
@@ -60,6 +61,7 @@ def test_a_refused_model_serves_nobody_and_says_why(made_up_ledger, known_until,
     assert reference.bins["p_late_5"].shares
     again = train_on(made_up_ledger, registry, known_until, 7, settings=SETTINGS)
     assert (again.reused, again.model, again.verdict) == (True, report.model, report.verdict)
+    assert again.report == report.report
     assert not again.may_be_promoted
     # A refused version under the champion alias, as `--force-reason` leaves it, is nothing to fall back to.
     versions.point(CHAMPION, "1")
@@ -74,6 +76,7 @@ def test_a_refused_model_serves_nobody_and_says_why(made_up_ledger, known_until,
     assert not any(word in "".join(capfd.readouterr()) for word in ("Warning", "Successfully registered", "View run"))
     _assert_artefact(_downloaded("models:/risk/2"), report.model)
     _assert_run_page(_refused_run())
+    _assert_rate_page()
 
 
 def test_a_model_that_passes_is_not_fitted_twice_and_is_nobody_elses(
@@ -142,6 +145,28 @@ def _refused_run() -> Path:
     return Path(client.download_artifacts(run.info.run_id, "report"))
 
 
+def _assert_rate_page() -> None:
+    """What serves instead of a refused model has a page of its own, with its own figures."""
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    version = client.get_model_version("risk", "2")
+    assert "in place of version 1, which the gate refused" in version.description
+    run = client.get_run(version.run_id)
+    assert run.info.run_name.startswith("debtor_rate 20")
+    page = run.data.tags["mlflow.note.content"]
+    assert page.startswith("# The debtor's rate, in place of version 1")
+    assert "logloss gain over logistic" in page
+    assert "| debtor_rate_curve |" in page
+    assert run.data.metrics["debtor_rate_curve_auc_late5"] > 0.8
+    assert {"judged_from", "data_sha256", "rounds", "instead_of_version"} <= run.data.params.keys()
+    folder = Path(client.download_artifacts(run.info.run_id, "report"))
+    assert {"report.md", "model_card.md", "reliability.png", "forecast.png"} <= {one.name for one in folder.iterdir()}
+    report = (folder / "report.md").read_text()
+    for part in (page.strip(), "# The verdict on version 1", "What the columns mean", "**debtor_rate_curve**"):
+        assert part in report
+
+
 def _assert_run_page(folder: Path) -> None:
     names = {"report.md", "model_card.md", "gate.json", "slices.json", "gain.json", "reference.json"}
     assert names | {"reliability.png", "forecast.png", "gain.png"} == {file.name for file in folder.iterdir()}
@@ -157,6 +182,7 @@ def _assert_run_page(folder: Path) -> None:
         "Slices",
         "Roll rates",
         "What it looks at",
+        "What the columns mean",
         "Limits",
     ):
         assert part in text

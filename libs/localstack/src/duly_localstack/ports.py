@@ -1,9 +1,11 @@
-"""Free TCP ports on loopback."""
+"""Free TCP ports on loopback, and who listens on those that are not."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
+
+import psutil
 
 from duly_localstack.errors import StackError
 
@@ -12,7 +14,25 @@ LOOPBACK = "127.0.0.1"
 
 def require_free_ports(ports: Mapping[str, int]) -> None:
     """Raise one `StackError` that names every port of `ports` (name -> number) which something already uses."""
-    busy = {name: port for name, port in ports.items() if not is_free(port)}
+    _tell({name: port for name, port in ports.items() if not is_free(port)})
+
+
+def require_own_ports(ports: Mapping[str, int], pid: int) -> None:
+    """The same for ports on which others than process `pid` and its children listen.
+
+    Two stacks that start at once may both have found a port free: one of them gets it, and the other's servers end, or
+    a question to them is answered by the first one's.
+    """
+    own = {pid, *(child.pid for child in _children(pid))}
+    others = {
+        found.laddr.port
+        for found in psutil.net_connections("tcp")
+        if found.laddr and found.status == psutil.CONN_LISTEN and found.pid not in own
+    }
+    _tell({name: port for name, port in ports.items() if port in others})
+
+
+def _tell(busy: Mapping[str, int]) -> None:
     if busy:
         listed = ", ".join(f"{port} ({name})" for name, port in busy.items())
         word = "port is" if len(busy) == 1 else "ports are"
@@ -21,6 +41,13 @@ def require_free_ports(ports: Mapping[str, int]) -> None:
             "Stop what listens there (perhaps another stack: `duly down`), "
             "or choose another block with `--base-port`, e.g. 28000."
         )
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:  # it has ended
+        return []
 
 
 def is_free(port: int) -> bool:

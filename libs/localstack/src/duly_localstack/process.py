@@ -21,6 +21,7 @@ from pathlib import Path
 import psutil
 
 from duly_localstack.errors import StackError, last_lines
+from duly_localstack.ports import require_own_ports
 
 LOG_BYTES_MAX = 64 * 1024 * 1024
 KILL_WAIT_SECONDS = 5.0
@@ -65,19 +66,32 @@ def bytecode_cache(folder: Path) -> dict[str, str]:
 
 
 def wait_until_ready(
-    name: str, child: subprocess.Popen[bytes], is_ready: Callable[[], bool], log_file: Path, *, within_seconds: float
+    name: str,
+    child: subprocess.Popen[bytes],
+    is_ready: Callable[[], bool],
+    log_file: Path,
+    *,
+    within_seconds: float,
+    ports: Mapping[str, int],
 ) -> None:
-    """Poll until `is_ready()`. Raises StackError with the last log lines if the process ends before, or at the
-    deadline.
+    """Poll until `is_ready()`, answered by the process itself. Raises StackError if another one listens on one of its
+    ports; with the last log lines if the process ends before, or at the deadline.
+
+    ports: name -> number, on which it listens when it is ready.
     """
     deadline = time.monotonic() + within_seconds
-    while not is_ready():
+    while True:
+        answers = is_ready()
         code = child.poll()
+        if answers or code is not None:
+            require_own_ports(ports, child.pid)
         if code is not None:
             how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             raise StackError(
                 f"{name} ended at its start ({how}). Log: {log_file}. Its last lines:\n{last_lines(log_file)}"
             )
+        if answers:
+            return
         if time.monotonic() > deadline:
             raise StackError(
                 f"{name} gave no answer within {within_seconds:.0f} s. Is the machine very busy? "

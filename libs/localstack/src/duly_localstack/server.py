@@ -78,7 +78,12 @@ class LocalServer(ABC):
         self._child = spawn(self.argv(), log_file=self.log_file, env=self.env())
         try:
             wait_until_ready(
-                self.name, self._child, self.is_ready, self.log_file, within_seconds=self.start_within_seconds
+                self.name,
+                self._child,
+                self.is_ready,
+                self.log_file,
+                within_seconds=self.start_within_seconds,
+                ports=self.ports(),
             )
         except BaseException:
             self._forget()
@@ -111,6 +116,7 @@ class LocalServer(ABC):
             stop_grace_seconds=self.stop_grace_seconds,
             is_ready=self.is_ready,
             ready_within_seconds=self.start_within_seconds,
+            ports=self.ports(),
         )
 
     def __enter__(self) -> Self:

@@ -32,7 +32,7 @@ JOIN_SECONDS = 5.0
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
     """How to run one child. `is_ready` is asked at the first start only; it is quick and raises StackError if waiting
-    is of no use.
+    is of no use. `ports`: name -> number, on which it and nobody else listens when it is ready.
     """
 
     name: str
@@ -45,6 +45,7 @@ class ChildSpec:
     stop_grace_seconds: float = 10.0
     is_ready: Callable[[], bool] | None = None
     ready_within_seconds: float = 60.0
+    ports: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,12 @@ class Supervisor:
                 return
         try:  # not supervised yet: an end before readiness is a failed start, not a reason to restart
             wait_until_ready(
-                spec.name, child.process, spec.is_ready, spec.log_file, within_seconds=spec.ready_within_seconds
+                spec.name,
+                child.process,
+                spec.is_ready,
+                spec.log_file,
+                within_seconds=spec.ready_within_seconds,
+                ports=spec.ports,
             )
         except BaseException:
             bury(child.process)

@@ -23,7 +23,8 @@ from duly_training.closed_days import closed_words
 from duly_training.fit import FitSettings
 from duly_training.history import History, read_history
 
-from duly_cli.errors import CommandFailed, Interrupted
+from duly_cli.aside import FIT_SECONDS, Aside
+from duly_cli.errors import CommandFailed
 from duly_cli.fingerprint import LEARNING, code_fingerprint
 from duly_cli.folders import StateFolder
 from duly_cli.ledgers import read_given
@@ -53,11 +54,19 @@ class BacktestChoice:
 
 def run_backtest(choice: BacktestChoice, state: StateFolder, terminal: Terminal) -> None:
     """Raises CommandFailed; then no file was touched."""
+    aside = Aside(terminal)
+    aside.run(lambda: _run(choice, state, terminal, aside))
+
+
+def _run(choice: BacktestChoice, state: StateFolder, terminal: Terminal, aside: Aside) -> None:
     if choice.out.is_dir() or choice.out.name == CASH_FILE:
         raise CommandFailed(f"--out {choice.out} must name a file, and not {CASH_FILE}, which is written beside it.")
     _spare_ledger(choice)
     first = choice.predict_from or choice.known_until
     _window(choice, choice.predict_to or first)  # what can be told before minutes of reading
+    cash = choice.out.parent / CASH_FILE
+    if cash.exists() and not choice.out.exists():
+        _warn(f"{cash} is of another --out and will be replaced: give each back-test a folder of its own to keep both.")
     state.make()
     with terminal.steps():
         line = terminal.line(f"Read {choice.ledger}")
@@ -70,6 +79,7 @@ def run_backtest(choice: BacktestChoice, state: StateFolder, terminal: Terminal)
             history = read_history(ledger, end)
         line.done(f"{len(ledger.records.invoices):,} invoices, {len(history.by_debtor):,} debtors")
         cache = FitCache(_folder(state, ledger, window))
+        aside.grace_seconds = FIT_SECONDS
         try:
             result = _replayed(history, window, cache, terminal)
         except OSError as error:
@@ -171,10 +181,6 @@ class _Stages:
     def told(self) -> Iterator[None]:
         try:
             yield
-        except Interrupted:
-            if self._line is not None:
-                self._line.stopped()
-            raise
         except BaseException:
             if self._line is not None:
                 self._line.failed()

@@ -13,16 +13,18 @@ from duly_training.fit import FitSettings
 from duly_training.folding import timeline_of
 from duly_training.history import read_history
 from duly_training.origin import TooFewSettledInvoices
+from duly_training.pipeline import STAGES
 from duly_training.registry import Registry
 from duly_training.rolling import evaluate, evaluation_report
 from duly_training.train import TrainingReport, train_on
 
+from duly_cli.aside import FIT_SECONDS, REGISTER_SECONDS, Aside
 from duly_cli.errors import CommandFailed
 from duly_cli.ledgers import LedgerChoice, read_given
 from duly_cli.playing import prepare_ledger
 from duly_cli.promotions import mlflow_gives_up_soon, registry_faults
 from duly_cli.stack.local import DEMO_TENANT
-from duly_cli.terminal import Terminal
+from duly_cli.terminal import Terminal, ending
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,16 @@ class LearningRequest:
 
 
 def train_ledger(request: LearningRequest, tracking_uri: str, terminal: Terminal) -> TrainingReport:
-    """Fit, judge, register in that MLflow; nothing scores until it is promoted. Raises CommandFailed."""
+    """Fit, judge, register in that MLflow; nothing scores until it is promoted. Raises CommandFailed.
+
+    A person's end comes at once, or behind the registration: of a refused model and what stands in for it both are
+    registered, or neither.
+    """
+    aside = Aside(terminal)
+    return aside.run(lambda: _trained(request, tracking_uri, terminal, aside))
+
+
+def _trained(request: LearningRequest, tracking_uri: str, terminal: Terminal, aside: Aside) -> TrainingReport:
     _require_place(request.report)
     mlflow_gives_up_soon()
     with registry_faults():  # minutes of reading come before its first other use
@@ -54,14 +65,18 @@ def train_ledger(request: LearningRequest, tracking_uri: str, terminal: Terminal
     ledger, until = _ledger(request, terminal)
     with terminal.steps():
         line = terminal.line(f"Train on what was known before {until}")
-        try:
-            shown, seed = _shown(line.progress), request.choice.seed
+
+        def shown(stage: str, done: int, total: int) -> None:
+            line.progress(done, total, stage)
+            aside.grace_seconds = REGISTER_SECONDS if stage == STAGES[-1] else FIT_SECONDS
+
+        with ending(line):
             groups = _groups(request.groups)
-            with registry_faults():
-                report = train_on(ledger, registry, until, seed, shown, request.settings, groups)
-        except TooFewSettledInvoices as error:
-            line.failed()
-            raise CommandFailed(f"The ledger is too thin for a model: {error}. The rules score serves.") from error
+            try:
+                with registry_faults():
+                    report = train_on(ledger, registry, until, request.choice.seed, shown, request.settings, groups)
+            except TooFewSettledInvoices as error:
+                raise CommandFailed(f"The ledger is too thin for a model: {error}. The rules score serves.") from error
         line.done(f"version {report.model.version}, {'fitted before' if report.reused else 'registered'}")
     if report.verdict is not None:
         terminal.say("The gate lets it be promoted." if report.may_be_promoted else "The gate refuses it:")
@@ -75,18 +90,26 @@ def train_ledger(request: LearningRequest, tracking_uri: str, terminal: Terminal
 
 def evaluate_ledger(request: LearningRequest, months: int, terminal: Terminal) -> bool:
     """Rolling origins, printed; whether the gain over every baseline is sure. Raises CommandFailed."""
+    aside = Aside(terminal)
+    return aside.run(lambda: _evaluated(request, months, terminal, aside))
+
+
+def _evaluated(request: LearningRequest, months: int, terminal: Terminal, aside: Aside) -> bool:
     _require_place(request.report)
     ledger, until = _ledger(request, terminal)
     with terminal.steps():
-        line = terminal.line("Fold the history once")
-        timeline = timeline_of(read_history(ledger, until), lambda done, total: line.progress(done, total, "debtors"))
+        line = folding = terminal.line("Fold the history once")
+        with ending(line):
+            history = read_history(ledger, until)
+            timeline = timeline_of(history, lambda done, total: folding.progress(done, total, "debtors"))
         line.done(f"{len(timeline.snapshots):,} snapshots of {len(timeline.invoice_ids):,} invoices")
         line = terminal.line("Fit and judge at each origin")
-        try:
-            evaluation = evaluate(timeline, months, request.settings, request.choice.seed, _shown(line.progress))
-        except TooFewSettledInvoices as error:
-            line.failed()
-            raise CommandFailed(f"The ledger is too thin to be judged at {months} origins: {error}.") from error
+        aside.grace_seconds = FIT_SECONDS
+        with ending(line):
+            try:
+                evaluation = evaluate(timeline, months, request.settings, request.choice.seed, _shown(line.progress))
+            except TooFewSettledInvoices as error:
+                raise CommandFailed(f"The ledger is too thin to be judged at {months} origins: {error}.") from error
         line.done(f"{len(evaluation.origins)} origins, {evaluation.invoices:,} invoices")
     text = evaluation_report(evaluation)
     terminal.plain(text)
@@ -98,12 +121,12 @@ def _ledger(request: LearningRequest, terminal: Terminal) -> tuple[Ledger, date]
     choice, tenant = request.choice, request.tenant
     with terminal.steps():
         line = terminal.line("Read the ledger")
-        ledger = read_given(choice.path, tenant) if choice.path else prepare_ledger(choice, tenant).ledger
-        try:
-            until = choice.play_from or ledger.until + timedelta(days=1)
-        except LedgerEmpty as error:
-            line.failed()
-            raise CommandFailed(f"The ledger is empty: {error}.") from error
+        with ending(line):
+            ledger = read_given(choice.path, tenant) if choice.path else prepare_ledger(choice, tenant).ledger
+            try:
+                until = choice.play_from or ledger.until + timedelta(days=1)
+            except LedgerEmpty as error:
+                raise CommandFailed(f"The ledger is empty: {error}.") from error
         line.done(f"{len(ledger.records.invoices):,} invoices of {len(ledger.debtors()):,} debtors")
     return ledger, until
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import httpx
 from duly_contracts.model_control import CHAMPION, SHADOW, Promotion
 from duly_training.model_versions import ModelVersion
@@ -18,13 +20,14 @@ def print_models(promotions: ModelPromotions, servers: Servers, terminal: Termin
     """Raises CommandFailed."""
     with kafka_faults():
         histories = {role: promotions.control.history(promotions.tenant, role) for role in (CHAMPION, SHADOW)}
+        stands_at = promotions.control.newest_business_date(promotions.tenant)
     with registry_faults():
         versions = promotions.versions().all()
     terminal.say(_table(versions, promotions.tenant))
     for role, history in histories.items():
         if history:
             for line in (
-                _told_stream(role, history[-1]),
+                _told_stream(role, history[-1], stands_at),
                 *_alias_gap(alias_of(role, promotions.tenant), history[-1], versions),
             ):
                 terminal.plain(line)
@@ -51,8 +54,10 @@ def _gate_words(version: ModelVersion) -> str:
     return "passed" if version.verdict.promote else f"refused ({len(version.verdict.failed)} checks)"
 
 
-def _told_stream(role: str, newest: Promotion) -> str:
+def _told_stream(role: str, newest: Promotion, stands_at: date | None) -> str:
     since = f"from business date {newest.effective}" if newest.effective else "on every date"
+    if newest.effective and (stands_at is None or stands_at < newest.effective):
+        since += f", which has not begun: the ledger stands at {stands_at or 'no date'}"
     what = f"version {newest.version}" if newest.version else "no model"
     how = "rolled back to" if newest.is_rollback else "promoted"
     by = f"{how} by {newest.by}, {newest.promoted_at:%Y-%m-%d %H:%M}: {newest.reason or 'no reason told'}"

@@ -67,6 +67,15 @@ class Ports:
         """Name -> number, for these owners or all."""
         return {use.name: self.base + use.offset for use in PORTS if not owners or use.owner in owners}
 
+    def addresses(self) -> dict[str, str]:
+        """What a person opens or calls, by name."""
+        return {
+            "REST": f"http://127.0.0.1:{self.of('gateway', 'rest')}/docs",
+            "gRPC": f"127.0.0.1:{self.of('gateway', 'grpc')} (reflection is on)",
+            "Events": f"http://127.0.0.1:{self.of('ledger-sync', 'http')}/v1/events",
+            "MLflow": f"http://127.0.0.1:{self.of('mlflow', 'http')}",
+        }
+
 
 def markdown(base: int = BASE_DEFAULT) -> str:
     """The table as it stands in the README."""

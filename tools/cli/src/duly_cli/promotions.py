@@ -52,7 +52,10 @@ class GateRefused(CommandFailed):
 
 @dataclass(frozen=True, slots=True)
 class ModelPromotions:
-    """One tenant's models. versions: made when needed, as MLflow takes seconds to import. by: who does it."""
+    """One tenant's models. versions: made when needed, as MLflow takes seconds to import. by: who does it.
+
+    worker: URL of the local stack's scoring worker, '' elsewhere.
+    """
 
     control: ControlTopic
     versions: Callable[[], ModelVersions]
@@ -60,6 +63,7 @@ class ModelPromotions:
     by: str
     clock: Clock
     say: Say
+    worker: str = ""
 
     def promote(self, version: str, role: str, wanted: date | None, force_reason: str) -> None:
         """Make a version what scores (CHAMPION) or what is scored beside (SHADOW). Raises CommandFailed."""
@@ -72,11 +76,13 @@ class ModelPromotions:
                 self._alias(role, found.model)
                 self.say(f"{self._name(found.model)} is {ALIASES[role]} of {self.tenant} already: nothing to do.")
                 return
-            effective = effective_date(wanted, self.control.newest_business_date(self.tenant))
+            stands_at = self.control.newest_business_date(self.tenant)
+            effective = effective_date(wanted, stands_at)
             self._alias(role, found.model)
             message = promotion_event(found.model, effective, self.by, reason, role)
             envelope = self.control.publish(message, self.tenant, newest, self.clock.now())
         self._tell_promotion(found.model, role, effective, newest, envelope)
+        self._tell_when(effective, stands_at)
 
     def rollback(self, to: str, reason: str, force_reason: str = "") -> None:
         """What scored before scores again, at once. to: a version, 'rules', or '' for the one before.
@@ -197,6 +203,17 @@ class ModelPromotions:
         old = self._name(model_of(before) if before else None)
         self.say(f"Until then, and where it fails its checks, {old} scores. Back: `duly rollback`.")
 
+    def _tell_when(self, effective: date | None, stands_at: date | None) -> None:
+        """What has to happen before anything is to be seen, and where it is seen then."""
+        if effective and stands_at:
+            self.say(f"The ledger stands at {stands_at}: nothing changes before its day {effective} begins.")
+            if self.worker:
+                self.say("A local stack begins no day by itself; README.md has the call: Begin the next day.")
+        else:
+            self.say(f"No business date of {self.tenant} has begun yet: nothing is to be seen before the first.")
+        status = f", {self.worker}/status" if self.worker else ""
+        self.say(f"To see it: `duly models` (what is promoted, whether its day has begun, what scores now){status}.")
+
     def _name(self, model: RegisteredModel | None) -> str:
         return "the rules score" if model is None else f"{MODEL_NAME} version {model.version}"
 
@@ -208,7 +225,7 @@ def promotions_of(servers: Servers, tenant: str, by: str, clock: Clock, say: Say
     def versions() -> ModelVersions:
         return ModelVersions(Registry(servers.tracking_uri, tenant))
 
-    return ModelPromotions(ControlTopic(servers.kafka), versions, tenant, by, clock, say)
+    return ModelPromotions(ControlTopic(servers.kafka), versions, tenant, by, clock, say, servers.scoring)
 
 
 def mlflow_gives_up_soon() -> None:

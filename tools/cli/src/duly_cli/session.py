@@ -145,10 +145,8 @@ class Session:
 
     def _addresses(self, stack: LocalStack) -> None:
         say = self.terminal.say
-        say(f"REST:    {stack.url('gateway', 'rest')}/docs")
-        say(f"gRPC:    {stack.address('gateway', 'grpc')} (reflection is on)")
-        say(f"Events:  {stack.url('ledger-sync', 'http')}/v1/events")
-        say(f"MLflow:  {stack.mlflow.tracking_uri}")
+        for name, address in stack.ports.addresses().items():
+            say(f"{name + ':':8} {address}")
         say(f"Logs:    {stack.run.logs}")
         say("A token: duly token --scope debtors:read --scope contacts:read")
 

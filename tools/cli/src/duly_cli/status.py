@@ -25,7 +25,9 @@ def print_status(state: StateFolder, terminal: Terminal) -> bool:
     for row in rows:
         table.add_row(*row)
     terminal.say(table)
-    terminal.say(f"Logs: {stack.run.logs}")
+    for name, address in ports.addresses().items():
+        terminal.say(f"{name + ':':8} {address}")
+    terminal.say(f"Logs:    {stack.run.logs}")
     return all(row[1] == "yes" for row in rows)
 
 

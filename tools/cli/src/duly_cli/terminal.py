@@ -5,25 +5,33 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Protocol
 
 from duly_runtime.clock import Clock, SystemClock
 from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from duly_cli.errors import Interrupted
 
 PLAIN_EVERY_SECONDS = 5.0
+# So long a plain line may say nothing while its step works; then it says that it does.
+QUIET_SECONDS = 15.0
+_LOOK_SECONDS = 1.0
+
+
+class Abandoned(Exception):
+    """A person has ended the command: work that is under way beside the main thread stops here."""
+
+    code = "abandoned"
 
 
 class Line(Protocol):
     """One step on its way."""
 
     def progress(self, done: int, total: int, detail: str = "") -> None:
-        """How far it is. `detail` stands behind the bar."""
+        """How far it is. `detail` stands behind the bar. Raises Abandoned once the terminal's lines were stopped."""
 
     def done(self, result: str) -> None:
         """It is over; `result` says what came of it."""
@@ -56,6 +64,8 @@ class Terminal:
         self._clock = clock or SystemClock()
         self._lock = threading.RLock()
         self._progress: Progress | None = None
+        self._open: list[_LiveLine | _PlainLine] = []
+        self._stopped = False
 
     @property
     def is_live(self) -> bool:
@@ -74,9 +84,10 @@ class Terminal:
 
     @contextmanager
     def steps(self) -> Iterator[None]:
-        """While open, lines of `line` share one moving area (on a terminal)."""
+        """While open, lines of `line` share one moving area (on a terminal), or remind of themselves (elsewhere)."""
         if not self.is_live:
-            yield
+            with self._reminding():
+                yield
             return
         progress = Progress(
             _Mark(),
@@ -92,12 +103,56 @@ class Terminal:
                 yield
             finally:
                 self._progress = None
+                self._open = []
 
     def line(self, title: str) -> Line:
-        """A step that begins now."""
+        """A step that begins now. Raises Abandoned once the lines were stopped."""
+        self.require_wanted()
+        made: _LiveLine | _PlainLine
         if self._progress is not None:
-            return _LiveLine(self._progress, escape(title))
-        return _PlainLine(self, title, self._clock)
+            made = _LiveLine(self, self._progress, escape(title))
+        else:
+            made = _PlainLine(self, title, self._clock)
+        self._open.append(made)
+        return made
+
+    def stop_lines(self) -> None:
+        """A person ended the command: every open line says so, and what they are told from now on is not shown."""
+        with self._lock:
+            self._stopped = True
+            for line in list(self._open):
+                line.stopped()
+            if self._progress is not None:
+                self._progress.stop()
+
+    def require_wanted(self) -> None:
+        """Raises Abandoned once the lines were stopped."""
+        if self._stopped:
+            raise Abandoned
+
+    def ends(self, line: _LiveLine | _PlainLine) -> bool:
+        """Whether the line ends now; False if it has ended before."""
+        with self._lock:
+            if line not in self._open:
+                return False
+            self._open.remove(line)
+            return True
+
+    @contextmanager
+    def _reminding(self) -> Iterator[None]:
+        over = threading.Event()
+
+        def remind() -> None:
+            while not over.wait(_LOOK_SECONDS):
+                for line in list(self._open):
+                    line.remind()
+
+        threading.Thread(target=remind, name="reminder", daemon=True).start()
+        try:
+            yield
+        finally:
+            over.set()
+            self._open = []
 
 
 class _Mark(SpinnerColumn):
@@ -119,26 +174,30 @@ class _Bar(BarColumn):
         return super().render(task)
 
 
-@dataclass(slots=True)
 class _LiveLine:
-    _progress: Progress
-    _task: TaskID
-
-    def __init__(self, progress: Progress, title: str) -> None:
+    def __init__(self, terminal: Terminal, progress: Progress, title: str) -> None:
+        self._terminal = terminal
         self._progress = progress
         self._task = progress.add_task(title, total=None, detail="", state="", counts=False)
 
     def progress(self, done: int, total: int, detail: str = "") -> None:
+        self._terminal.require_wanted()
         self._progress.update(self._task, completed=done, total=total, detail=escape(detail), counts=True)
 
+    def remind(self) -> None:
+        """It moves by itself."""
+
     def done(self, result: str) -> None:
-        self._progress.update(self._task, total=1, completed=1, detail=escape(result), state="done")
+        if self._terminal.ends(self):
+            self._progress.update(self._task, total=1, completed=1, detail=escape(result), state="done")
 
     def failed(self) -> None:
-        self._progress.update(self._task, state="failed", total=1, completed=1)
+        if self._terminal.ends(self):
+            self._progress.update(self._task, state="failed", total=1, completed=1)
 
     def stopped(self) -> None:
-        self._progress.update(self._task, state="failed", detail="stopped", total=1, completed=1)
+        if self._terminal.ends(self):
+            self._progress.update(self._task, state="failed", detail="stopped", total=1, completed=1)
 
 
 class _PlainLine:
@@ -147,21 +206,34 @@ class _PlainLine:
         self._title = title
         self._clock = clock
         self._began = self._said = clock.monotonic()
+        self._words = ""
 
     def progress(self, done: int, total: int, detail: str = "") -> None:
+        self._terminal.require_wanted()
+        self._words = f"{done}/{total} {detail}".rstrip()
+        if self._clock.monotonic() - self._said >= PLAIN_EVERY_SECONDS:
+            self._say(f".. {self._words}")
+
+    def remind(self) -> None:
+        """Say that it is still at work, after a while without a word."""
         now = self._clock.monotonic()
-        if now - self._said >= PLAIN_EVERY_SECONDS:
-            self._said = now
-            self._terminal.plain(f"{self._title} .. {done}/{total} {detail}".rstrip())
+        if now - self._said >= QUIET_SECONDS:
+            self._say(" ".join(filter(None, ("..", self._words, f"({now - self._began:.0f} s)"))))
 
     def done(self, result: str) -> None:
         seconds = self._clock.monotonic() - self._began
-        self._terminal.plain(
-            f"{self._title}: {result} ({seconds:.1f} s)" if result else f"{self._title} ({seconds:.1f} s)"
-        )
+        self._end(f": {result} ({seconds:.1f} s)" if result else f" ({seconds:.1f} s)")
 
     def failed(self) -> None:
-        self._terminal.plain(f"{self._title}: FAILED")
+        self._end(": FAILED")
 
     def stopped(self) -> None:
-        self._terminal.plain(f"{self._title}: stopped")
+        self._end(": stopped")
+
+    def _say(self, words: str) -> None:
+        self._said = self._clock.monotonic()
+        self._terminal.plain(f"{self._title} {words}")
+
+    def _end(self, words: str) -> None:
+        if self._terminal.ends(self):
+            self._terminal.plain(f"{self._title}{words}")

@@ -27,11 +27,14 @@ from duly_training.fit import FitSettings
 from duly_training.folding import timeline_of
 from duly_training.history import History
 from duly_training.origin import TooFewSettledInvoices, fit_before, known_before
-from duly_training.progress import OnProgress
+from duly_training.progress import OnProgress, OnStep
+from duly_training.splits import begin_before
 from duly_training.timeline import FIRST, NEVER, Days, Timeline
 
 _EARLIER_DAYS_MAX, _EARLIER_SHARE = 182, 0.3
 _LIKELIHOOD_MIN = 1e-6
+# Where a part of the fit begins and ends, in hundredths of it: for the bar alone.
+_FOLDING, _EARLIER_FIT, _FINAL_FIT = (0, 20), (20, 60), (60, 100)
 _NORMAL_90 = 1.2816
 # From here on a ledger is not thin, and a fitted model that looks worse for a while has met a shock.
 _SETTLED_ENOUGH = 3_000
@@ -52,10 +55,10 @@ class Served:
 
 def served(history: History, settings: FitSettings, seed: int, cache: FitCache, on_progress: OnProgress) -> Served:
     """history: cut off at the day before which everything is known."""
-    on_progress("fit", 0, 3)
-    timeline = timeline_of(history)
+    timeline = timeline_of(history, _part(on_progress, *_FOLDING))
     cut = history.cut_day
-    earlier_day = cut - max(1, min(_EARLIER_DAYS_MAX, int((cut - timeline.first_day) * _EARLIER_SHARE)))
+    begin = begin_before(timeline, cut)
+    earlier_day = cut - max(1, min(_EARLIER_DAYS_MAX, int((cut - begin) * _EARLIER_SHARE)))
     stored = cache.load_or(lambda: _fitted(timeline, earlier_day, settings, seed, on_progress))
     models: tuple[HazardModel, HazardModel]
     if stored.fallback:
@@ -70,17 +73,23 @@ def _fitted(
     timeline: Timeline, earlier_day: int, settings: FitSettings, seed: int, on_progress: OnProgress
 ) -> StoredFit:
     try:
-        on_progress("fit", 1, 3)
-        earlier = fit_before(timeline, earlier_day, settings, seed).booster
-        on_progress("fit", 2, 3)
+        earlier_fit = _part(on_progress, *_EARLIER_FIT)
+        earlier = fit_before(timeline, earlier_day, settings, seed, on_step=earlier_fit).booster
         settled = known_before(timeline, timeline.cut_day).outcomes.settled
         rivals = _booster_model(earlier), baseline_of(timeline, earlier_day)
         if settled < _SETTLED_ENOUGH and not _gains(timeline, earlier_day, *rivals):
             return StoredFit(None, None, "no better than the debtors' own rates on the last part of the history")
-        final = fit_before(timeline, timeline.cut_day, settings, seed).booster
+        final_fit = _part(on_progress, *_FINAL_FIT)
+        final = fit_before(timeline, timeline.cut_day, settings, seed, on_step=final_fit).booster
     except TooFewSettledInvoices as error:
         return StoredFit(None, None, str(error))
     return StoredFit(bytes(final.save_raw("ubj")), bytes(earlier.save_raw("ubj")), "")
+
+
+def _part(on_progress: OnProgress, begin: int, end: int) -> OnStep:
+    """Steps of a part of the fit, as hundredths of the whole."""
+    on_progress("fit", begin, 100)
+    return lambda done, total: on_progress("fit", begin + (end - begin) * done // max(1, total), 100)
 
 
 def _booster_model(booster: xgb.Booster) -> BoosterHazards:

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 BINS = 10
 FLOOR = 1e-4
 PSI_WARN, PSI_ALARM = 0.1, 0.25
-# Below this chance alone gives the warning: the expected PSI of equal populations is about 9 / n.
-VALUES_MIN = 200
+# Below this chance alone gives the warning: the expected PSI of equal populations is about 9 / n. Debtors are counted,
+# not invoices: what a feature says of a debtor, it says of all its invoices.
+DEBTORS_MIN = 200
 
 Values = NDArray[np.float64]
 
@@ -45,22 +46,30 @@ class FitBins:
         edges = edges[edges < known.max()]
         return FitBins(tuple(edges.tolist()), tuple(_shares(known, edges).tolist()), missing)
 
-    def drift_of(self, values: Values) -> Drift:
-        """What became of it. values: (n,) of now."""
+    def drift_of(self, values: Values, debtor: NDArray[np.int64]) -> Drift:
+        """What became of it. values: (n,) of now. debtor: (n,) whose they are."""
         known = values[~np.isnan(values)]
         missing = 1.0 - len(known) / len(values) if len(values) else 0.0
-        measurable = len(known) >= VALUES_MIN and bool(self.shares)
+        debtors = len(np.unique(debtor[~np.isnan(values)]))
+        measurable = debtors >= DEBTORS_MIN and bool(self.shares)
         now = _shares(known, np.array(self.edges)) if measurable else None
-        return Drift(None if now is None else psi(self.shares, now.tolist()), self.missing, missing)
+        return Drift(
+            None if now is None else psi(self.shares, now.tolist()), self.missing, missing, len(values), debtors
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """psi None: too few values to tell. Missing shares of the fit window and of now."""
+    """psi None: too few debtors to tell. Missing shares of the fit window and of now.
+
+    values: of now, missing ones included. debtors: of those that are not missing.
+    """
 
     psi: float | None
     missing_then: float
     missing_now: float
+    values: int
+    debtors: int
 
 
 def psi(expected: Sequence[float], actual: Sequence[float]) -> float:
@@ -70,9 +79,11 @@ def psi(expected: Sequence[float], actual: Sequence[float]) -> float:
     return float(((a - e) * np.log(a / e)).sum())
 
 
-def drifts_of(reference: Mapping[str, FitBins], now: Mapping[str, Values]) -> dict[str, Drift]:
+def drifts_of(
+    reference: Mapping[str, FitBins], now: Mapping[str, Values], debtor: NDArray[np.int64]
+) -> dict[str, Drift]:
     """The drift of every quantity that both know."""
-    return {name: bins.drift_of(now[name]) for name, bins in reference.items() if name in now}
+    return {name: bins.drift_of(now[name], debtor) for name, bins in reference.items() if name in now}
 
 
 def _shares(known: Values, edges: Values) -> Values:

@@ -62,7 +62,8 @@ class FitReference:
 def reference_of(timeline: Timeline, model: HazardModel, fitted_until: int) -> FitReference:
     """The last 182 days (or all) of what a model was fitted on, seen with its own eyes. Nothing later is looked at."""
     from_day = max(timeline.first_day, fitted_until - WINDOW_DAYS)
-    bins = {name: FitBins.of(values) for name, values in quantities(timeline, model, from_day, fitted_until).items()}
+    measured, _ = quantities(timeline, model, from_day, fitted_until)
+    bins = {name: FitBins.of(values) for name, values in measured.items()}
     # Closed days as known before the window: those that the window itself taught would look quieter than the days to
     # come, in which a young ledger meets holidays for the first time.
     before = replace(model.info.frame, closed_rules=closed_rules(timeline.outcomes_before(from_day).paid))
@@ -70,10 +71,12 @@ def reference_of(timeline: Timeline, model: HazardModel, fitted_until: int) -> F
     return FitReference(fitted_until, daily.dispersion, bins)
 
 
-def quantities(timeline: Timeline, model: HazardModel, from_day: int, until_day: int) -> dict[str, NDArray[np.float64]]:
-    """Features and scores of the invoices that became known in a window, each as of that day."""
+def quantities(
+    timeline: Timeline, model: HazardModel, from_day: int, until_day: int
+) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.int64]]:
+    """Features and scores of the invoices that became known in a window, each as of that day; and whose they are."""
     judged = judged_between(timeline, from_day, until_day, until_day, model.info.frame)
     static = features_of(judged.measures, model.info.frame).astype(np.float64)
     predicted = hazard_predictions(model, judged)
     features = {feature.name: static[:, INDEX[feature.name]] for feature in STATIC}
-    return features | {f"p_late_{k}": predicted.p_late[k] for k in LATE_KS}
+    return features | {f"p_late_{k}": predicted.p_late[k] for k in LATE_KS}, judged.debtor

@@ -1,21 +1,28 @@
-"""One look at a model: every measure with what it means, worst first. Nothing here acts; the report says what to do."""
+"""One look at a model: every measure with what it means, worst first. Nothing here acts; the report says what to do.
+
+A measure of calibration raises a level by what is left of it when chance among debtors is taken off; where there are
+too few of them, a measure says so.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import IntEnum
 from typing import Any
 
+import numpy as np
+from duly_risk.curves import Floats
 from duly_risk.days import date_of
 from duly_risk.model import HazardModel
 from duly_risk.score import Behaviour
 from duly_risk.segments import behaviours_of
+from numpy.typing import NDArray
 
 from duly_training.gate import ECE_MAX, SLOPE_MAX, SLOPE_MIN
 from duly_training.judged import LATE_KS, judged_between
-from duly_training.metrics import calibration_error, calibration_line
+from duly_training.metrics import Flags, calibration_error, calibration_line
+from duly_training.monitor.chance import error_by_chance, slope_error
 from duly_training.monitor.drift import PSI_ALARM, PSI_WARN, Drift, drifts_of
 from duly_training.monitor.payments import LIMIT, RHO, Cusum, cusum, daily_payments, exposure_between
 from duly_training.monitor.recorded import ScoreFlow
@@ -28,7 +35,7 @@ PAYMENTS, CALIBRATION, DRIFT, AGREEMENT = "payments", "calibration", "drift", "a
 DRIFT_DAYS = 28
 PAYMENT_DAYS = 28
 LABEL_DAYS = 180
-# Outside the bounds of the promotion gate: a warning. Twice as far: an alarm.
+# Surely outside the bounds of the promotion gate: a warning. Twice as far: an alarm.
 ECE_WARN, ECE_ALARM = ECE_MAX, 2 * ECE_MAX
 SLOPE_WARN, SLOPE_ALARM = (SLOPE_MIN, SLOPE_MAX), (SLOPE_MIN**2, SLOPE_MAX**2)
 RIPE_MIN = 200
@@ -36,6 +43,7 @@ RIPE_MIN = 200
 EVENTS_MIN = 50
 AGREEMENT_WARN = 0.8
 MISSING_WARN, MISSING_ALARM = 0.05, 0.2
+MISSING_VALUES_MIN = 30
 # An alarm stays on so long after its day: a person has to have seen it.
 ALARM_DAYS = 14
 
@@ -63,15 +71,22 @@ class SegmentPayments:
 
 @dataclass(frozen=True, slots=True)
 class RipeCalibration:
-    """p_late_<k> where the label can be known by now. ripe_share: of the invoices that became known in the window."""
+    """p_late_<k> where the label can be known by now. ripe_share: of the invoices that became known in the window.
+
+    debtors: whose invoices are ripe. ece_by_chance: an ECE up to it says nothing, see `chance`. slope_error: half of
+    the slope's 95 % interval.
+    """
 
     k: int
     ripe: int
+    debtors: int
     ripe_share: float
     observed: float | None
     expected: float | None
     ece: float | None
+    ece_by_chance: float | None
     slope: float | None
+    slope_error: float | None
     level: Level
 
 
@@ -136,7 +151,7 @@ def monitor(
     """
     at = timeline.cut_day if at_day is None else min(at_day, timeline.cut_day)
     since = reference.fitted_until
-    now = quantities(timeline, model, max(timeline.first_day, at - DRIFT_DAYS), at)
+    now, debtor = quantities(timeline, model, max(timeline.first_day, at - DRIFT_DAYS), at)
     return MonitorReport(
         tenant=tenant,
         version=model.info.version,
@@ -145,7 +160,7 @@ def monitor(
         dispersion=reference.dispersion,
         payments=tuple(_payments(timeline, model, reference, since, at)) if since < at else (),
         calibration=tuple(_calibration(timeline, model, max(reference.fitted_until, at - LABEL_DAYS), at)),
-        drift=tuple(_drift(name, drift) for name, drift in drifts_of(reference.bins, now).items()),
+        drift=tuple(_drift(name, drift) for name, drift in drifts_of(reference.bins, now, debtor).items()),
         flow=flow,
     )
 
@@ -191,22 +206,34 @@ def _calibration(timeline: Timeline, model: HazardModel, from_day: int, at: int)
     made = []
     for k in LATE_KS:
         ripe = judged.ripe(k)
-        count, share = int(ripe.sum()), float(ripe.mean()) if len(judged) else 0.0
+        part = judged.where(ripe)
+        count, debtors = len(part), len(np.unique(part.debtor))
+        share = count / len(judged) if len(judged) else 0.0
         if count < RIPE_MIN:
-            made.append(RipeCalibration(k, count, share, None, None, None, None, Level.OK))
+            made.append(RipeCalibration(k, count, debtors, share, None, None, None, None, None, None, Level.OK))
             continue
-        y, p = judged.where(ripe).late(k), predicted.p_late[k][ripe]
-        ece, slope = calibration_error(y, p), math.nan
-        if EVENTS_MIN <= int(y.sum()) <= count - EVENTS_MIN:
-            slope = calibration_line(y, p)[0]
-        level = max(_outside(ece, (0.0, ECE_WARN), (0.0, ECE_ALARM)), _outside(slope, SLOPE_WARN, SLOPE_ALARM))
-        known_slope = None if math.isnan(slope) else slope
-        made.append(RipeCalibration(k, count, share, float(y.mean()), float(p.mean()), ece, known_slope, level))
+        y, p = part.late(k), predicted.p_late[k][ripe]
+        ece, by_chance = calibration_error(y, p), error_by_chance(y, p, part.debtor)
+        slope, error = _slope(y, p, part.debtor)
+        level = _outside(max(0.0, ece - by_chance), (0.0, ECE_WARN), (0.0, ECE_ALARM))
+        if slope is not None and error is not None:
+            nearest = max(1.0, slope - error) if slope > 1 else min(1.0, slope + error)
+            level = max(level, _outside(nearest, SLOPE_WARN, SLOPE_ALARM))
+        observed, expected = float(y.mean()), float(p.mean())
+        made.append(RipeCalibration(k, count, debtors, share, observed, expected, ece, by_chance, slope, error, level))
     return made
 
 
+def _slope(y: Flags, p: Floats, debtor: NDArray[np.int64]) -> tuple[float, float] | tuple[None, None]:
+    """Slope and half of its interval; None where too few were late, or too few were not."""
+    if not EVENTS_MIN <= int(y.sum()) <= len(y) - EVENTS_MIN:
+        return None, None
+    slope, intercept = calibration_line(y, p)
+    return slope, slope_error(y, p, debtor, slope, intercept)
+
+
 def _outside(value: float, warn: tuple[float, float], alarm: tuple[float, float]) -> Level:
-    if math.isnan(value) or warn[0] <= value <= warn[1]:
+    if warn[0] <= value <= warn[1]:
         return Level.OK
     return Level.WARN if alarm[0] <= value <= alarm[1] else Level.ALARM
 
@@ -215,7 +242,7 @@ def _drift(name: str, drift: Drift) -> QuantityDrift:
     moved = Level.OK
     if drift.psi is not None and name not in NEVER_AN_ALARM:
         moved = _outside(drift.psi, (0.0, PSI_WARN), (0.0, PSI_ALARM))
-    change = abs(drift.missing_now - drift.missing_then)
+    change = abs(drift.missing_now - drift.missing_then) if drift.values >= MISSING_VALUES_MIN else 0.0
     missing = Level.ALARM if change > MISSING_ALARM else Level.WARN if change > MISSING_WARN else Level.OK
     return QuantityDrift(name, drift.psi, drift.missing_then, drift.missing_now, max(moved, missing))
 

@@ -19,11 +19,13 @@ from duly_runtime.metrics import (
 )
 from prometheus_client import generate_latest
 
+from duly_training.monitor.drift import DEBTORS_MIN
 from duly_training.monitor.report import (
     AGREEMENT,
     CALIBRATION,
     DRIFT,
     PAYMENTS,
+    RIPE_MIN,
     Level,
     MonitorReport,
     QuantityDrift,
@@ -42,6 +44,11 @@ _ADVICE = {
     AGREEMENT: "Champion and challenger rank debtors differently. Compare them on the same invoices before promoting.",
 }
 
+_PAYMENTS_WARNING = (
+    "A segment's payments stray from what the model expects, or all of them begin to. Nothing to do yet but to look at "
+    "those debtors; it is an alarm when payments of all debtors together fall behind."
+)
+
 
 def lines_of(report: MonitorReport) -> Iterator[str]:
     """For a terminal."""
@@ -54,13 +61,14 @@ def lines_of(report: MonitorReport) -> Iterator[str]:
     yield "P(unpaid k days after due) where the outcome can be known:"
     yield from (_calibration_line(one) for one in report.calibration)
     moved = [one for one in report.drift if one.level > Level.OK]
-    yield f"Features and scores of the last 28 days against the fit: {len(moved)} of {len(report.drift)} have moved."
+    yield from _drift_title(report, len(moved))
     yield from (_drift_line(one) for one in sorted(moved, key=lambda one: -(one.psi or 0.0)))
     yield from _flow_lines(report)
     for topic, level in report.levels.items():
         if level > Level.OK:
             yield ""
-            yield f"{level.name} {topic}: {_ADVICE[topic]} {RUNBOOK}#{topic}"
+            advice = _PAYMENTS_WARNING if (topic, level) == (PAYMENTS, Level.WARN) else _ADVICE[topic]
+            yield f"{level.name} {topic}: {advice} {RUNBOOK}#model{topic}"
 
 
 def prometheus_text(report: MonitorReport, run_at: float) -> str:
@@ -102,12 +110,25 @@ def _payment_line(one: SegmentPayments) -> str:
 
 def _calibration_line(one: RipeCalibration) -> str:
     if one.ece is None:
-        return f"  k = {one.k:<3} {one.ripe} ripe invoices ({one.ripe_share:.0%}): too few to tell"
-    slope = "-" if one.slope is None else f"{one.slope:.2f}"
+        return (
+            f"  k = {one.k:<3} {one.ripe} ripe invoices ({one.ripe_share:.0%}): too few to tell, {RIPE_MIN} are needed"
+        )
+    slope = "-" if one.slope is None else f"{one.slope:.2f} +- {one.slope_error:.2f}"
     return (
-        f"  k = {one.k:<3} {one.ripe} ripe ({one.ripe_share:.0%}): {one.observed:.3f} observed, "
-        f"{one.expected:.3f} expected, ECE {one.ece:.3f}, slope {slope}  {one.level.name}"
+        f"  k = {one.k:<3} {one.ripe} ripe ({one.ripe_share:.0%}) of {one.debtors} debtors: "
+        f"{one.observed:.3f} observed, {one.expected:.3f} expected, "
+        f"ECE {one.ece:.3f} (by chance up to {one.ece_by_chance:.3f}), slope {slope}  {one.level.name}"
     )
+
+
+def _drift_title(report: MonitorReport, moved: int) -> Iterator[str]:
+    measured = sum(one.psi is not None for one in report.drift)
+    yield f"Features and scores of the last 28 days against the fit: {moved} of {len(report.drift)} have moved."
+    if measured < len(report.drift):
+        yield (
+            f"  {len(report.drift) - measured} of them: not enough to say, fewer than {DEBTORS_MIN} debtors had a new "
+            "invoice; only missing values are watched"
+        )
 
 
 def _drift_line(one: QuantityDrift) -> str:

@@ -76,6 +76,7 @@ def child_spec(stack: LocalStack, service: ServiceKind) -> ChildSpec:
         stop_grace_seconds=STOP_GRACE_SECONDS,
         is_ready=readiness(stack, service.name),
         ready_within_seconds=READY_WITHIN_SECONDS,
+        ports=stack.ports.numbers((service.name,)),
     )
 
 
