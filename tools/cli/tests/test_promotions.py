@@ -123,7 +123,7 @@ def test_a_passed_version_scores_from_the_next_business_date_and_the_alias_follo
 def test_a_promotion_on_a_local_stack_says_that_somebody_has_to_begin_the_day_and_where_it_is_seen(
     bench: Bench,
 ) -> None:
-    replace(bench.desk, worker="http://127.0.0.1:18021").promote("2", "CHAMPION", None, "")
+    replace(bench.promotions, worker="http://127.0.0.1:18021").promote("2", "CHAMPION", None, "")
     assert any("begins no day by itself" in line for line in bench.said)
     assert "http://127.0.0.1:18021/status" in bench.said[-1]
     assert "## Begin the next day" in (Path(__file__).resolve().parents[3] / "README.md").read_text()
