@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import errno
 import hashlib
 import io
 import json
@@ -18,7 +20,14 @@ from duly_risk.model import Role
 from duly_runtime.metrics import Metrics
 from duly_testing.clock import FakeClock
 from scoring.adapters import model_store
-from scoring.adapters.booster_model import BOOSTER_FILE, GOLDEN_FILE, SCHEMA_FILE, ModelRefused, load_model
+from scoring.adapters.booster_model import (
+    BOOSTER_FILE,
+    GOLDEN_FILE,
+    SCHEMA_FILE,
+    ModelRefused,
+    ModelUnavailable,
+    load_model,
+)
 from scoring.adapters.kafka_preflight import NotReadyToStart
 from scoring.adapters.mlflow_registry import MlflowRegistry, RegistryUnavailable
 from scoring.adapters.model_control import ControlReader
@@ -37,11 +46,14 @@ class Files:
         self.broken: set[str] = set()
         self.shift = 0.0
         self.spoilt: dict[str, bytes] = {}
+        self.fault: Exception | None = None
         self.downloads: list[str] = []
 
     def download(self, name: str, version: str, folder: Path) -> None:
         if not self.up:
             raise RegistryUnavailable("down")
+        if self.fault:
+            raise self.fault
         self.downloads.append(version)
         self.write(folder, shift=self.shift)
         for file, content in self.spoilt.items():
@@ -211,6 +223,50 @@ def test_while_the_registry_is_away_the_old_model_serves_and_the_new_one_follows
     assert at.serving(25) == "risk 2 CHAMPION"
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [OSError(errno.ENOSPC, "No space left"), OSError(errno.EMFILE, "Too many open files"), MemoryError()],
+    ids=str,
+)
+def test_a_fault_of_the_machine_says_nothing_of_the_model_and_is_tried_again(
+    desk: MakeDesk, promote: Promote, fault: Exception
+) -> None:
+    at = desk(promote("1", 10))
+    at.run()
+    at.files.fault = fault
+    at.control.send(promote("2", 20))
+    at.models.follow(0)
+    assert (at.serving(25), at.swaps("refused"), at.swaps("unreachable")) == ("risk 1 CHAMPION", 0, 1)
+    at.files.fault = None
+    at.models.try_again()
+    assert at.serving(25) == "risk 2 CHAMPION"
+
+
+def test_a_file_that_the_disk_does_not_give_now_is_read_later(
+    desk: MakeDesk, promote: Promote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promotion = promote("1", 10)
+    at = desk(promotion)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", _raise_input_output)
+        at.run()
+        assert isinstance(at.store.fault(promotion), ModelUnavailable)
+    at.models.try_again()
+    assert at.serving(10) == "risk 1 CHAMPION"
+
+
+def _raise_input_output(path: Path) -> bytes:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+def _broken_bzip2() -> bytes:
+    """A zip whose member says bzip2 and is none: its reader raises OSError, of the bytes alone."""
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_BZIP2) as file:
+        file.writestr("rows.npy", b"x" * 1000)
+    return whole.getvalue().replace(bz2.compress(b"x" * 1000)[:4], b"nope")
+
+
 def _zip_of(header: bytes) -> bytes:
     """A golden file whose array has that header."""
     whole = io.BytesIO()
@@ -224,6 +280,7 @@ def _zip_of(header: bytes) -> bytes:
     [
         (GOLDEN_FILE, b""),
         (GOLDEN_FILE, b"PK\x03\x04" + b"x" * 400),
+        (GOLDEN_FILE, _broken_bzip2()),
         (GOLDEN_FILE, _zip_of(b"{'shape': ((((((1,), }\n")),
         (BOOSTER_FILE, b""),
         (SCHEMA_FILE, b"[" * 100_000),
@@ -390,6 +447,16 @@ def test_golden_rows_without_curves_are_refused(tmp_path: Path, write_model: Wri
     np.savez(tmp_path / GOLDEN_FILE, rows=rows, hazards=hazards)
     with pytest.raises(ModelRefused, match="not a file in the archive"):
         load_model(tmp_path, "1")
+
+
+@pytest.mark.parametrize("answer", [{}, [], {"artifact_uri": "mlflow-artifacts:/1"}], ids=str)
+def test_a_registry_that_answers_something_else_is_not_one_that_refuses(tmp_path: Path, answer: Any) -> None:
+    class Canned(MlflowRegistry):
+        def _get(self, path: str) -> bytes:
+            return json.dumps(answer if "download-uri" in path else {"files": ["model.ubj"]}).encode()
+
+    with pytest.raises(RegistryUnavailable, match="none of MLflow's"):
+        Canned("http://registry.invalid").download("risk", "4", tmp_path / "v4")
 
 
 def test_the_files_are_found_wherever_they_lie_below_the_artifact_root(tmp_path: Path) -> None:

@@ -17,9 +17,8 @@ from duly_runtime.logging import get_logger
 from duly_runtime.metrics import MODEL_INFO, MODEL_PROMOTED, MODEL_SWAPS, Metrics
 from kafka.errors import KafkaError
 
-from scoring.adapters.booster_model import ModelRefused
+from scoring.adapters.booster_model import ModelRefused, ModelUnavailable
 from scoring.adapters.guards import EXIT_UNTRUSTED, end_process
-from scoring.adapters.mlflow_registry import RegistryUnavailable
 from scoring.adapters.model_control import ControlReader
 from scoring.adapters.model_store import ModelStore
 
@@ -123,7 +122,7 @@ class ServingModels:
     def try_again(self) -> None:
         """Once more for promoted models that could not be had, as a registry comes back; swaps if one can now."""
         for promotion in self._roster.recent():
-            if isinstance(self._store.fault(promotion), RegistryUnavailable):
+            if isinstance(self._store.fault(promotion), ModelUnavailable):
                 self._load_aside(promotion)
                 self._selection = self._select()
 
