@@ -11,10 +11,13 @@ import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from duly_contracts.envelope import Envelope
+from duly_contracts.events import encode, event_of
 from duly_contracts.model_control import AT_ONCE, Promotion
 from duly_risk.model import Role
 from duly_runtime.metrics import Metrics
@@ -33,6 +36,8 @@ from scoring.adapters.mlflow_registry import MlflowRegistry, RegistryUnavailable
 from scoring.adapters.model_control import ControlReader
 from scoring.adapters.model_store import ModelStore
 from scoring.adapters.serving_models import ServingModels
+
+from duly.risk.v1 import events_pb2 as risk
 
 Write = Callable[..., dict[str, str]]
 
@@ -408,6 +413,35 @@ def test_a_topic_of_several_partitions_has_no_order_to_follow(
     else:
         with pytest.raises(NotReadyToStart, match="2 partitions"):
             reader.read_to_end()
+
+
+def test_a_worker_passes_over_a_promotion_under_another_tenants_key(
+    monkeypatch: pytest.MonkeyPatch, promote: Promote
+) -> None:
+    named = promote("1")
+    message = risk.RiskModelPromoted(
+        model_name="risk", model_version="1", role=risk.MODEL_ROLE_CHAMPION, artifact_sha256=named.artifact_sha256,
+        schema_sha256=named.schema_sha256, golden_sha256=named.golden_sha256,
+    )  # fmt: skip
+    headers = Envelope("id", event_of(message).type, "/x", "risk", named.promoted_at, "acme").to_headers()
+    keys = (b"other|risk|CHAMPION", None, b"acme|risk|CHAMPION")
+    records = [
+        SimpleNamespace(offset=at, key=key, headers=headers, value=encode(message)) for at, key in enumerate(keys)
+    ]
+
+    class Consumer:
+        def __init__(self, **settings: Any) -> None: ...
+
+        def assignment(self) -> set[str]:
+            return {"model-control/0"}
+
+        def poll(self, **limits: Any) -> dict[str, list[Any]]:
+            return {"model-control/0": records}
+
+    monkeypatch.setattr("kafka.KafkaConsumer", Consumer)
+    reader = ControlReader("broker:9092")
+    assert [(one.tenant, one.version) for one in reader.poll(0)] == [("acme", "1")]
+    assert reader.next_offset == 3
 
 
 def test_a_model_of_another_feature_schema_is_refused(tmp_path: Path, write_model: Write) -> None:
