@@ -9,6 +9,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -134,6 +135,16 @@ class Desk:
     def swaps(self, outcome: str, role: str = "CHAMPION") -> float:
         labels = {"role": role, "outcome": outcome}
         return self.metrics.registry.get_sample_value("duly_model_swaps_total", labels) or 0.0
+
+    def promoted(self, tenant: str) -> float | None:
+        labels = {"tenant": tenant, "role": "CHAMPION"}
+        return self.metrics.registry.get_sample_value("duly_model_promoted_timestamp_seconds", labels)
+
+    def state(self) -> list[str]:
+        """Of the newest champion, as its gauge shows it."""
+        place = {"tenant": "acme", "role": "CHAMPION"}
+        value, states = self.metrics.registry.get_sample_value, ("ready", "refused", "unreachable")
+        return [state for state in states if value("duly_model_promotion", {**place, "state": state})]
 
 
 MakeDesk = Callable[..., Desk]
@@ -353,10 +364,36 @@ def test_what_serves_can_be_read_off_the_metrics(desk: MakeDesk, promote: Promot
     value = at.metrics.registry.get_sample_value
     assert value("duly_model_info", {"version": "1", "role": "CHAMPION"}) == 0
     assert value("duly_model_info", {"version": "2", "role": "CHAMPION"}) == 1
-    assert (
-        value("duly_model_promoted_timestamp_seconds", {"role": "CHAMPION"})
-        == datetime(2031, 1, 1, tzinfo=UTC).timestamp()
-    )
+
+
+def test_each_tenant_has_the_age_of_its_own_newest_usable_promotion(desk: MakeDesk, promote: Promote) -> None:
+    first = replace(promote("1"), promoted_at=datetime(2031, 2, 1, tzinfo=UTC))
+    refused = replace(promote("2", artifact_sha256="0" * 64), promoted_at=datetime(2031, 3, 1, tzinfo=UTC))
+    at = desk(first, refused, replace(promote("1"), tenant="other"))
+    at.run()
+    assert at.promoted("acme") == datetime(2031, 2, 1, tzinfo=UTC).timestamp()
+    assert at.promoted("other") == datetime(2031, 1, 1, tzinfo=UTC).timestamp()
+
+
+def test_the_state_of_the_newest_promotion_is_shown_as_long_as_it_lasts(desk: MakeDesk, promote: Promote) -> None:
+    at = desk(promote("1"))
+    at.run()
+    assert at.state() == ["ready"]
+    at.files.up = False
+    at.control.send(promote("2"))
+    at.models.follow(0)
+    at.models.try_again()
+    assert at.state() == ["unreachable"]
+    at.files.up = True
+    at.models.try_again()
+    assert at.state() == ["ready"]
+    at.control.send(promote("3", artifact_sha256="0" * 64))
+    at.models.follow(0)
+    at.models.try_again()
+    assert at.state() == ["refused"]
+    at.control.send(promote("2", back=True))
+    at.models.follow(0)
+    assert at.state() == ["ready"]
 
 
 def test_a_restart_without_the_registry_has_every_version_in_force_on_the_disk(
