@@ -201,7 +201,7 @@ class Scorer:
             state = self._states.load(partition, key)
             if not has_open_invoices(state):
                 self.open_debtors.note(partition, key, False)  # it was not known since the recovery
-            elif is_news(state, tick):
+            elif _is_news(state, tick):
                 yield Work(Item(key, key.decode().partition("|")[2], tick.event, tick.position), tick)
 
     def _apply(self, works: Sequence[Work], models: Models, outcome: BatchOutcome) -> None:
@@ -306,7 +306,7 @@ def _begins_with_tick(queue: deque[Usable | Poison]) -> bool:
     return isinstance(queue[0], Usable) and queue[0].event.is_tick
 
 
-def is_news(state: DebtorState, tick: Usable) -> bool:
+def _is_news(state: DebtorState, tick: Usable) -> bool:
     """Whether a debtor's blob is written for a tick: it has not seen the date, it waits for this tick, or a replay."""
     assert tick.event.is_tick
     replay = state.applied is not None and tick.position.offset <= state.applied.offset

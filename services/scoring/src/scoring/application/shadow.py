@@ -50,11 +50,11 @@ def shadow_scores(items: Sequence[Item], result: BatchResult, models: Models) ->
             _alone(shadows, items[index], index, plan, model)
         return shadows
     for (index, plan, model), outlook in zip(asked, outlooks, strict=True):
-        shadows.scores[index] = shadow_score(items[index], plan, outlook, model)
+        shadows.scores[index] = _shadow_score(items[index], plan, outlook, model)
     return shadows
 
 
-def shadow_score(item: Item, plan: Plan, outlook: Outlook, challenger: HazardModel) -> ScoreUpdated:
+def _shadow_score(item: Item, plan: Plan, outlook: Outlook, challenger: HazardModel) -> ScoreUpdated:
     """One score. outlook: the challenger's for the plan."""
     _, score = conclude(
         Standing(),
@@ -71,6 +71,6 @@ def shadow_score(item: Item, plan: Plan, outlook: Outlook, challenger: HazardMod
 
 def _alone(shadows: Shadows, item: Item, index: int, plan: Plan, model: HazardModel) -> None:
     try:
-        shadows.scores[index] = shadow_score(item, plan, outlooks_by([plan], [model])[0], model)
+        shadows.scores[index] = _shadow_score(item, plan, outlooks_by([plan], [model])[0], model)
     except FAULTS as error:
         shadows.faults.append(f"version {model.info.version}: {type(error).__name__}: {error}")
