@@ -13,12 +13,13 @@ from duly_contracts.model_control import Promotion, Roster
 from duly_risk.fallback import RulesModel
 from duly_risk.model import HazardModel, ModelInfo, Role
 from duly_runtime.clock import Clock
+from duly_runtime.exit_codes import EXIT_UNTRUSTED
 from duly_runtime.logging import get_logger
 from duly_runtime.metrics import MODEL_INFO, MODEL_PROMOTED, MODEL_PROMOTION, MODEL_SWAPS, Metrics
 from kafka.errors import KafkaError
 
 from scoring.adapters.booster_model import ModelRefused, ModelUnavailable
-from scoring.adapters.guards import EXIT_UNTRUSTED, end_process
+from scoring.adapters.guards import end_process
 from scoring.adapters.model_control import ControlReader
 from scoring.adapters.model_store import ModelStore
 

@@ -34,7 +34,7 @@ from scoring.application.outputs import (
     score_outputs,
 )
 from scoring.application.ports import Models, StateStore
-from scoring.application.shadow import Shadows, shadow_scores
+from scoring.application.shadow import DATA_FAULTS, Shadows, shadow_scores
 from scoring.application.states import States
 from scoring.domain.open_debtors import OpenDebtors
 
@@ -48,8 +48,6 @@ ROWS_PER_CALL = 20_000
 PORTION_DEBTORS = 512
 # And the bytes of its outputs, give or take a model call.
 PORTION_BYTES = 16 * 1024 * 1024
-# What a fold can raise over data it was not made for. Anything else means the process is broken.
-FOLD_FAULTS = (ValueError, ArithmeticError, LookupError, TypeError)
 
 
 @dataclass(slots=True)
@@ -208,7 +206,7 @@ class Scorer:
         """All together; if a debtor's data do not bear it, one by one, and the culprit is put aside."""
         try:
             self._accept(works, self._run(works, models), models, outcome)
-        except FOLD_FAULTS:
+        except DATA_FAULTS:
             for work in works:
                 self._apply_alone(work, models, outcome)
 
@@ -225,18 +223,18 @@ class Scorer:
                 plan = plan_of(step.state)
                 serving = models.serving(split_key(item.key)[0], plan.as_of_day)
                 features_of(plan.measures, serving.info.frame)
-        except FOLD_FAULTS as error:
+        except DATA_FAULTS as error:
             self._put_aside(_culprit(work, error), outcome)
             return
         # The model's own faults are not the event's: they leave this method and end the process.
         result = self._run([work], models)
         try:
             self._accept([work], result, models, outcome)
-        except FOLD_FAULTS as error:
+        except DATA_FAULTS as error:
             self._put_aside(_culprit(work, error), outcome)
 
     def _accept(self, works: Sequence[Work], result: BatchResult, models: Models, outcome: BatchOutcome) -> None:
-        """Take over states and outputs. Raises one of FOLD_FAULTS before anything was taken."""
+        """Take over states and outputs. Raises one of DATA_FAULTS before anything was taken."""
         blobs = {}
         for work in works:
             partition, key = work.item.position.partition, work.item.key

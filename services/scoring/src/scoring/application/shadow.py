@@ -21,8 +21,8 @@ from duly_risk.step import conclude
 from scoring.application.outputs import shadow_id_of
 from scoring.application.ports import Models
 
-# What a model can raise over rows that another model bears.
-FAULTS = (ValueError, ArithmeticError, LookupError, TypeError)
+# What a fold or a model can raise over data it was not made for. Anything else means the process is broken.
+DATA_FAULTS = (ValueError, ArithmeticError, LookupError, TypeError)
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ def shadow_scores(items: Sequence[Item], result: BatchResult, models: Models) ->
         return shadows
     try:
         outlooks = outlooks_by([plan for _, plan, _ in asked], [model for _, _, model in asked])
-    except FAULTS:
+    except DATA_FAULTS:
         for index, plan, model in asked:
             _alone(shadows, items[index], index, plan, model)
         return shadows
@@ -72,5 +72,5 @@ def _shadow_score(item: Item, plan: Plan, outlook: Outlook, challenger: HazardMo
 def _alone(shadows: Shadows, item: Item, index: int, plan: Plan, model: HazardModel) -> None:
     try:
         shadows.scores[index] = _shadow_score(item, plan, outlooks_by([plan], [model])[0], model)
-    except FAULTS as error:
+    except DATA_FAULTS as error:
         shadows.faults.append(f"version {model.info.version}: {type(error).__name__}: {error}")
