@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
 
-from duly_contracts.keys import split_key
+from duly_contracts.keys import debtor_key, split_key
 from duly_risk.batch import BatchResult, Item, apply_batch
 from duly_risk.codec import encode_state
 from duly_risk.degraded import waits_for
@@ -200,7 +200,7 @@ class Scorer:
             if not has_open_invoices(state):
                 self.open_debtors.note(partition, key, False)  # it was not known since the recovery
             elif _is_news(state, tick):
-                yield Work(Item(key, key.decode().partition("|")[2], tick.event, tick.position), tick)
+                yield Work(Item(key, split_key(key)[1], tick.event, tick.position), tick)
 
     def _apply(self, works: Sequence[Work], models: Models, outcome: BatchOutcome) -> None:
         """All together; if a debtor's data do not bear it, one by one, and the culprit is put aside."""
@@ -283,7 +283,7 @@ class Scorer:
             outcome.poison.append(poison)
             outcome.send(dead_letter_output(poison))
             return
-        key = key.partition(b"|")[0] + b"|" + poison.debtor_id.encode()  # of a tick, the debtor that could not bear it
+        key = debtor_key(split_key(key)[0], poison.debtor_id)  # of a tick, the debtor that could not bear it
         before = self._states.load(partition, key)
         (self._aside_again if before.degraded else self._aside).add(poison.position)
         after = degrade(before, poison.event_id, poison.position)
