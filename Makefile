@@ -92,8 +92,12 @@ evaluate: setup ## Judge the model at rolling monthly origins of a ledger: LEDGE
 	@$(BIN)/duly evaluate $(if $(LEDGER),--ledger "$(LEDGER)") $(ARGS)
 backtest: setup ## What would have been predicted: LEDGER=DIR, ARGS="--known-until 2026-01-01 --out predictions.csv"
 	@$(BIN)/duly backtest $(if $(LEDGER),--ledger "$(LEDGER)") $(ARGS)
+judge: setup ## What became of it, as JSON: LEDGER=DIR, ARGS="--predictions predictions.csv"
+	@$(BIN)/duly judge $(if $(LEDGER),--ledger "$(LEDGER)") $(ARGS)
 promote: setup ## Let a registered version score, from the next business date on: V=2
 	@$(BIN)/duly promote $(or $(V),$(error say which version: make promote V=2)) $(ARGS)
+rollback: setup ## Back to the version before, at once: V=1 that one, V=rules no model
+	@$(BIN)/duly rollback $(if $(V),--to $(V)) $(ARGS)
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -118,4 +122,4 @@ $(PEERS): requirements/peers.txt $(STAMP)
 	@$(BIN)/uv pip sync --quiet --python $(@D)/bin/python --require-hashes --compile-bytecode requirements/peers.txt
 	@touch $@
 
-.PHONY: setup up demo demo-once down purge test unit test-chaos parity chaos test-docker check lint types arch proto-check generated manifests fix generate lock images bench bench-load train evaluate backtest promote help bench-peers
+.PHONY: setup up demo demo-once down purge test unit test-chaos parity chaos test-docker check lint types arch proto-check generated manifests fix generate lock images bench bench-load train evaluate backtest judge promote rollback help bench-peers

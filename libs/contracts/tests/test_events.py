@@ -10,7 +10,7 @@ import pytest
 from duly_contracts.envelope import Envelope, EnvelopeInvalid
 from duly_contracts.events import EVENTS, EventType, EventUndecodable, EventUnknown, decode, encode, event_of
 from duly_contracts.ids import derived_id, fact_id
-from duly_contracts.keys import debtor_key, murmur2, partition_of, slice_of, split_key
+from duly_contracts.keys import debtor_key, murmur2, partition_of, slice_of, split_key, tenant_of
 from duly_contracts.topics import dlq_of, topics
 from google.protobuf import json_format
 from hypothesis import given
@@ -138,6 +138,7 @@ def test_a_key_names_one_tenant_and_one_debtor(tenant: str, debtor: str) -> None
     except UnicodeEncodeError:
         return
     assert split_key(key) == (tenant, debtor)
+    assert tenant_of(key) == tenant.encode()
     assert 0 <= slice_of(key, 12, 7) < 7
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 
 import pytest
-from duly_contracts.envelope import Envelope
+from duly_contracts.envelope import Envelope, EnvelopeInvalid
 from duly_contracts.events import encode, event_of
 from duly_contracts.model_control import AT_ONCE, CHAMPION, SHADOW, Promotion, PromotionUnusable, Roster, promotion_of
 from hypothesis import given
@@ -114,12 +114,12 @@ def test_going_back_lets_score_what_would_score_if_the_newest_version_had_never_
         assert {versions(back, day)[0] for day in (0, 25, 99)} == {before.version}
 
 
-def record_of(**fields: str) -> tuple[list[tuple[str, bytes]], bytes]:
+def record_of(**fields: str) -> tuple[bytes, list[tuple[str, bytes]], bytes]:
     hashes = {"artifact_sha256": "a" * 64, "schema_sha256": "b" * 64, "golden_sha256": "c" * 64}
     named = {"model_name": "risk", "model_version": "3", **hashes, **fields}
     message = risk.RiskModelPromoted(role=risk.MODEL_ROLE_CHAMPION, **named)  # type: ignore[arg-type]
     envelope = Envelope("id", event_of(message).type, "/x", "risk", datetime(2031, 1, 1, tzinfo=UTC), "acme")
-    return envelope.to_headers(), encode(message)
+    return b"acme|risk|CHAMPION", envelope.to_headers(), encode(message)
 
 
 def test_a_record_says_who_promoted_what_from_when_on() -> None:
@@ -145,6 +145,13 @@ def test_a_record_that_cannot_be_acted_on_is_refused_whole(damage: dict[str, str
         promotion_of(*record_of(**damage))
 
 
+@pytest.mark.parametrize("key", [b"other|risk|CHAMPION", b"", b"\xff"])
+def test_a_record_under_another_tenants_key_moves_nobodys_model(key: bytes) -> None:
+    _, headers, value = record_of()
+    with pytest.raises(EnvelopeInvalid, match="two tenants"):
+        promotion_of(key, headers, value)
+
+
 def test_tombstones_and_other_models_are_nobodys_promotion() -> None:
-    assert promotion_of((), None) is None
+    assert promotion_of(b"acme|risk|CHAMPION", (), None) is None
     assert promotion_of(*record_of(model_name="cash")) is None

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
 import pytest
 from duly_localstack.errors import StackError
-from duly_localstack.ports import free_port, is_free, require_free_ports
+from duly_localstack.ports import free_port, is_free, require_free_ports, require_own_ports
 from duly_localstack.preflight import check_all, check_disk, check_platform, check_python
+from duly_localstack.process import listened_ports
 
 pytestmark = pytest.mark.sockets
 
@@ -25,6 +27,22 @@ def test_every_busy_port_is_named_with_what_to_do() -> None:
     assert f"{first} (Kafka), {second} (PostgreSQL)" in text
     assert "--base-port" in text
     assert "(free)" not in text
+
+
+def test_a_port_on_which_another_process_listens_is_named_and_ones_own_is_not() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert port in listened_ports(os.getpid())
+        require_own_ports({"Kafka": port, "free": free_port()}, lambda: listened_ports(os.getpid()))
+        with pytest.raises(StackError, match=rf"{port} \(Kafka\)"):
+            require_own_ports({"Kafka": port, "free": free_port()}, set)
+
+
+def test_a_port_that_ones_own_process_takes_while_it_is_asked_for_is_its_own() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        looks = iter([set(), {port}])
+        require_own_ports({"Kafka": port}, lambda: next(looks))
 
 
 def test_this_machine_passes_the_preflight(tmp_path: Path) -> None:

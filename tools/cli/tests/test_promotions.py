@@ -18,7 +18,7 @@ from duly_testing.clock import FakeClock
 from duly_training.gate import GateLine, Verdict
 from duly_training.model_versions import ModelVersion, VersionUnknown
 from duly_training.origin import Kind
-from duly_training.promotion import control_envelope
+from duly_training.promotion import control_envelope, control_key
 from duly_training.registry import RegisteredModel
 from kafka.errors import KafkaError
 
@@ -46,7 +46,9 @@ class Control:
         if not self.up:
             raise KafkaError("no broker")
         envelope = control_envelope(message, tenant, before, now)
-        record = promotion_of(envelope.to_headers(), encode(message))
+        role = risk.ModelRole.Name(message.role).removeprefix("MODEL_ROLE_")
+        key = control_key(tenant, message.model_name, role)
+        record = promotion_of(key, envelope.to_headers(), encode(message))
         assert record is not None, "no worker would act on it"
         self.records.append((message, record))
         return envelope

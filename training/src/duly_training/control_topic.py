@@ -67,14 +67,14 @@ def _newest(reader: TopicReader, partition: int, tenant: str, begin: int, end: i
 def _promotion(raw: Any) -> Promotion | None:
     """None also for what is no event or cannot be acted on: workers skip it, and say so in their log."""
     try:
-        return promotion_of(raw.headers or (), raw.value)
+        return promotion_of(raw.key or b"", raw.headers or (), raw.value)
     except ValueError:
         return None
 
 
 def _date_of(raw: Any, tenant: str) -> date | None:
     try:
-        envelope = Envelope.from_headers(raw.headers or ())
+        envelope = Envelope.of_record(raw.key or b"", raw.headers or ())
     except EnvelopeInvalid:
         return None
     return envelope.business_date if envelope.tenant == tenant else None

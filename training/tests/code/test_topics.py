@@ -60,7 +60,8 @@ def test_a_promotion_begins_after_the_newest_date_of_its_own_tenant_however_much
     assert control.newest_business_date("acme") is None
     ours = [record(TICK, "acme", date(2026, 11, day), at=3) for day in (20, 21)]
     theirs = [record(TICK, "played", date(2031, 5, 1), at=partition) for partition in [3] * 200 + [4]]
-    send(kafka_log, [*ours, *theirs, record(TICK, "acme", date(2026, 11, 20), at=4)])
+    alien = record(TICK, "acme", date(2031, 6, 1), at=4, key=debtor_key("played", "D"))
+    send(kafka_log, [*ours, *theirs, record(TICK, "acme", date(2026, 11, 20), at=4), alien])
     assert control.newest_business_date("acme") == date(2026, 11, 21)
     assert control.newest_business_date("played") == date(2031, 5, 1)
     assert control.newest_business_date("nobody") is None
@@ -77,6 +78,7 @@ def test_commands_and_workers_pass_over_the_same_records(kafka_log: KafkaLog, ka
     no_role.role = 9  # type: ignore[assignment]
     others = promotion_event(model("5"), None, "ann", "")
     send(kafka_log, [record(one, "acme") for one in (good, no_date, no_hash, no_role)] + [record(others, "other")])
+    send(kafka_log, [record(good, "acme", key=b"other|risk|CHAMPION")])
     (only,) = control.history("acme", CHAMPION)
     assert (only.version, only.effective, only.by) == ("1", date(2031, 5, 2), "ann")
 
@@ -89,7 +91,8 @@ def test_a_monitor_reads_past_odd_records(kafka_log: KafkaLog, kafka_bootstrap: 
     fact = ledger.PartyUpserted(debtor_id="D")
     scores = [record(score(day), "acme") for day in ("2031-05-01", "no date", "2031-04-01")]
     facts = [record(fact, "acme"), record(fact, "acme", key=b"\xff"), record(fact, "other"), record(TICK, "acme", at=0)]
-    send(kafka_log, [*scores, *facts, record(score("2031-05-01"), "other")])
+    alien = record(score("2031-05-01"), "acme", key=debtor_key("other", "D"))
+    send(kafka_log, [*scores, *facts, record(score("2031-05-01"), "other"), alien])
     assert [one.debtor_id for one in recorded_scores(kafka_bootstrap, "acme", date(2031, 4, 2))] == ["D"]
     assert len(ledger_of(kafka_bootstrap, "acme").all_facts) == 1
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 from duly_contracts.ids import ID_BYTES_MAX
+from duly_contracts.keys import tenant_of
 
 Headers = list[tuple[str, bytes]]
 
@@ -104,7 +105,7 @@ class Envelope:
     def of_record(key: bytes, headers: Iterable[tuple[str, bytes]]) -> Envelope:
         """The envelope of a record whose key begins with its tenant. Raises EnvelopeInvalid, also for two tenants."""
         envelope = Envelope.from_headers(headers)
-        if key.partition(b"|")[0] != envelope.tenant.encode():
+        if tenant_of(key) != envelope.tenant.encode():
             raise EnvelopeInvalid("the key and header ce_tenantid name two tenants")
         return envelope
 

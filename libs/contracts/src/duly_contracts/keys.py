@@ -27,6 +27,11 @@ def split_key(key: bytes) -> tuple[str, str]:
     return tenant, rest
 
 
+def tenant_of(key: bytes) -> bytes:
+    """The tenant of a key, in bytes as they came: of a key that is no text too."""
+    return key.partition(b"|")[0]
+
+
 def murmur2(data: bytes) -> int:
     """The 31-bit murmur2 hash Kafka's Java client uses (`Utils.murmur2` made positive)."""
     length = len(data)

@@ -65,14 +65,14 @@ class Promotion:
         return None if self.effective_day == AT_ONCE else _EPOCH + timedelta(days=self.effective_day)
 
 
-def promotion_of(headers: Sequence[tuple[str, bytes]], value: bytes | None) -> Promotion | None:
-    """A record as a promotion; None for another model, role or event, and for a tombstone.
+def promotion_of(key: bytes, headers: Sequence[tuple[str, bytes]], value: bytes | None) -> Promotion | None:
+    """A record as a promotion of the tenant its key begins with; None for a tombstone, another model, role or event.
 
     Raises EnvelopeInvalid, EventUnknown, EventUndecodable, PromotionUnusable: nobody acts on such a record.
     """
     if value is None:
         return None
-    envelope = Envelope.from_headers(headers)
+    envelope = Envelope.of_record(key, headers)
     message = decode(envelope.type, value)
     if not isinstance(message, risk.RiskModelPromoted | risk.RiskModelRolledBack):
         return None

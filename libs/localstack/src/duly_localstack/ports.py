@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
-
-import psutil
+from collections.abc import Callable, Collection, Mapping
 
 from duly_localstack.errors import StackError
 
 LOOPBACK = "127.0.0.1"
+_ANSWER_SECONDS = 1.0
 
 
 def require_free_ports(ports: Mapping[str, int]) -> None:
@@ -17,19 +16,18 @@ def require_free_ports(ports: Mapping[str, int]) -> None:
     _tell({name: port for name, port in ports.items() if not is_free(port)})
 
 
-def require_own_ports(ports: Mapping[str, int], pid: int) -> None:
-    """The same for ports on which others than process `pid` and its children listen.
+def require_own_ports(ports: Mapping[str, int], listened: Callable[[], Collection[int]]) -> None:
+    """The same for ports on which others than our own processes listen.
 
+    listened: ports of our own at the moment. Only these are asked for, as macOS tells those of others to root alone.
     Two stacks that start at once may both have found a port free: one of them gets it, and the other's servers end, or
     a question to them is answered by the first one's.
     """
-    own = {pid, *(child.pid for child in _children(pid))}
-    others = {
-        found.laddr.port
-        for found in psutil.net_connections("tcp")
-        if found.laddr and found.status == psutil.CONN_LISTEN and found.pid not in own
-    }
-    _tell({name: port for name, port in ports.items() if port in others})
+    own = listened()
+    answered = {name: port for name, port in ports.items() if port not in own and _answers(port)}
+    if answered:
+        own = listened()  # ours may have begun to listen since
+        _tell({name: port for name, port in answered.items() if port not in own})
 
 
 def _tell(busy: Mapping[str, int]) -> None:
@@ -43,11 +41,10 @@ def _tell(busy: Mapping[str, int]) -> None:
         )
 
 
-def _children(pid: int) -> list[psutil.Process]:
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.Error:  # it has ended
-        return []
+def _answers(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_ANSWER_SECONDS)
+        return probe.connect_ex((LOOPBACK, port)) == 0
 
 
 def is_free(port: int) -> bool:

@@ -84,7 +84,7 @@ def wait_until_ready(
         answers = is_ready()
         code = child.poll()
         if answers or code is not None:
-            require_own_ports(ports, child.pid)
+            require_own_ports(ports, lambda: listened_ports(child.pid))
         if code is not None:
             how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             raise StackError(
@@ -136,6 +136,17 @@ def descendants(pid: int) -> list[psutil.Process]:
         return psutil.Process(pid).children(recursive=True)
     except psutil.Error:
         return []
+
+
+def listened_ports(pid: int) -> set[int]:
+    """TCP ports on which `pid` and all living processes below it listen."""
+    found: set[int] = set()
+    with contextlib.suppress(psutil.Error):
+        for process in (psutil.Process(pid), *descendants(pid)):
+            with contextlib.suppress(psutil.Error):  # it has ended
+                connections = process.net_connections("tcp")
+                found |= {one.laddr.port for one in connections if one.laddr and one.status == psutil.CONN_LISTEN}
+    return found
 
 
 class _Warden:

@@ -7,7 +7,6 @@ from datetime import date, timedelta
 from functools import lru_cache
 
 SATURDAY = 5
-SUNDAY = 6
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from duly_risk.book import LATE_DAYS, Book, DelayHistory, OpenInvoice
 from duly_risk.score import Direction, Reason
+from duly_risk.segments import NEW_BELOW
 
 REASONS_MAX = 3
-_NEW_BELOW = 3
 _UNUSUAL_RATIO = 2.0
 _WORSE_DAYS = 10.0
 
@@ -43,7 +43,7 @@ def _overdue(book: Book, as_of_day: int) -> list[Reason]:
 
 def _late_history(history: DelayHistory) -> list[Reason]:
     last = history.newest[:5]
-    if history.settled < _NEW_BELOW:
+    if history.settled < NEW_BELOW:
         known = {0: "no invoice of this debtor has", 1: "only 1 invoice of this debtor has"}
         text = known.get(history.settled, f"only {history.settled} invoices of this debtor have")
         return [_raises("n_known", 0.3, f"{text} been settled so far")]
@@ -60,7 +60,7 @@ def _late_history(history: DelayHistory) -> list[Reason]:
 
 
 def _trend(history: DelayHistory) -> list[Reason]:
-    if history.settled <= _NEW_BELOW:
+    if history.settled <= NEW_BELOW:
         return []
     now = history.last3
     worse = now - history.delay_sum / history.settled
@@ -80,7 +80,7 @@ def _amounts(book: Book) -> list[Reason]:
 def _ratio(book: Book, invoice: OpenInvoice) -> float:
     minor, count = book.billed[invoice.terms.currency]
     minor, count = minor - invoice.terms.total_minor, count - 1
-    return invoice.terms.total_minor * count / minor if count >= _NEW_BELOW and minor > 0 else 0.0
+    return invoice.terms.total_minor * count / minor if count >= NEW_BELOW and minor > 0 else 0.0
 
 
 def _days(n: int) -> str:

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from duly_runtime.clock import Clock
+from duly_runtime.exit_codes import EXIT_UNTRUSTED
 from duly_runtime.logging import get_logger
 from duly_runtime.metrics import LOOP_STEPS, Metrics
 
 _log = get_logger(__name__)
 
 IDLE_WAIT_SECONDS = 0.2
-EXIT_UNTRUSTED = 70  # the process cannot trust itself: nothing uncommitted was let go
 
 
 class Loop(Protocol):

@@ -37,8 +37,14 @@ MODEL_INFO = MetricSpec("gauge", "duly_model_info", "1 for the model that serves
 MODEL_SWAPS = MetricSpec(
     "counter", "duly_model_swaps_total", "Promotions by outcome: ready, refused, unreachable", ("role", "outcome")
 )
+MODEL_PROMOTION = MetricSpec(
+    "gauge",
+    "duly_model_promotion",
+    "1 for the state of the newest promotion: ready, refused, unreachable",
+    ("tenant", "role", "state"),
+)
 MODEL_PROMOTED = MetricSpec(
-    "gauge", "duly_model_promoted_timestamp_seconds", "When the newest usable promotion was made", ("role",)
+    "gauge", "duly_model_promoted_timestamp_seconds", "When the newest usable promotion was made", ("tenant", "role")
 )
 SHADOW_FAILURES = MetricSpec("counter", "duly_shadow_failures_total", "Scores a challenger could not give")
 TREATMENTS = MetricSpec("counter", "duly_outreach_treatments_total", "Treatments decided", ("action",))

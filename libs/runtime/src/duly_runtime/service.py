@@ -13,6 +13,7 @@ from typing import TypeVar
 from duly_runtime.admin import STALL_LIMIT_SECONDS, AdminServer, Probes, Status
 from duly_runtime.auth import KeySetUnusable
 from duly_runtime.clock import Clock, SystemClock
+from duly_runtime.exit_codes import EXIT_CONFIG, EXIT_USAGE
 from duly_runtime.logging import configure_logging, get_logger
 from duly_runtime.loops import Loop, LoopRunner
 from duly_runtime.metrics import Metrics
@@ -22,8 +23,6 @@ from duly_runtime.tracing import configure_tracing
 
 _log = get_logger(__name__)
 _GRACE_SECONDS = 20.0
-EXIT_USAGE = 64
-EXIT_CONFIG = 78
 
 
 @dataclass(frozen=True, slots=True)

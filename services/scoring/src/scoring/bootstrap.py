@@ -14,6 +14,7 @@ import faust
 import uvloop
 from duly_runtime.admin import STALL_LIMIT_SECONDS, AdminServer, Probes, Status
 from duly_runtime.clock import Clock, SystemClock
+from duly_runtime.exit_codes import EXIT_CONFIG, EXIT_UNTRUSTED, EXIT_USAGE
 from duly_runtime.log import EventLog
 from duly_runtime.logging import configure_logging, get_logger
 from duly_runtime.metrics import Metrics
@@ -33,9 +34,6 @@ from scoring.adapters.faust_app import (
     make_app,
 )
 from scoring.adapters.guards import (
-    EXIT_CONFIG,
-    EXIT_UNTRUSTED,
-    EXIT_USAGE,
     STOP_SECONDS_MAX,
     Watchdog,
     ZombieGuard,

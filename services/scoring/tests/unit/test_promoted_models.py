@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
+import bz2
+import errno
 import hashlib
 import io
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from duly_contracts.envelope import Envelope
+from duly_contracts.events import encode, event_of
 from duly_contracts.model_control import AT_ONCE, Promotion
 from duly_risk.model import Role
 from duly_runtime.metrics import Metrics
 from duly_testing.clock import FakeClock
 from scoring.adapters import model_store
-from scoring.adapters.booster_model import BOOSTER_FILE, GOLDEN_FILE, SCHEMA_FILE, ModelRefused, load_model
+from scoring.adapters.booster_model import (
+    BOOSTER_FILE,
+    GOLDEN_FILE,
+    SCHEMA_FILE,
+    ModelRefused,
+    ModelUnavailable,
+    load_model,
+)
 from scoring.adapters.kafka_preflight import NotReadyToStart
 from scoring.adapters.mlflow_registry import MlflowRegistry, RegistryUnavailable
 from scoring.adapters.model_control import ControlReader
 from scoring.adapters.model_store import ModelStore
 from scoring.adapters.serving_models import ServingModels
+
+from duly.risk.v1 import events_pb2 as risk
 
 Write = Callable[..., dict[str, str]]
 
@@ -37,11 +52,14 @@ class Files:
         self.broken: set[str] = set()
         self.shift = 0.0
         self.spoilt: dict[str, bytes] = {}
+        self.fault: Exception | None = None
         self.downloads: list[str] = []
 
     def download(self, name: str, version: str, folder: Path) -> None:
         if not self.up:
             raise RegistryUnavailable("down")
+        if self.fault:
+            raise self.fault
         self.downloads.append(version)
         self.write(folder, shift=self.shift)
         for file, content in self.spoilt.items():
@@ -117,6 +135,16 @@ class Desk:
     def swaps(self, outcome: str, role: str = "CHAMPION") -> float:
         labels = {"role": role, "outcome": outcome}
         return self.metrics.registry.get_sample_value("duly_model_swaps_total", labels) or 0.0
+
+    def promoted(self, tenant: str) -> float | None:
+        labels = {"tenant": tenant, "role": "CHAMPION"}
+        return self.metrics.registry.get_sample_value("duly_model_promoted_timestamp_seconds", labels)
+
+    def state(self) -> list[str]:
+        """Of the newest champion, as its gauge shows it."""
+        place = {"tenant": "acme", "role": "CHAMPION"}
+        value, states = self.metrics.registry.get_sample_value, ("ready", "refused", "unreachable")
+        return [state for state in states if value("duly_model_promotion", {**place, "state": state})]
 
 
 MakeDesk = Callable[..., Desk]
@@ -211,6 +239,50 @@ def test_while_the_registry_is_away_the_old_model_serves_and_the_new_one_follows
     assert at.serving(25) == "risk 2 CHAMPION"
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [OSError(errno.ENOSPC, "No space left"), OSError(errno.EMFILE, "Too many open files"), MemoryError()],
+    ids=str,
+)
+def test_a_fault_of_the_machine_says_nothing_of_the_model_and_is_tried_again(
+    desk: MakeDesk, promote: Promote, fault: Exception
+) -> None:
+    at = desk(promote("1", 10))
+    at.run()
+    at.files.fault = fault
+    at.control.send(promote("2", 20))
+    at.models.follow(0)
+    assert (at.serving(25), at.swaps("refused"), at.swaps("unreachable")) == ("risk 1 CHAMPION", 0, 1)
+    at.files.fault = None
+    at.models.try_again()
+    assert at.serving(25) == "risk 2 CHAMPION"
+
+
+def test_a_file_that_the_disk_does_not_give_now_is_read_later(
+    desk: MakeDesk, promote: Promote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promotion = promote("1", 10)
+    at = desk(promotion)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", _raise_input_output)
+        at.run()
+        assert isinstance(at.store.fault(promotion), ModelUnavailable)
+    at.models.try_again()
+    assert at.serving(10) == "risk 1 CHAMPION"
+
+
+def _raise_input_output(path: Path) -> bytes:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+def _broken_bzip2() -> bytes:
+    """A zip whose member says bzip2 and is none: its reader raises OSError, of the bytes alone."""
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_BZIP2) as file:
+        file.writestr("rows.npy", b"x" * 1000)
+    return whole.getvalue().replace(bz2.compress(b"x" * 1000)[:4], b"nope")
+
+
 def _zip_of(header: bytes) -> bytes:
     """A golden file whose array has that header."""
     whole = io.BytesIO()
@@ -224,6 +296,7 @@ def _zip_of(header: bytes) -> bytes:
     [
         (GOLDEN_FILE, b""),
         (GOLDEN_FILE, b"PK\x03\x04" + b"x" * 400),
+        (GOLDEN_FILE, _broken_bzip2()),
         (GOLDEN_FILE, _zip_of(b"{'shape': ((((((1,), }\n")),
         (BOOSTER_FILE, b""),
         (SCHEMA_FILE, b"[" * 100_000),
@@ -291,10 +364,36 @@ def test_what_serves_can_be_read_off_the_metrics(desk: MakeDesk, promote: Promot
     value = at.metrics.registry.get_sample_value
     assert value("duly_model_info", {"version": "1", "role": "CHAMPION"}) == 0
     assert value("duly_model_info", {"version": "2", "role": "CHAMPION"}) == 1
-    assert (
-        value("duly_model_promoted_timestamp_seconds", {"role": "CHAMPION"})
-        == datetime(2031, 1, 1, tzinfo=UTC).timestamp()
-    )
+
+
+def test_each_tenant_has_the_age_of_its_own_newest_usable_promotion(desk: MakeDesk, promote: Promote) -> None:
+    first = replace(promote("1"), promoted_at=datetime(2031, 2, 1, tzinfo=UTC))
+    refused = replace(promote("2", artifact_sha256="0" * 64), promoted_at=datetime(2031, 3, 1, tzinfo=UTC))
+    at = desk(first, refused, replace(promote("1"), tenant="other"))
+    at.run()
+    assert at.promoted("acme") == datetime(2031, 2, 1, tzinfo=UTC).timestamp()
+    assert at.promoted("other") == datetime(2031, 1, 1, tzinfo=UTC).timestamp()
+
+
+def test_the_state_of_the_newest_promotion_is_shown_as_long_as_it_lasts(desk: MakeDesk, promote: Promote) -> None:
+    at = desk(promote("1"))
+    at.run()
+    assert at.state() == ["ready"]
+    at.files.up = False
+    at.control.send(promote("2"))
+    at.models.follow(0)
+    at.models.try_again()
+    assert at.state() == ["unreachable"]
+    at.files.up = True
+    at.models.try_again()
+    assert at.state() == ["ready"]
+    at.control.send(promote("3", artifact_sha256="0" * 64))
+    at.models.follow(0)
+    at.models.try_again()
+    assert at.state() == ["refused"]
+    at.control.send(promote("2", back=True))
+    at.models.follow(0)
+    assert at.state() == ["ready"]
 
 
 def test_a_restart_without_the_registry_has_every_version_in_force_on_the_disk(
@@ -353,6 +452,35 @@ def test_a_topic_of_several_partitions_has_no_order_to_follow(
             reader.read_to_end()
 
 
+def test_a_worker_passes_over_a_promotion_under_another_tenants_key(
+    monkeypatch: pytest.MonkeyPatch, promote: Promote
+) -> None:
+    named = promote("1")
+    message = risk.RiskModelPromoted(
+        model_name="risk", model_version="1", role=risk.MODEL_ROLE_CHAMPION, artifact_sha256=named.artifact_sha256,
+        schema_sha256=named.schema_sha256, golden_sha256=named.golden_sha256,
+    )  # fmt: skip
+    headers = Envelope("id", event_of(message).type, "/x", "risk", named.promoted_at, "acme").to_headers()
+    keys = (b"other|risk|CHAMPION", None, b"acme|risk|CHAMPION")
+    records = [
+        SimpleNamespace(offset=at, key=key, headers=headers, value=encode(message)) for at, key in enumerate(keys)
+    ]
+
+    class Consumer:
+        def __init__(self, **settings: Any) -> None: ...
+
+        def assignment(self) -> set[str]:
+            return {"model-control/0"}
+
+        def poll(self, **limits: Any) -> dict[str, list[Any]]:
+            return {"model-control/0": records}
+
+    monkeypatch.setattr("kafka.KafkaConsumer", Consumer)
+    reader = ControlReader("broker:9092")
+    assert [(one.tenant, one.version) for one in reader.poll(0)] == [("acme", "1")]
+    assert reader.next_offset == 3
+
+
 def test_a_model_of_another_feature_schema_is_refused(tmp_path: Path, write_model: Write) -> None:
     write_model(tmp_path, schema="f" * 64)
     with pytest.raises(ModelRefused, match="feature schema"):
@@ -390,6 +518,16 @@ def test_golden_rows_without_curves_are_refused(tmp_path: Path, write_model: Wri
     np.savez(tmp_path / GOLDEN_FILE, rows=rows, hazards=hazards)
     with pytest.raises(ModelRefused, match="not a file in the archive"):
         load_model(tmp_path, "1")
+
+
+@pytest.mark.parametrize("answer", [{}, [], {"artifact_uri": "mlflow-artifacts:/1"}], ids=str)
+def test_a_registry_that_answers_something_else_is_not_one_that_refuses(tmp_path: Path, answer: Any) -> None:
+    class Canned(MlflowRegistry):
+        def _get(self, path: str) -> bytes:
+            return json.dumps(answer if "download-uri" in path else {"files": ["model.ubj"]}).encode()
+
+    with pytest.raises(RegistryUnavailable, match="none of MLflow's"):
+        Canned("http://registry.invalid").download("risk", "4", tmp_path / "v4")
 
 
 def test_the_files_are_found_wherever_they_lie_below_the_artifact_root(tmp_path: Path) -> None:

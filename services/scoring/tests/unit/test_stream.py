@@ -11,10 +11,11 @@ from typing import Any, NoReturn
 
 import pytest
 from duly_contracts.keys import debtor_key, partition_of
+from duly_runtime.exit_codes import EXIT_UNTRUSTED
 from duly_runtime.metrics import Metrics
 from prometheus_client import CollectorRegistry
 from scoring.adapters.batch_line import BatchLine, PendingStates
-from scoring.adapters.guards import EXIT_UNTRUSTED, ZombieGuard
+from scoring.adapters.guards import ZombieGuard
 from scoring.adapters.take_shell import TakeShell
 from scoring.application.score_batch import Scorer
 from scoring.entrypoints.positions import Positions

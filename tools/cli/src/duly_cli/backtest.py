@@ -14,7 +14,6 @@ import xgboost as xgb
 from duly_contracts.dates import FIRST_DATE, DateOutOfRange, in_range
 from duly_contracts.events import encode
 from duly_ledger_export import Ledger
-from duly_risk.event_codec import EventUnusable
 from duly_training.backtest.asked import BacktestWindow, WindowInvalid, backtest_window
 from duly_training.backtest.fit_cache import FitCache
 from duly_training.backtest.run import BacktestResult, backtest
@@ -27,7 +26,7 @@ from duly_cli.aside import FIT_SECONDS, Aside
 from duly_cli.errors import CommandFailed
 from duly_cli.fingerprint import LEARNING, code_fingerprint
 from duly_cli.folders import StateFolder
-from duly_cli.ledgers import read_given
+from duly_cli.ledgers import ledger_faults, read_given
 from duly_cli.terminal import Line, Terminal, ending
 
 # A year and a month after the last fact hardly anything that was open then is open still.
@@ -70,7 +69,7 @@ def _run(choice: BacktestChoice, state: StateFolder, terminal: Terminal, aside: 
     state.make()
     with terminal.steps():
         line = terminal.line(f"Read {choice.ledger}")
-        with _ledger_faults(line):
+        with ending(line), ledger_faults():
             ledger = read_given(choice.ledger, "")
             issued = [invoice.issue_date for invoice in ledger.records.invoices]
             window = _window(choice, choice.predict_to or max([first, *issued]))
@@ -191,15 +190,6 @@ class _Stages:
         if self._line is not None:
             self._line.done("")
             self._line = None
-
-
-@contextmanager
-def _ledger_faults(line: Line) -> Iterator[None]:
-    with ending(line):
-        try:
-            yield
-        except EventUnusable as error:
-            raise CommandFailed(f"The ledger cannot be used: {error}.") from error
 
 
 def _tell(result: BacktestResult, window: BacktestWindow, out: Path, cash: Path, terminal: Terminal) -> None:

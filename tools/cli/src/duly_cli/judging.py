@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
-from duly_ledger_export import Ledger, LedgerEmpty
+from duly_ledger_export import Ledger
 from duly_risk.days import day_of
 from duly_training.backtest.judging import judge_cash, judge_predictions
 from duly_training.backtest.outcomes import outcomes_of
@@ -14,7 +14,7 @@ from duly_training.backtest.reading import Prediction, ResultInvalid, read_cash,
 from duly_training.backtest.writing import CASH_FILE
 
 from duly_cli.errors import CommandFailed
-from duly_cli.ledgers import read_given
+from duly_cli.ledgers import ledger_faults, read_given
 
 
 def judge_backtest(ledger_path: Path, predictions_file: Path, weeks: int) -> str:
@@ -26,10 +26,8 @@ def judge_backtest(ledger_path: Path, predictions_file: Path, weeks: int) -> str
         raise CommandFailed(f"{error}.") from error
     ledger = read_given(ledger_path, "")
     _require_same_ledger(predictions, ledger, ledger_path)
-    try:
+    with ledger_faults():
         end = day_of(ledger.until + timedelta(days=1))
-    except LedgerEmpty as error:
-        raise CommandFailed(f"{ledger_path} cannot say what came of it: {error}.") from error
     outcomes = outcomes_of(ledger.records)
     figures = {
         "predictions": judge_predictions(predictions, outcomes, end),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from duly_ledger_export import Ledger, LedgerEmpty
+from duly_ledger_export import Ledger
 from duly_training.fit import FitSettings
 from duly_training.folding import timeline_of
 from duly_training.history import read_history
@@ -20,7 +20,7 @@ from duly_training.train import TrainingReport, train_on
 
 from duly_cli.aside import FIT_SECONDS, REGISTER_SECONDS, Aside
 from duly_cli.errors import CommandFailed
-from duly_cli.ledgers import LedgerChoice, read_given
+from duly_cli.ledgers import LedgerChoice, ledger_faults, read_given
 from duly_cli.playing import prepare_ledger
 from duly_cli.promotions import mlflow_gives_up_soon, registry_faults
 from duly_cli.stack.local import DEMO_TENANT
@@ -73,7 +73,7 @@ def _trained(request: LearningRequest, tracking_uri: str, terminal: Terminal, as
         with ending(line):
             groups = _groups(request.groups)
             try:
-                with registry_faults():
+                with registry_faults(), ledger_faults():
                     report = train_on(ledger, registry, until, request.choice.seed, shown, request.settings, groups)
             except TooFewSettledInvoices as error:
                 raise CommandFailed(f"The ledger is too thin for a model: {error}. The rules score serves.") from error
@@ -99,7 +99,7 @@ def _evaluated(request: LearningRequest, months: int, terminal: Terminal, aside:
     ledger, until = _ledger(request, terminal)
     with terminal.steps():
         line = folding = terminal.line("Fold the history once")
-        with ending(line):
+        with ending(line), ledger_faults():
             history = read_history(ledger, until)
             timeline = timeline_of(history, lambda done, total: folding.progress(done, total, "debtors"))
         line.done(f"{len(timeline.snapshots):,} snapshots of {len(timeline.invoice_ids):,} invoices")
@@ -121,12 +121,9 @@ def _ledger(request: LearningRequest, terminal: Terminal) -> tuple[Ledger, date]
     choice, tenant = request.choice, request.tenant
     with terminal.steps():
         line = terminal.line("Read the ledger")
-        with ending(line):
+        with ending(line), ledger_faults():
             ledger = read_given(choice.path, tenant) if choice.path else prepare_ledger(choice, tenant).ledger
-            try:
-                until = choice.play_from or ledger.until + timedelta(days=1)
-            except LedgerEmpty as error:
-                raise CommandFailed(f"The ledger is empty: {error}.") from error
+            until = choice.play_from or ledger.until + timedelta(days=1)
         line.done(f"{len(ledger.records.invoices):,} invoices of {len(ledger.debtors()):,} debtors")
     return ledger, until
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -42,6 +44,17 @@ def read_given(path: Path, tenant: str) -> Ledger:
         return read_ledger(path, tenant=tenant)
     except LedgerInvalid as error:
         raise CommandFailed(f"The ledger {path} cannot be used:\n{error}") from error
+
+
+@contextmanager
+def ledger_faults() -> Iterator[None]:
+    """Around everything that asks a ledger for its days or folds its facts: what is wrong with it in one sentence."""
+    from duly_risk.event_codec import EventUnusable  # NumPy: not for the commands that only name a ledger
+
+    try:
+        yield
+    except (LedgerEmpty, EventUnusable) as error:
+        raise CommandFailed(f"The ledger cannot be used: {error}.") from error
 
 
 def window_of(ledger: Ledger, choice: LedgerChoice) -> PlayWindow:

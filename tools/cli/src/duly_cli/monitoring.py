@@ -21,11 +21,12 @@ from duly_training.monitor.topics import ledger_of, recorded_scores
 from duly_training.monitor.words import lines_of, prometheus_text
 from duly_training.registry import Registry
 
+from duly_cli.aside import Aside
 from duly_cli.errors import CommandFailed
-from duly_cli.ledgers import read_given
+from duly_cli.ledgers import ledger_faults, read_given
 from duly_cli.promotions import kafka_faults, registry_faults
 from duly_cli.servers import Servers
-from duly_cli.terminal import Terminal
+from duly_cli.terminal import Terminal, ending
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,10 @@ class MonitorRequest:
 
 def monitored(servers: Servers, request: MonitorRequest, terminal: Terminal) -> MonitorReport:
     """Raises CommandFailed."""
+    return Aside(terminal).run(lambda: _monitored(servers, request, terminal))
+
+
+def _monitored(servers: Servers, request: MonitorRequest, terminal: Terminal) -> MonitorReport:
     version = request.version or _champion(servers, request.tenant)
     versions = ModelVersions(Registry(servers.tracking_uri, request.tenant))
     try:
@@ -48,11 +53,17 @@ def monitored(servers: Servers, request: MonitorRequest, terminal: Terminal) -> 
     except ReferenceUnreadable as error:
         raise CommandFailed(f"Version {version} cannot be compared with its fit ({error}): train it anew.") from error
     with terminal.steps():
-        line = terminal.line("Fold the ledger's facts")
-        facts, at = _facts(servers, request)
-        timeline = timeline_of(read_history(facts, at), lambda done, total: line.progress(done, total, "debtors"))
+        line = folding = terminal.line("Fold the ledger's facts")
+        with ending(line), ledger_faults():
+            facts, at = _facts(servers, request)
+            history = read_history(facts, at)
+            timeline = timeline_of(history, lambda done, total: folding.progress(done, total, "debtors"))
         line.done(f"{len(timeline.invoice_ids):,} invoices known before {date_of(timeline.cut_day)}")
-    return monitor(timeline, model, reference, request.tenant, _flow(servers, request, at))
+        line = terminal.line(f"Hold version {version} against what came")
+        with ending(line):
+            report = monitor(timeline, model, reference, request.tenant, _flow(servers, request, at))
+        line.done("")
+    return report
 
 
 def publish(

@@ -98,22 +98,23 @@ class Terminal:
             console=self.console,
         )
         with progress:
-            self._progress = progress
+            with self._lock:
+                self._progress = progress
             try:
                 yield
             finally:
-                self._progress = None
-                self._open = []
+                self._close_lines()
 
     def line(self, title: str) -> Line:
         """A step that begins now. Raises Abandoned once the lines were stopped."""
-        self.require_wanted()
         made: _LiveLine | _PlainLine
-        if self._progress is not None:
-            made = _LiveLine(self, self._progress, escape(title))
-        else:
-            made = _PlainLine(self, title, self._clock)
-        self._open.append(made)
+        with self._lock:  # a line that begins while the lines are stopped is either stopped too, or never begins
+            self.require_wanted()
+            if self._progress is not None:
+                made = _LiveLine(self, self._progress, escape(title))
+            else:
+                made = _PlainLine(self, title, self._clock)
+            self._open.append(made)
         return made
 
     def stop_lines(self) -> None:
@@ -144,7 +145,9 @@ class Terminal:
 
         def remind() -> None:
             while not over.wait(_LOOK_SECONDS):
-                for line in list(self._open):
+                with self._lock:
+                    open_now = list(self._open)
+                for line in open_now:
                     line.remind()
 
         threading.Thread(target=remind, name="reminder", daemon=True).start()
@@ -152,6 +155,11 @@ class Terminal:
             yield
         finally:
             over.set()
+            self._close_lines()
+
+    def _close_lines(self) -> None:
+        with self._lock:
+            self._progress = None
             self._open = []
 
 

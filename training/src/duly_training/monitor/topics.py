@@ -90,7 +90,7 @@ def _fact(raw: Any, tenant: str) -> KnownFact | None:
 
 def _score(raw: Any, tenant: str) -> RecordedScore | None:
     """None for another tenant and another event. Raises ValueError."""
-    envelope = Envelope.from_headers(raw.headers or ())
+    envelope = Envelope.of_record(raw.key or b"", raw.headers or ())
     if envelope.tenant != tenant:
         return None
     message = decode(envelope.type, raw.value or b"")

@@ -15,11 +15,12 @@ from typing import Any
 
 import faust
 from duly_risk.peek import applied_position
+from duly_runtime.exit_codes import EXIT_UNTRUSTED
 from faust.sensors.monitor import Monitor
 
 from scoring.adapters.faust_consumer import SourceConsumer, Transport
 from scoring.adapters.faust_recovery import Tables
-from scoring.adapters.guards import EXIT_UNTRUSTED, end_process
+from scoring.adapters.guards import end_process
 from scoring.adapters.local_state import state_folder
 from scoring.adapters.table_store import Applied, Blobs, blobs_of, recover, with_our_options
 

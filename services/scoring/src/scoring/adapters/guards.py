@@ -20,12 +20,9 @@ from scoring.domain.stall_detector import RecoveryDetector, StallDetector
 
 _log = get_logger(__name__)
 
-EXIT_USAGE = 64
-EXIT_UNTRUSTED = 70
 EXIT_STALLED = 71
 EXIT_ZOMBIE = 72
 EXIT_STOP_TIMEOUT = 75
-EXIT_CONFIG = 78
 ZOMBIE_GAP_SECONDS = 20.0
 STOP_SECONDS_MAX = 80.0
 _WATCH_EVERY_SECONDS = 10.0

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from scoring.adapters.booster_model import FILES
+from scoring.adapters.booster_model import FILES, ModelUnavailable
 
 _TIMEOUT_SECONDS = 10.0
 _FILE_BYTES_MAX = 256 * 1024 * 1024
 
 
-class RegistryUnavailable(RuntimeError):
+class RegistryUnavailable(ModelUnavailable):
     """The registry does not answer, or knows no such model."""
 
     code = "registry_unavailable"
@@ -31,18 +31,28 @@ class MlflowRegistry:
         self._url = urlsplit(tracking_uri)
 
     def download(self, name: str, version: str, folder: Path) -> None:
-        """The model's files into `folder`, wherever they lie below its artifact root. Raises RegistryUnavailable."""
-        query = urlencode({"name": name, "version": version})
-        uri = str(self._json(f"/api/2.0/mlflow/model-versions/get-download-uri?{query}")["artifact_uri"])
-        if not uri.startswith("mlflow-artifacts:"):
-            raise RegistryUnavailable(f"artifacts at {uri.split(':')[0]}: only a server that serves them is supported")
-        found = self._find(urlsplit(uri).path.strip("/"), depth=3)
+        """The model's files into `folder`, wherever they lie below its artifact root.
+
+        Raises RegistryUnavailable, and OSError where the folder cannot be written.
+        """
+        try:
+            found = self._located(name, version)
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise RegistryUnavailable(f"answer of {self._url.netloc} is none of MLflow's: {error!r}") from error
         missing = [file for file in FILES if file not in found]
         if missing:
             raise RegistryUnavailable(f"{name} {version} has no {', '.join(missing)}")
         folder.mkdir(parents=True, exist_ok=True)
         for file in FILES:
             (folder / file).write_bytes(self._get(f"/api/2.0/mlflow-artifacts/artifacts/{quote(found[file])}"))
+
+    def _located(self, name: str, version: str) -> dict[str, str]:
+        """File name -> path for everything below a version's artifact root."""
+        query = urlencode({"name": name, "version": version})
+        uri = str(self._json(f"/api/2.0/mlflow/model-versions/get-download-uri?{query}")["artifact_uri"])
+        if not uri.startswith("mlflow-artifacts:"):
+            raise RegistryUnavailable(f"artifacts at {uri.split(':')[0]}: only a server that serves them is supported")
+        return self._find(urlsplit(uri).path.strip("/"), depth=3)
 
     def _find(self, path: str, depth: int) -> dict[str, str]:
         """File name -> path for everything below a folder of the artifact store."""

@@ -59,7 +59,7 @@ class ControlReader:
         for record in records:
             self.next_offset = record.offset + 1
             try:
-                promotion = promotion_of(record.headers or (), record.value)
+                promotion = promotion_of(record.key or b"", record.headers or (), record.value)
             except (EnvelopeInvalid, EventUnknown, EventUndecodable, PromotionUnusable) as error:
                 _log.error("scoring.model_control_unusable", offset=record.offset, error=str(error))
             else:

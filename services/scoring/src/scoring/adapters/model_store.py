@@ -7,7 +7,6 @@ for it. Files of a version promoted again or rolled back to are not downloaded a
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import threading
@@ -24,11 +23,11 @@ from scoring.adapters.booster_model import (
     FILES,
     GOLDEN_FILE,
     SCHEMA_FILE,
-    UNREADABLE,
     ModelRefused,
+    ModelUnavailable,
     load_model,
+    promoted_schema,
 )
-from scoring.adapters.mlflow_registry import RegistryUnavailable
 
 _FAULTS_MAX = 1_000
 # Beside those of the models in memory.
@@ -39,7 +38,7 @@ class ModelFiles(Protocol):
     """Where the files of a version come from (`MlflowRegistry`)."""
 
     def download(self, name: str, version: str, folder: Path) -> None:
-        """Raises RegistryUnavailable."""
+        """Raises ModelUnavailable, OSError."""
 
 
 class ModelKey(NamedTuple):
@@ -63,7 +62,7 @@ class ModelStore:
 
     kept_max: models in memory, the least recently used go first, and no fewer stay on the disk; the one before the
     serving one is among them, so that a roll-back needs no download. loader: (folder, version, role) -> model, raises
-    ModelRefused.
+    ModelRefused, OSError, MemoryError.
     """
 
     def __init__(
@@ -80,7 +79,7 @@ class ModelStore:
         self._loading = threading.Lock()
         self._lock = threading.Lock()
         self._models: OrderedDict[ModelKey, HazardModel] = OrderedDict()
-        self._faults: dict[ModelKey, ModelRefused | RegistryUnavailable] = {}
+        self._faults: dict[ModelKey, ModelRefused | ModelUnavailable] = {}
 
     def usable(self, promotion: Promotion) -> HazardModel | None:
         """The model, None where it cannot be had. What failed once is not tried again here, only by `try_again`."""
@@ -102,7 +101,7 @@ class ModelStore:
                     return self._models[key]
             try:
                 model = self._load(key)
-            except (ModelRefused, RegistryUnavailable) as error:
+            except (ModelRefused, ModelUnavailable) as error:
                 with self._lock:
                     self._faults.pop(key, None)
                     self._faults[key] = error
@@ -116,8 +115,8 @@ class ModelStore:
                     self._models.popitem(last=False)
             return model
 
-    def fault(self, promotion: Promotion) -> ModelRefused | RegistryUnavailable | None:
-        """Why the model could not be had, None where it could or was not asked for."""
+    def fault(self, promotion: Promotion) -> ModelRefused | ModelUnavailable | None:
+        """Why the model could not be had, None where it could or was not asked for. Only a refusal is final."""
         with self._lock:
             return self._faults.get(key_of(promotion))
 
@@ -130,15 +129,13 @@ class ModelStore:
                 self._fetch(key, folder)
             _require_promoted_files(key, folder)
             return self._loader(folder, key.version, key.role)
-        except (ModelRefused, RegistryUnavailable):
-            raise
-        except UNREADABLE as error:
-            raise ModelRefused(f"version {key.version}: {type(error).__name__}: {error}") from error
+        except (OSError, MemoryError) as error:  # a full disk, no more files or memory: it says nothing of the model
+            raise ModelUnavailable(f"version {key.version}: {type(error).__name__}: {error}") from error
 
     def _fetch(self, key: ModelKey, folder: Path) -> None:
         """Complete or absent: neither a kill nor wrong files may leave a folder that is taken for the model."""
         if self._files is None:
-            raise RegistryUnavailable("no model registry is configured")
+            raise ModelUnavailable("no model registry is configured")
         partial = folder.with_name(f"{folder.name}.part")
         shutil.rmtree(partial, ignore_errors=True)
         self._files.download(MODEL_NAME, key.version, partial)
@@ -160,13 +157,9 @@ class ModelStore:
 
 
 def _require_promoted_files(key: ModelKey, folder: Path) -> None:
-    """The files are those that were promoted. Raises ModelRefused."""
+    """The files are those that were promoted. Raises ModelRefused, OSError."""
     for file, promoted in ((BOOSTER_FILE, key.artifact_sha256), (GOLDEN_FILE, key.golden_sha256)):
         if hashlib.sha256((folder / file).read_bytes()).hexdigest() != promoted:
             raise ModelRefused(f"version {key.version}: {file} is not the promoted one")
-    try:
-        schema = json.loads((folder / SCHEMA_FILE).read_text("utf-8"))["schema_sha256"]
-    except UNREADABLE as error:
-        raise ModelRefused(f"version {key.version}: {SCHEMA_FILE}: {type(error).__name__}: {error}") from error
-    if schema != key.schema_sha256:
+    if promoted_schema(folder, key.version) != key.schema_sha256:
         raise ModelRefused(f"version {key.version}: {SCHEMA_FILE} is not the promoted one")

@@ -13,13 +13,13 @@ from duly_contracts.model_control import Promotion, Roster
 from duly_risk.fallback import RulesModel
 from duly_risk.model import HazardModel, ModelInfo, Role
 from duly_runtime.clock import Clock
+from duly_runtime.exit_codes import EXIT_UNTRUSTED
 from duly_runtime.logging import get_logger
-from duly_runtime.metrics import MODEL_INFO, MODEL_PROMOTED, MODEL_SWAPS, Metrics
+from duly_runtime.metrics import MODEL_INFO, MODEL_PROMOTED, MODEL_PROMOTION, MODEL_SWAPS, Metrics
 from kafka.errors import KafkaError
 
-from scoring.adapters.booster_model import ModelRefused
-from scoring.adapters.guards import EXIT_UNTRUSTED, end_process
-from scoring.adapters.mlflow_registry import RegistryUnavailable
+from scoring.adapters.booster_model import ModelRefused, ModelUnavailable
+from scoring.adapters.guards import end_process
 from scoring.adapters.model_control import ControlReader
 from scoring.adapters.model_store import ModelStore
 
@@ -28,6 +28,7 @@ _POLL_SECONDS = 0.5
 RETRY_SECONDS = 15.0
 _REMEMBERED_MAX = 256
 _RULES = RulesModel()
+_READY, _REFUSED, _UNREACHABLE = "ready", "refused", "unreachable"
 
 
 class Selection:
@@ -105,6 +106,7 @@ class ServingModels:
         """Load what is promoted now and what was before it, so that the first batch need not."""
         for promotion in self._roster.recent():
             self._load_aside(promotion)
+        self._show()
 
     def current(self) -> Selection:
         """The handle for one batch."""
@@ -118,14 +120,17 @@ class ServingModels:
             self._roster = self._roster.after(promotion)
             self._selection = self._select()
         self._decided = self._reader.next_offset
+        if promotions:
+            self._show()
         return bool(promotions)
 
     def try_again(self) -> None:
         """Once more for promoted models that could not be had, as a registry comes back; swaps if one can now."""
         for promotion in self._roster.recent():
-            if isinstance(self._store.fault(promotion), RegistryUnavailable):
+            if isinstance(self._store.fault(promotion), ModelUnavailable):
                 self._load_aside(promotion)
                 self._selection = self._select()
+                self._show()
 
     def status(self) -> dict[str, Any]:
         """For /status: what scores, how far `model-control` was decided, and the newest promotions with their state."""
@@ -140,9 +145,9 @@ class ServingModels:
     def _words(self, promotion: Promotion, serving: ModelInfo | None) -> dict[str, str]:
         fault = self._store.fault(promotion)
         scores = serving is not None and (serving.version == promotion.version or not promotion.has_model)
-        state = "serving" if scores else "ready"
-        if fault is not None:
-            state = "refused" if isinstance(fault, ModelRefused) else "unreachable"
+        state = self._state(promotion)
+        if state == _READY and scores:
+            state = "serving"
         return {
             "tenant": promotion.tenant,
             "role": promotion.role,
@@ -158,15 +163,28 @@ class ServingModels:
         self._tell(promotion)
 
     def _tell(self, promotion: Promotion) -> None:
-        fault = self._store.fault(promotion)
-        outcome = "ready" if fault is None else "refused" if isinstance(fault, ModelRefused) else "unreachable"
+        fault, outcome = self._store.fault(promotion), self._state(promotion)
         self._metrics.count(MODEL_SWAPS, role=promotion.role, outcome=outcome)
         words = {"tenant": promotion.tenant, "role": promotion.role, "version": promotion.version}
         if fault is None:
-            self._metrics.set(MODEL_PROMOTED, promotion.promoted_at.timestamp(), role=promotion.role)
             _log.info("scoring.model_ready", **words, effective_day=promotion.effective_day)
         else:
             _log.error("scoring.model_not_taken", **words, outcome=outcome, error=str(fault))
+
+    def _state(self, promotion: Promotion) -> str:
+        fault = self._store.fault(promotion)
+        return _READY if fault is None else _REFUSED if isinstance(fault, ModelRefused) else _UNREACHABLE
+
+    def _show(self) -> None:
+        """Gauges of the newest promotions: an alert is about how things stand, not about how often it was tried."""
+        for promotion in self._roster.recent():
+            if self._state(promotion) == _READY:  # the newer ones come last
+                at, place = promotion.promoted_at.timestamp(), {"tenant": promotion.tenant, "role": promotion.role}
+                self._metrics.set(MODEL_PROMOTED, at, **place)
+        for promotion in self._roster.recent(1):
+            is_now, place = self._state(promotion), {"tenant": promotion.tenant, "role": promotion.role}
+            for state in (_READY, _REFUSED, _UNREACHABLE):
+                self._metrics.set(MODEL_PROMOTION, float(state == is_now), state=state, **place)
 
     def _select(self) -> Selection:
         return Selection(self._roster, self._store, self._used)

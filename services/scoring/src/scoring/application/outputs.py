@@ -8,6 +8,7 @@ from typing import NamedTuple
 from duly_contracts.envelope import Envelope
 from duly_contracts.events import encode, event_of
 from duly_contracts.ids import derived_id, named_id
+from duly_contracts.keys import split_key
 from duly_contracts.topics import dlq_of
 from duly_risk.days import date_of
 from duly_risk.facts import RiskEvent
@@ -94,7 +95,7 @@ def restored_output(cause: Usable, key: bytes, debtor_id: str, state: DebtorStat
 
 def degraded_output(poison: Poison, key: bytes, state: DebtorState) -> Output:
     """`risk.debtor_degraded`, with the newest event ids that the debtor waits for."""
-    tenant = key.decode().partition("|")[0]
+    tenant, _ = split_key(key)
     cause = poison.envelope or Envelope(
         id=poison.event_id, type="", source=SERVICE, subject="", time=_midnight(_day_of(state)), tenant=tenant
     )

@@ -1,19 +1,23 @@
 """What the states and outputs of a log must be: `duly_risk` record by record, without batches, index, cache or store.
 
-The oracle of the tests and of the demo's checker: it shares with the worker only step, decoding and outputs.
+The oracle of the tests and of the demo's checker: it shares with the worker duly_risk, decoding and outputs, and has
+rules of its own for whom a tick visits and what a challenger says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from duly_contracts.keys import partition_of, slice_of, split_key
-from duly_risk.batch import Item, outlooks_by
+from duly_risk.batch import outlooks_by
 from duly_risk.codec import encode_state
-from duly_risk.facts import RiskEvent
-from duly_risk.plan import plan_of
-from duly_risk.state import DebtorState, StateUnreadable, replaced
+from duly_risk.degraded import waits_for
+from duly_risk.facts import RiskEvent, Tick
+from duly_risk.model import HazardModel
+from duly_risk.plan import Plan, plan_of
+from duly_risk.score import ScoreUpdated
+from duly_risk.state import DebtorState, Standing, StateUnreadable, replaced
 from duly_risk.step import conclude, degrade, fold, has_open_invoices
 from duly_runtime.log import Record
 
@@ -26,10 +30,9 @@ from scoring.application.outputs import (
     score_id_of,
     score_output,
     score_outputs,
+    shadow_id_of,
 )
 from scoring.application.ports import Models
-from scoring.application.score_batch import is_news
-from scoring.application.shadow import shadow_score
 
 
 @dataclass(slots=True)
@@ -72,10 +75,18 @@ def _visited(folded: Folded, tick: Usable, partitions: int) -> list[bytes]:
             and split_key(key)[0] == tick.tenant
             and slice_of(key, partitions, tick.parts) == tick.part
             and has_open_invoices(state)
-            and is_news(state, tick)
+            and _is_moved(state, tick)
         )
 
     return sorted(key for key, state in folded.states.items() if moves(key, state))
+
+
+def _is_moved(state: DebtorState, tick: Usable) -> bool:
+    """A date moves a debtor once; the very tick that it could not bear, or that it has had, may come again."""
+    assert isinstance(tick.event.body, Tick)
+    if state.tick_day < tick.event.body.day or waits_for(state, tick.event.event_id):
+        return True
+    return state.applied is not None and state.applied.offset >= tick.position.offset
 
 
 def _step(folded: Folded, cause: Usable, key: bytes, debtor_id: str, models: Models) -> None:
@@ -107,10 +118,24 @@ def _step(folded: Folded, cause: Usable, key: bytes, debtor_id: str, models: Mod
         state = replaced(state, standing=standing)
         folded.outputs += score_outputs(cause, key, score)
         if challenger is not None:
-            item = Item(key, debtor_id, event, cause.position)
-            shadow = shadow_score(item, plan, outlooks_by([plan], [challenger])[0], challenger)
-            folded.outputs.append(score_output(cause, key, shadow))
+            folded.outputs.append(score_output(cause, key, _shadow(cause, key, debtor_id, plan, challenger)))
     folded.states[key] = state
+
+
+def _shadow(cause: Usable, key: bytes, debtor_id: str, plan: Plan, challenger: HazardModel) -> ScoreUpdated:
+    """A challenger's score: as if the debtor had no band yet, and without reasons."""
+    [outlook] = outlooks_by([plan], [challenger])
+    _, score = conclude(
+        Standing(),
+        plan,
+        outlook,
+        challenger.info,
+        ledger_version=cause.position.offset,
+        score_id=shadow_id_of(key, cause.event, challenger.info),
+        debtor_id=debtor_id,
+        on_tick=cause.event.is_tick,
+    )
+    return replace(score, reasons=())
 
 
 def _put_aside(folded: Folded, aside: Poison, key: bytes) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
 
-from duly_contracts.keys import split_key
+from duly_contracts.keys import debtor_key, split_key
 from duly_risk.batch import BatchResult, Item, apply_batch
 from duly_risk.codec import encode_state
 from duly_risk.degraded import waits_for
@@ -34,7 +34,7 @@ from scoring.application.outputs import (
     score_outputs,
 )
 from scoring.application.ports import Models, StateStore
-from scoring.application.shadow import Shadows, shadow_scores
+from scoring.application.shadow import DATA_FAULTS, Shadows, shadow_scores
 from scoring.application.states import States
 from scoring.domain.open_debtors import OpenDebtors
 
@@ -48,8 +48,6 @@ ROWS_PER_CALL = 20_000
 PORTION_DEBTORS = 512
 # And the bytes of its outputs, give or take a model call.
 PORTION_BYTES = 16 * 1024 * 1024
-# What a fold can raise over data it was not made for. Anything else means the process is broken.
-FOLD_FAULTS = (ValueError, ArithmeticError, LookupError, TypeError)
 
 
 @dataclass(slots=True)
@@ -201,14 +199,14 @@ class Scorer:
             state = self._states.load(partition, key)
             if not has_open_invoices(state):
                 self.open_debtors.note(partition, key, False)  # it was not known since the recovery
-            elif is_news(state, tick):
-                yield Work(Item(key, key.decode().partition("|")[2], tick.event, tick.position), tick)
+            elif _is_news(state, tick):
+                yield Work(Item(key, split_key(key)[1], tick.event, tick.position), tick)
 
     def _apply(self, works: Sequence[Work], models: Models, outcome: BatchOutcome) -> None:
         """All together; if a debtor's data do not bear it, one by one, and the culprit is put aside."""
         try:
             self._accept(works, self._run(works, models), models, outcome)
-        except FOLD_FAULTS:
+        except DATA_FAULTS:
             for work in works:
                 self._apply_alone(work, models, outcome)
 
@@ -225,18 +223,18 @@ class Scorer:
                 plan = plan_of(step.state)
                 serving = models.serving(split_key(item.key)[0], plan.as_of_day)
                 features_of(plan.measures, serving.info.frame)
-        except FOLD_FAULTS as error:
+        except DATA_FAULTS as error:
             self._put_aside(_culprit(work, error), outcome)
             return
         # The model's own faults are not the event's: they leave this method and end the process.
         result = self._run([work], models)
         try:
             self._accept([work], result, models, outcome)
-        except FOLD_FAULTS as error:
+        except DATA_FAULTS as error:
             self._put_aside(_culprit(work, error), outcome)
 
     def _accept(self, works: Sequence[Work], result: BatchResult, models: Models, outcome: BatchOutcome) -> None:
-        """Take over states and outputs. Raises one of FOLD_FAULTS before anything was taken."""
+        """Take over states and outputs. Raises one of DATA_FAULTS before anything was taken."""
         blobs = {}
         for work in works:
             partition, key = work.item.position.partition, work.item.key
@@ -285,7 +283,7 @@ class Scorer:
             outcome.poison.append(poison)
             outcome.send(dead_letter_output(poison))
             return
-        key = key.partition(b"|")[0] + b"|" + poison.debtor_id.encode()  # of a tick, the debtor that could not bear it
+        key = debtor_key(split_key(key)[0], poison.debtor_id)  # of a tick, the debtor that could not bear it
         before = self._states.load(partition, key)
         (self._aside_again if before.degraded else self._aside).add(poison.position)
         after = degrade(before, poison.event_id, poison.position)
@@ -306,7 +304,7 @@ def _begins_with_tick(queue: deque[Usable | Poison]) -> bool:
     return isinstance(queue[0], Usable) and queue[0].event.is_tick
 
 
-def is_news(state: DebtorState, tick: Usable) -> bool:
+def _is_news(state: DebtorState, tick: Usable) -> bool:
     """Whether a debtor's blob is written for a tick: it has not seen the date, it waits for this tick, or a replay."""
     assert tick.event.is_tick
     replay = state.applied is not None and tick.position.offset <= state.applied.offset

@@ -21,8 +21,8 @@ from duly_risk.step import conclude
 from scoring.application.outputs import shadow_id_of
 from scoring.application.ports import Models
 
-# What a model can raise over rows that another model bears.
-FAULTS = (ValueError, ArithmeticError, LookupError, TypeError)
+# What a fold or a model can raise over data it was not made for. Anything else means the process is broken.
+DATA_FAULTS = (ValueError, ArithmeticError, LookupError, TypeError)
 
 
 @dataclass(slots=True)
@@ -45,16 +45,16 @@ def shadow_scores(items: Sequence[Item], result: BatchResult, models: Models) ->
         return shadows
     try:
         outlooks = outlooks_by([plan for _, plan, _ in asked], [model for _, _, model in asked])
-    except FAULTS:
+    except DATA_FAULTS:
         for index, plan, model in asked:
             _alone(shadows, items[index], index, plan, model)
         return shadows
     for (index, plan, model), outlook in zip(asked, outlooks, strict=True):
-        shadows.scores[index] = shadow_score(items[index], plan, outlook, model)
+        shadows.scores[index] = _shadow_score(items[index], plan, outlook, model)
     return shadows
 
 
-def shadow_score(item: Item, plan: Plan, outlook: Outlook, challenger: HazardModel) -> ScoreUpdated:
+def _shadow_score(item: Item, plan: Plan, outlook: Outlook, challenger: HazardModel) -> ScoreUpdated:
     """One score. outlook: the challenger's for the plan."""
     _, score = conclude(
         Standing(),
@@ -71,6 +71,6 @@ def shadow_score(item: Item, plan: Plan, outlook: Outlook, challenger: HazardMod
 
 def _alone(shadows: Shadows, item: Item, index: int, plan: Plan, model: HazardModel) -> None:
     try:
-        shadows.scores[index] = shadow_score(item, plan, outlooks_by([plan], [model])[0], model)
-    except FAULTS as error:
+        shadows.scores[index] = _shadow_score(item, plan, outlooks_by([plan], [model])[0], model)
+    except DATA_FAULTS as error:
         shadows.faults.append(f"version {model.info.version}: {type(error).__name__}: {error}")

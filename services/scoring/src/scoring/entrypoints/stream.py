@@ -11,6 +11,7 @@ from concurrent.futures import Executor
 from typing import Any, NoReturn, Protocol
 
 from duly_runtime.clock import Clock
+from duly_runtime.exit_codes import EXIT_UNTRUSTED
 from duly_runtime.log import Record
 from duly_runtime.logging import get_logger
 from duly_runtime.metrics import (
@@ -24,7 +25,7 @@ from duly_runtime.metrics import (
 )
 
 from scoring.adapters.faust_app import AckedTable, ScoringApp
-from scoring.adapters.guards import EXIT_UNTRUSTED, ZombieGuard, end_process
+from scoring.adapters.guards import ZombieGuard, end_process
 from scoring.adapters.shell import Batch, Shell
 from scoring.application.ports import StateStore
 from scoring.application.score_batch import BatchOutcome

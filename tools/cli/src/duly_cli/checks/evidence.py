@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
@@ -102,8 +102,3 @@ class Evidence:
             return None
         decided = self.decided.get(planned.message.treatment_id)
         return None if decided is None else decided.message
-
-
-def unique_events(events: Iterable[Event]) -> list[Event]:
-    """Each id once, in log order."""
-    return list({event.id: event for event in reversed(list(events))}.values())[::-1]

@@ -1,0 +1,50 @@
+"""`duly monitor` on a ledger of one's own."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from duly_cli import monitoring
+from duly_cli.errors import CommandFailed
+from duly_cli.monitoring import MonitorRequest, monitored
+from duly_cli.servers import Servers
+from duly_cli.terminal import Terminal
+from duly_risk.event_codec import EventUnusable
+from duly_training.model_versions import ModelVersions
+from rich.console import Console
+
+HEADER = "invoice_id,debtor_id,issue_date,due_date,total,currency,paid_on\n"
+
+
+def fail_to_fold(facts: Any, until: Any) -> Any:
+    raise EventUnusable("invoice.issued: no currency")
+
+
+@pytest.fixture
+def look(tmp_path, monkeypatch):
+    """Monitors a ledger of these rows; what was shown until it failed, and what was said then."""
+
+    def looked(rows: str) -> tuple[str, str]:
+        (tmp_path / "invoices.csv").write_text(HEADER + rows)
+        monkeypatch.setattr(ModelVersions, "load", lambda versions, version: (None, None))
+        shown = io.StringIO()
+        servers, request = Servers("", f"sqlite:///{tmp_path}/m.db"), MonitorRequest("demo", "1", tmp_path)
+        with pytest.raises(CommandFailed) as failed:
+            monitored(servers, request, Terminal(Console(file=shown, width=200)))
+        return shown.getvalue(), str(failed.value)
+
+    return looked
+
+
+def test_an_empty_ledger_is_refused_in_one_sentence_and_ends_its_line(look):
+    shown, said = look("")
+    assert "The ledger cannot be used: the ledger holds no fact." in said
+    assert "FAILED" in shown
+
+
+def test_a_fact_that_nobody_can_fold_is_refused_in_one_sentence(look, monkeypatch):
+    monkeypatch.setattr(monitoring, "read_history", fail_to_fold)
+    _, said = look("I1,D,2026-01-01,2026-02-01,5,USD,2026-02-02\n")
+    assert said == "The ledger cannot be used: invoice.issued: no currency."
