@@ -73,8 +73,8 @@ class SegmentPayments:
 class RipeCalibration:
     """p_late_<k> where the label can be known by now. ripe_share: of the invoices that became known in the window.
 
-    debtors: whose invoices are ripe. ece_by_chance: an ECE up to it says nothing, see `chance`. slope_error: half of
-    the slope's 95 % interval. None: too few invoices to tell.
+    debtors: whose invoices are ripe. ece_limit_by_chance: an ECE up to it says nothing, see `chance`; not the mean over
+    unclustered draws that the gate takes off. slope_error: half of the slope's 95 % interval. None: too few to tell.
     """
 
     k: int
@@ -84,7 +84,7 @@ class RipeCalibration:
     observed: float | None = None
     expected: float | None = None
     ece: float | None = None
-    ece_by_chance: float | None = None
+    ece_limit_by_chance: float | None = None
     slope: float | None = None
     slope_error: float | None = None
     level: Level = Level.OK
@@ -213,9 +213,9 @@ def _calibration(timeline: Timeline, model: HazardModel, from_day: int, at: int)
             made.append(RipeCalibration(k, count, debtors, share))
             continue
         y, p = part.late(k), predicted.p_late[k][ripe]
-        ece, by_chance = calibration_error(y, p), error_by_chance(y, p, part.debtor)
+        ece, limit = calibration_error(y, p), error_by_chance(y, p, part.debtor)
         slope, error = _slope(y, p, part.debtor)
-        level = _outside(max(0.0, ece - by_chance), (0.0, ECE_WARN), (0.0, ECE_ALARM))
+        level = _outside(max(0.0, ece - limit), (0.0, ECE_WARN), (0.0, ECE_ALARM))
         if slope is not None and error is not None:
             nearest = max(1.0, slope - error) if slope > 1 else min(1.0, slope + error)
             level = max(level, _outside(nearest, SLOPE_WARN, SLOPE_ALARM))
@@ -228,7 +228,7 @@ def _calibration(timeline: Timeline, model: HazardModel, from_day: int, at: int)
                 observed=float(y.mean()),
                 expected=float(p.mean()),
                 ece=ece,
-                ece_by_chance=by_chance,
+                ece_limit_by_chance=limit,
                 slope=slope,
                 slope_error=error,
                 level=level,
