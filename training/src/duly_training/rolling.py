@@ -14,6 +14,7 @@ from duly_training.glossary import glossary_lines
 from duly_training.intervals import Interval, Intervals, intervals_of
 from duly_training.judged import Judged
 from duly_training.metrics import metrics_of
+from duly_training.origin import TooFewSettledInvoices
 from duly_training.predictions import Predictions
 from duly_training.progress import OnProgress
 from duly_training.report import table, with_interval
@@ -74,7 +75,7 @@ def evaluate(timeline: Timeline, months: int, settings: FitSettings, seed: int, 
             predicted.append(window.by_name)
     on_progress("all origins", len(origins), len(origins))
     if not judged:
-        return Evaluation((), 0, {}, Intervals({}, {}))
+        raise TooFewSettledInvoices("no month of the history has invoices that can be judged yet")
     together = Judged.joined(judged)
     by_name = {name: Predictions.joined([one[name] for one in predicted]) for name in predicted[0]}
     metrics = {name: metrics_of(one, together) for name, one in by_name.items()}
