@@ -68,6 +68,11 @@ def rates(values: Sequence[float]) -> Measure:
     return Measure("1/s", tuple(values))
 
 
+def cpu_per(seconds: float, things: int) -> Measure:
+    """Microseconds of CPU for each of so many things; without a value where none was left to be measured."""
+    return Measure("us", (seconds / things * 1e6,) if things else ())
+
+
 def latencies(seconds: Sequence[float]) -> Measure:
     """Milliseconds from seconds, one value per event, with p50 and p99."""
     return Measure("ms", tuple(value * 1000.0 for value in seconds), quantiles=(50, 99))

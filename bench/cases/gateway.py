@@ -91,10 +91,10 @@ def _measure(
         if number:
             requested.append(len(debtors) / (asked - before))
             sent.append(len(debtors) / (on.clock.monotonic() - before))
-            cpu.append((on.cpu_seconds(_SERVICE) - cpu_before) / len(debtors) * 1000)
+            cpu.append((on.cpu_seconds(_SERVICE) - cpu_before) / len(debtors) * 1e6)
     ends.close()
     return {
         f"{name}_contacts_per_second": rates(sent),
         f"{name}_requests_answered_per_second": rates(requested),
-        f"{name}_service_cpu_per_contact": Measure("ms", tuple(cpu)),
+        f"{name}_service_cpu_per_contact": Measure("us", tuple(cpu)),
     }

@@ -34,10 +34,10 @@ def run(bench: Bench) -> Result:
             facts, took = sum(map(len, portion)), on.clock.monotonic() - before
             if number:
                 per_second.append(facts / took)
-                cpu.append((on.cpu_seconds(_SERVICE) - cpu_before) / facts * 1000)
+                cpu.append((on.cpu_seconds(_SERVICE) - cpu_before) / facts * 1e6)
         ends.close()
         return Result(
-            {"facts_per_second": rates(per_second), "service_cpu_per_fact": Measure("ms", tuple(cpu))},
+            {"facts_per_second": rates(per_second), "service_cpu_per_fact": Measure("us", tuple(cpu))},
             {
                 "facts": sum(len(batch) for portion in portions[1:] for batch in portion),
                 "deliveries": sum(len(portion) for portion in portions[1:]),

@@ -132,8 +132,9 @@ def _backlog(worker: ScoringWorker, reader: Topics, tenant: LargeTenant, bench: 
     before, cpu, began = done(worker), worker.cpu_seconds(), bench.clock.monotonic()
     until_done(worker, reader)
     left = done(worker) - before
-    figures.add("backlog", "1/s", left / (bench.clock.monotonic() - began))
-    figures.add("backlog_cpu_per_fact", "us", (worker.cpu_seconds() - cpu) / left * 1e6)
+    if left:  # a few may be done before the first look
+        figures.add("backlog", "1/s", left / (bench.clock.monotonic() - began))
+        figures.add("backlog_cpu_per_fact", "us", (worker.cpu_seconds() - cpu) / left * 1e6)
 
 
 def _sent(

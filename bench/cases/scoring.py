@@ -24,7 +24,7 @@ from scoring.adapters.memory import OneModel
 from scoring.application.pure_fold import pure_fold
 
 from bench.company import LEDGER_TOPIC, ledger_records, simulated
-from bench.figures import Measure, Result, rates
+from bench.figures import Measure, Result, cpu_per, rates
 from bench.stage import TENANT, Bench, BenchFailed, Stage, stage
 from bench.topics import write
 
@@ -101,9 +101,9 @@ def _through_worker(on: Stage, records: Sequence[Record]) -> dict[str, Measure]:
     is_done()
     done_before = samples[-1][1]
     on.until(is_done, f"{total} events scored", _WITHIN_SECONDS, every_seconds=0.02)
-    cpu = (on.cpu_seconds("scoring") - cpu_before) / max(1, total - done_before) * 1000
+    cpu = cpu_per(on.cpu_seconds("scoring") - cpu_before, total - done_before)
     reader.close()
-    return {"events_per_second": rates(rates_of(samples, total)), "worker_cpu_per_event": Measure("ms", (cpu,))}
+    return {"events_per_second": rates(rates_of(samples, total)), "worker_cpu_per_event": cpu}
 
 
 def _pure(clock: Clock, records: Sequence[Record], model: HazardModel, rounds: int) -> Measure:

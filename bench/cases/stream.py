@@ -16,7 +16,7 @@ from scoring.application.outputs import SCORE_UPDATED
 from bench.books import LargeTenant
 from bench.cases.scoring import SEGMENTS, WARM_UP_SHARE, rates_of
 from bench.company import LEDGER_TOPIC, TODAY
-from bench.figures import Measure, Result, rates
+from bench.figures import Measure, Result, cpu_per, rates
 from bench.one_worker import SCORES, WITHIN_SECONDS, broker_on_its_core, done, fill, promoted
 from bench.peers.broker import Topics
 from bench.scoring_worker import ScoringWorker
@@ -75,10 +75,9 @@ def _worked_off(worker: ScoringWorker, reader: Topics, bench: Bench, events: int
         if samples[-1][0] - samples[0][0] > WITHIN_SECONDS:
             raise BenchFailed(f"{samples[-1][1]} of {events} facts are done after {WITHIN_SECONDS:.0f} s")
     warm = next(index for index, (_, n) in enumerate(samples) if n >= WARM_UP_SHARE * events)
-    spent = (cpu[-1] - cpu[warm]) / (events - samples[warm][1])
     return {
         "events_per_second": rates(rates_of(samples, events)),
-        "worker_cpu_per_event": Measure("us", (spent * 1e6,)),
+        "worker_cpu_per_event": cpu_per(cpu[-1] - cpu[warm], events - samples[warm][1]),
     }
 
 

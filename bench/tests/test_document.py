@@ -7,7 +7,7 @@ import json
 import pytest
 from duly_testing.clock import FakeClock
 
-from bench.figures import Measure, Result, latencies, quantile, rates
+from bench.figures import Measure, Result, cpu_per, latencies, quantile, rates
 from bench.machine import machine
 from bench.report import document, failed
 from bench.stage import BenchFailed
@@ -97,3 +97,8 @@ def test_the_machine_is_named() -> None:
     told = machine()
     assert set(told) == {"cpu", "cores", "memory_gib", "kernel", "python"}
     assert all(told.values())
+
+
+def test_a_cost_has_no_value_where_a_warm_up_took_all() -> None:
+    assert cpu_per(0.5, 2_000).values == (250.0,)
+    assert cpu_per(0.5, 0).to_json() == {"unit": "us", "count": 0}

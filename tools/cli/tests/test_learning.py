@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import Path
 
 import pytest
+from duly_cli.errors import CommandFailed
+from duly_cli.ledgers import LedgerChoice
 from duly_cli.main import EXIT_FAULT, EXIT_NOT_HELD, run
+from duly_cli.with_running import prepared_history
 
 IBM_AR = Path(os.environ.get("DULY_DATA_DIR", "data")) / "ibm-ar"
 
@@ -40,12 +44,13 @@ def test_training_without_a_stack_asks_for_a_registry(tmp_path, capsys, monkeypa
     assert "Nothing runs" in capsys.readouterr().err
 
 
-def test_a_ledger_too_thin_to_judge_is_refused_in_one_sentence(tmp_path, capsys):
+@pytest.mark.parametrize("known", [(), ("--until", "2025-01-01")])
+def test_a_ledger_too_thin_to_judge_is_refused_in_one_sentence(tmp_path, capsys, known):
     (tmp_path / "invoices.csv").write_text(
         "invoice_id,debtor_id,issue_date,due_date,total,currency,paid_on\n"
         "I1,D,2026-01-01,2026-02-01,5,USD,2026-02-02\nI2,D,2026-03-01,2026-04-01,5,USD,2026-06-02\n"
     )
-    assert run(["evaluate", "--ledger", str(tmp_path), "--months", "2"]) == EXIT_FAULT
+    assert run(["evaluate", "--ledger", str(tmp_path), "--months", "2", *known]) == EXIT_FAULT
     assert "too thin" in capsys.readouterr().err
 
 
@@ -59,3 +64,8 @@ def test_a_registry_that_is_away_is_told_before_the_ledger_is_read(tmp_path, cap
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     assert run(["train", "--ledger", str(tmp_path / "none"), "--tracking-uri", "http://127.0.0.1:1"]) == EXIT_FAULT
     assert "The model registry does not answer" in capsys.readouterr().err
+
+
+def test_an_import_of_the_simulated_history_names_the_option_that_was_typed():
+    with pytest.raises(CommandFailed, match="--until is for a ledger of your own"):
+        prepared_history(None, LedgerChoice(known_until=date(2026, 1, 1)))

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 from duly_training.baselines import GATE_BASELINES
 from duly_training.intervals import Interval
+from duly_training.judged import late_name
 from duly_training.slices import JUDGED_INVOICES, JUDGED_LATE, Slice
 
 ECE_MAX = 0.02
@@ -76,9 +77,9 @@ def verdict_of(
     """metrics: of the model. gains: logloss gain over each baseline. checks: name -> fault, "" = held."""
     lines = [_gain_line(name, gains.get(name)) for name in GATE_BASELINES]
     lines.append(_champion_line(champion))
-    ece, slope = metrics.get("ece_late5"), metrics.get("slope_late5")
+    ece, slope = metrics.get(late_name("ece")), metrics.get(late_name("slope"))
     # A small window shows an error where there is none: what chance alone shows is not held against a model.
-    excess = None if ece is None else max(0.0, ece - metrics.get("ece_by_chance_late5", 0.0))
+    excess = None if ece is None else max(0.0, ece - metrics.get(late_name("ece_by_chance"), 0.0))
     lines.append(_range_line("calibration error (ECE) beyond chance", excess, None, ECE_MAX))
     lines.append(_range_line("calibration slope", slope, SLOPE_MIN, SLOPE_MAX))
     lines.append(_slices_line(slices))

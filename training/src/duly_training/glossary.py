@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from duly_risk.book import LATE_DAYS
+
+from duly_training.judged import RIPE_DAYS
+
 # In the order in which they are explained. "late": paid 5 or more days after due, or open by then.
 GLOSSARY = {
     "auc": "of a late and a punctual invoice, how often the late one got the higher probability: 0.5 = a coin, "
@@ -45,7 +49,8 @@ ROWS = {
 def glossary_lines(columns: Iterable[str], rows: Iterable[str] = ()) -> Iterator[str]:
     """The columns and rows that a report shows, as a Markdown section."""
     yield from ("## What the columns mean", "")
-    yield "Late = paid 5 or more days after due, or still open then. An invoice counts once it is due for 30 days."
+    late = f"Late = paid {LATE_DAYS} or more days after due, or still open then."
+    yield f"{late} An invoice counts once it is due for {RIPE_DAYS} days."
     yield ""
     shown = set(columns)
     yield from (f"- **{name}**: {words}" for name, words in GLOSSARY.items() if name in shown)

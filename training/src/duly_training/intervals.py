@@ -10,14 +10,14 @@ from duly_risk.book import LATE_DAYS
 from duly_risk.curves import Floats
 from numpy.typing import NDArray
 
-from duly_training.judged import Judged
+from duly_training.judged import Judged, late_name
 from duly_training.metrics import log_losses
 from duly_training.predictions import Predictions
 
 DRAWS = 1_000
 _LOW, _HIGH = 0.025, 0.975
 _CHUNK_CELLS = 4_000_000
-_LOGLOSS = "_logloss_late5"
+_LOGLOSS = late_name("_logloss")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Intervals:
 def intervals_of(
     judged: Judged, by_name: Mapping[str, Predictions], model: str = "hazard", seed: int = 0, draws: int = DRAWS
 ) -> Intervals:
-    """Intervals of logloss, Brier score and AUC of "late by 5 days" and of the day error, over ripe invoices."""
+    """Intervals of logloss, Brier score and AUC of "late by LATE_DAYS" and of the day error, over ripe invoices."""
     ripe = judged.ripe()
     part, parts = judged.where(ripe), {name: one.where(ripe) for name, one in by_name.items()}
     if not len(part):
@@ -57,7 +57,7 @@ def intervals_of(
     def areas(weights: Floats) -> list[Floats]:
         return [ranking.areas(weights) for ranking in ranked.values()]
 
-    names = (*means.names, *(f"{name}_auc_late5" for name in ranked))
+    names = (*means.names, *(late_name(f"{name}_auc") for name in ranked))
     whole = np.array([*means.whole, *(one[0] for one in areas(np.ones((1, len(debtors)))))])
     drawn = np.concatenate(
         [
@@ -102,7 +102,7 @@ def _losses(judged: Judged, parts: Mapping[str, Predictions], y: NDArray[np.bool
     for name, one in parts.items():
         if LATE_DAYS in one.p_late:
             losses[f"{name}{_LOGLOSS}"] = log_losses(y, one.p_late[LATE_DAYS])
-            losses[f"{name}_brier_late5"] = (one.p_late[LATE_DAYS] - y) ** 2
+            losses[late_name(f"{name}_brier")] = (one.p_late[LATE_DAYS] - y) ** 2
         if one.days is not None:
             losses[f"{name}_mae_days"] = np.abs(one.days - judged.days)
     return losses

@@ -23,6 +23,11 @@ DAYS_MAX = 120
 Flags = NDArray[np.bool_]
 
 
+def late_name(measure: str, k: int = LATE_DAYS) -> str:
+    """The name under which a measure of "late by k days" stands in metrics and intervals, and so on a run's page."""
+    return f"{measure}_late{k}"
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """n invoices, each as of the day it became known.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata  # type: ignore[import-untyped]
 
 from duly_training.calibration import logit_line
-from duly_training.judged import DAYS_MAX, LATE_KS, Judged
+from duly_training.judged import DAYS_MAX, LATE_KS, Judged, late_name
 from duly_training.predictions import Predictions
 
 ECE_BINS = 10
@@ -112,7 +112,7 @@ def metrics_of(predictions: Predictions, judged: Judged) -> dict[str, float]:
         if k in predictions.p_late and ripe.any():
             part = judged.where(ripe)
             measured = late_metrics(part.late(k), predictions.p_late[k][ripe], part.amount)
-            values |= {f"{measure}_late{k}": value for measure, value in measured.items()}
+            values |= {late_name(measure, k): value for measure, value in measured.items()}
     if judged.ripe().any():
         values |= day_metrics(predictions, judged)
     if predictions.order is not None and len(judged):

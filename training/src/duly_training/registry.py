@@ -30,6 +30,7 @@ from duly_training.artefact import ArtefactHashes
 from duly_training.fit import as_model
 
 ALIASES = {CHAMPION: "champion", SHADOW: "challenger"}
+ROLES = {alias: role for role, alias in ALIASES.items()}
 TENANT = "tenant"
 EXPERIMENT = "risk"
 _PAGE = 1_000

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import xgboost as xgb
+from duly_risk.book import LATE_DAYS
 from duly_risk.days import date_of
 from duly_risk.features import FEATURES, schema_sha256
 
@@ -15,7 +16,8 @@ from duly_training.baselines import GATE_BASELINES
 from duly_training.fairness import GroupRow
 from duly_training.gate import Verdict
 from duly_training.glossary import glossary_lines
-from duly_training.intervals import Interval
+from duly_training.intervals import DRAWS, Interval
+from duly_training.judged import late_name
 from duly_training.pipeline import RATE_CURVE, Fallback, Released
 from duly_training.plots import weekly_money, write_gain, write_reliability, write_weekly_money
 from duly_training.roll_rate import RollRate
@@ -24,6 +26,9 @@ from duly_training.window import MODEL, Window
 
 _LATE = ("auc", "ap", "logloss", "brier", "ece", "ece_by_chance", "slope", "intercept", "capture", "capture_amount")
 _DAYS = ("mae_days", "mae_late_days", "p90_error_days", "within_3_days", "coverage_days")
+# Of the tables: what late means, and what stands in brackets.
+LATE_MEANS = f"Late = {LATE_DAYS} or more days."
+DRAWS_MEAN = f"In brackets 95 % of {DRAWS:,} draws of debtors."
 
 LIMITS = (
     "It knows only this ledger: another tenant, currency or kind of debtor needs its own fit.",
@@ -158,11 +163,12 @@ def window_lines(window: Window) -> Iterator[str]:
     ripe = int(window.judged.ripe().sum())
     yield f"## Judged on {ripe:,} invoices that became known from {date_of(window.from_day)} on"
     yield ""
-    yield "Late = 5 or more days. In brackets 95 % of 1,000 draws of debtors. Gain: logloss less than the baseline."
+    yield f"{LATE_MEANS} {DRAWS_MEAN} Gain: logloss less than the baseline."
     yield "What each column means stands at the end of report.md."
     yield ""
     header = ("model", *_LATE, "gain in logloss")
-    yield from table(header, (_late_cells(window, name) for name, of in window.metrics.items() if "auc_late5" in of))
+    late = late_name("auc")
+    yield from table(header, (_late_cells(window, name) for name, of in window.metrics.items() if late in of))
     yield from table(
         ("model", *_DAYS, "C on delay"),
         (_day_cells(window, name) for name, of in window.metrics.items() if "mae_days" in of),
@@ -170,8 +176,8 @@ def window_lines(window: Window) -> Iterator[str]:
 
 
 def _late_cells(window: Window, name: str) -> tuple[str, ...]:
-    of = window.metrics[name]
-    cells = [with_interval(of.get(f"{m}_late5"), window.intervals.measured.get(f"{name}_{m}_late5")) for m in _LATE]
+    of, measured = window.metrics[name], window.intervals.measured
+    cells = [with_interval(of.get(late_name(m)), measured.get(late_name(f"{name}_{m}"))) for m in _LATE]
     gain = window.intervals.gains.get(name)
     return (name, *cells, with_interval(None if gain is None else gain.value, gain))
 

@@ -6,17 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from duly_risk.book import LATE_DAYS
 from duly_risk.days import day_of
 
 from duly_training.baselines import GATE_BASELINES
 from duly_training.fit import FitSettings
 from duly_training.glossary import glossary_lines
 from duly_training.intervals import Interval, Intervals, intervals_of
-from duly_training.judged import Judged
+from duly_training.judged import Judged, late_name
 from duly_training.metrics import metrics_of
+from duly_training.origin import TooFewSettledInvoices
 from duly_training.predictions import Predictions
 from duly_training.progress import OnProgress
-from duly_training.report import table, with_interval
+from duly_training.report import DRAWS_MEAN, LATE_MEANS, table, with_interval
 from duly_training.splits import begin_before, monthly_origins, next_month
 from duly_training.timeline import Timeline
 from duly_training.window import MODEL, judge
@@ -25,7 +27,7 @@ _SHOWN = ("auc", "logloss", "brier", "ece", "slope", "capture")
 _DAYS = ("days_median", "days_due")
 _LOSSES = (MODEL, *GATE_BASELINES)
 # The tables show no other lateness; each of its baselines would be fitted anew at every origin.
-_LATE_KS = (5,)
+_LATE_KS = (LATE_DAYS,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def evaluate(timeline: Timeline, months: int, settings: FitSettings, seed: int, 
             predicted.append(window.by_name)
     on_progress("all origins", len(origins), len(origins))
     if not judged:
-        return Evaluation((), 0, {}, Intervals({}, {}))
+        raise TooFewSettledInvoices("no month of the history has invoices that can be judged yet")
     together = Judged.joined(judged)
     by_name = {name: Predictions.joined([one[name] for one in predicted]) for name in predicted[0]}
     metrics = {name: metrics_of(one, together) for name, one in by_name.items()}
@@ -92,7 +94,7 @@ def _report(evaluation: Evaluation) -> Iterator[str]:
         "",
         "Each line: a model of what was known before the origin, on the month from it on.",
     )
-    yield from ("Late = 5 or more days. In brackets 95 % of 1,000 draws of debtors.", "", "## Late invoices", "")
+    yield from (f"{LATE_MEANS} {DRAWS_MEAN}", "", "## Late invoices", "")
     header = (
         "origin",
         "invoices",
@@ -129,12 +131,13 @@ def _report(evaluation: Evaluation) -> Iterator[str]:
 
 def _late_line(origin: str, invoices: int, metrics: Mapping[str, Mapping[str, float]]) -> tuple[str, ...]:
     model, rate = metrics[MODEL], metrics["debtor_rate"]
-    shown = (model.get("rate_late5"), *(model.get(f"{name}_late5") for name in _SHOWN))
-    return (origin, f"{invoices:,}", *map(_figure, (*shown, rate.get("auc_late5"), rate.get("logloss_late5"))))
+    shown = [model.get(late_name(name)) for name in ("rate", *_SHOWN)]
+    shown += [rate.get(late_name(name)) for name in ("auc", "logloss")]
+    return (origin, f"{invoices:,}", *map(_figure, shown))
 
 
 def _loss_line(origin: str, measured: Mapping[str, Interval]) -> tuple[str, ...]:
-    shown = [measured.get(f"{name}_logloss_late5") for name in _LOSSES]
+    shown = [measured.get(late_name(f"{name}_logloss")) for name in _LOSSES]
     return (origin, *(with_interval(None if one is None else one.value, one) for one in shown))
 
 

@@ -19,6 +19,7 @@ from duly_training.fit import FitSettings
 from duly_training.folding import timeline_of
 from duly_training.gate import Gate, Verdict, verdict_of
 from duly_training.history import FactSource, read_history
+from duly_training.judged import late_name
 from duly_training.model_versions import ModelVersions
 from duly_training.monitor.reference import REFERENCE_FILE, reference_of
 from duly_training.origin import FittedModel, Kind
@@ -227,7 +228,7 @@ def _gate_word(verdict: Verdict) -> str:
 
 def run_facts(timeline: Timeline, final: FittedModel, window: Window, inputs: Mapping[str, str]) -> dict[str, str]:
     """What a person wants to know of a run before its figures."""
-    judged = window.metrics.get(MODEL, {}).get("rate_late5")
+    judged = window.metrics.get(MODEL, {}).get(late_name("rate"))
     begin = begin_before(timeline, timeline.cut_day)
     first = str(date_of(timeline.first_day))
     if begin != timeline.first_day:

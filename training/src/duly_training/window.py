@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from duly_training.baselines import GATE_BASELINES, baseline_predictions
 from duly_training.fit import FitSettings
 from duly_training.intervals import DRAWS, Intervals, intervals_of
-from duly_training.judged import LATE_KS, Judged, judged_between
+from duly_training.judged import LATE_KS, Judged, judged_between, late_name
 from duly_training.metrics import metrics_of
 from duly_training.origin import FittedModel, fit_before
 from duly_training.predictions import Predictions, hazard_predictions
@@ -68,7 +68,7 @@ def judge(
         by_name |= baseline_predictions(labelled, judged, frame, seed, late_ks)
     metrics = {name: metrics_of(one, judged) for name, one in by_name.items()} if len(judged) else {}
     intervals = intervals_of(judged, by_name, MODEL, seed, draws)
-    measured = {name: metrics.get(name, {}).get("logloss_late5") for name in GATE_BASELINES}
+    measured = {name: metrics.get(name, {}).get(late_name("logloss")) for name in GATE_BASELINES}
     losses = {name: value for name, value in measured.items() if value is not None}
     slices = slices_of(judged, by_name[MODEL], by_name[best_baseline(losses)], sectors) if losses else ()
     return Window(from_day, until_day, fitted, judged, by_name, metrics, intervals, slices)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from duly_training.metrics import calibration_error, calibration_line
-from duly_training.monitor.chance import error_by_chance, slope_error
+from duly_training.monitor.chance import error_by_chance, slope_and_error
 from duly_training.monitor.drift import DEBTORS_MIN, FitBins, psi
 from duly_training.monitor.payments import DailyPayments, cusum
 from duly_training.monitor.recorded import RecordedScore, rank_agreement, score_flow
@@ -70,10 +70,17 @@ def test_what_chance_explains_of_a_calibration_error_counts_debtors_not_invoices
 
 def test_a_calibration_slope_is_as_sure_as_its_debtors_are_many() -> None:
     y, p, debtor = crowd(100, 10)
-    slope, intercept = calibration_line(y, p)
-    error = slope_error(y, p, debtor, slope, intercept)
-    assert abs(slope - 1) < error
-    assert error == pytest.approx(math.sqrt(10) * slope_error(y, p, np.arange(1000), slope, intercept), rel=0.01)
+    clustered, alone = slope_and_error(y, p, debtor), slope_and_error(y, p, np.arange(1000))
+    assert clustered is not None
+    assert alone is not None
+    assert clustered[0] == alone[0] == calibration_line(y, p)[0]
+    assert abs(clustered[0] - 1) < clustered[1]
+    assert clustered[1] == pytest.approx(math.sqrt(10) * alone[1], rel=0.01)
+
+
+@pytest.mark.parametrize("p", [np.full(300, 0.3), np.full(300, 0.5), np.linspace(1e-9, 1e-7, 300)])
+def test_probabilities_that_are_all_alike_have_no_slope(p: np.ndarray) -> None:
+    assert slope_and_error(np.arange(300) % 3 == 0, p, np.arange(300) // 3) is None
 
 
 def test_the_cusum_adds_log_likelihood_ratios_and_begins_anew_after_an_alarm() -> None:

@@ -21,6 +21,7 @@ ScoreIdOf = Callable[[bytes, RiskEvent], str]
 ModelOf = Callable[[bytes, int], HazardModel]
 
 
+# One per event and debtor: a named tuple costs a third of a frozen dataclass to make.
 class Item(NamedTuple):
     """One event for one debtor. A tick becomes one item per debtor of its slice, all at the tick's position."""
 

@@ -19,6 +19,8 @@ VERY_LATE_DAYS = 15
 EWM_DECAY = 0.8
 NEWEST_KEPT = 64
 
+# The three below are made by the thousand: a named tuple costs a third of a frozen dataclass to make.
+
 
 class Terms(NamedTuple):
     """An invoice's own terms: all that is known of it on the day it is issued."""
@@ -51,30 +53,52 @@ class DelayHistory(NamedTuple):
     newest: tuple[int, ...]
     days_to_pay_sum: int
     last_paid_day: int
-    settled: int
-    delay_sum: int
-    late: int
-    any_late: int
-    median: float
-    std: float
-    longest: float
-    last3: float
-    last10: float
-    decayed: float
-    late5: float
-    q25: float
-    q75: float
-    q90: float
-    on_due: int
-    early: int
-    late15: int
-    last1: float
-    last2: float
-    on_due10: float
-    any_late10: float
-    longest10: float
-    std10: float
-    late20: float
+    settled: int = 0
+    delay_sum: int = 0
+    late: int = 0
+    any_late: int = 0
+    median: float = math.nan
+    std: float = math.nan
+    longest: float = math.nan
+    last3: float = math.nan
+    last10: float = math.nan
+    decayed: float = math.nan
+    late5: float = math.nan
+    q25: float = math.nan
+    q75: float = math.nan
+    q90: float = math.nan
+    on_due: int = 0
+    early: int = 0
+    late15: int = 0
+    last1: float = math.nan
+    last2: float = math.nan
+    on_due10: float = math.nan
+    any_late10: float = math.nan
+    longest10: float = math.nan
+    std10: float = math.nan
+    late20: float = math.nan
+
+
+@dataclass(slots=True)
+class _Ranks:
+    """One delay or more, by rank. delays: each value once, rising. ends: how many are at most as late as each."""
+
+    delays: list[int]
+    ends: list[int]
+    n: int
+
+    def from_on(self, delay: int) -> int:
+        """How many were as late as that or later."""
+        earlier = bisect_left(self.delays, delay)
+        return self.n - self.ends[earlier - 1] if earlier else self.n
+
+    def lower(self, share: float) -> float:
+        """The lower quantile: the delay at rank share x (n - 1), rounded down."""
+        return float(self.delays[bisect_right(self.ends, int(share * (self.n - 1)))])
+
+    def median(self) -> float:
+        delays, ends, n = self.delays, self.ends, self.n
+        return (delays[bisect_right(ends, (n - 1) // 2)] + delays[bisect_right(ends, n // 2)]) / 2
 
 
 def history_of(
@@ -83,51 +107,52 @@ def history_of(
     """The history of these delays. All figures come from whole-number sums, so that no order of them can show."""
     delays = sorted(counts)
     numbers = [counts[delay] for delay in delays]
-    ends = list(accumulate(numbers))  # how many are at most as late as each
-    weighted = list(map(mul, delays, numbers))
-    n, total, squares = (ends[-1] if ends else 0), sum(weighted), sum(map(mul, weighted, delays))
-    last5, last10, last20 = newest[:5], newest[:10], newest[:20]
-
-    def from_on(delay: int) -> int:
-        """How many were as late as that or later."""
-        earlier = bisect_left(delays, delay)
-        return n - ends[earlier - 1] if earlier else n
-
-    def ranked(rank: int) -> int:
-        return delays[bisect_right(ends, rank)]
-
+    ends = list(accumulate(numbers))
+    if not ends or not ends[-1]:
+        return DelayHistory(counts, newest, days_to_pay_sum, last_paid_day)
+    ranks, weighted = _Ranks(delays, ends, ends[-1]), list(map(mul, delays, numbers))
+    n, total = ranks.n, sum(weighted)
     return DelayHistory(
-        counts=counts,
-        newest=newest,
-        days_to_pay_sum=days_to_pay_sum,
-        last_paid_day=last_paid_day,
+        counts,
+        newest,
+        days_to_pay_sum,
+        last_paid_day,
         settled=n,
         delay_sum=total,
-        late=from_on(LATE_DAYS),
-        any_late=from_on(1),
-        median=(ranked((n - 1) // 2) + ranked(n // 2)) / 2 if n else math.nan,
-        std=_std(n, total, squares),
-        longest=float(delays[-1]) if n else math.nan,
-        last3=_mean(newest[:3]),
-        last10=_mean(last10),
-        # Weights 0.8^age, age 0 = newest settled.
-        decayed=math.fsum(map(mul, _EWM_WEIGHTS, newest)) / _EWM_SUMS[len(newest)] if newest else math.nan,
-        late5=_share_late(last5),
-        # Quantiles are the lower ones: the delay at rank share x (n - 1), rounded down.
-        q25=float(ranked(int(0.25 * (n - 1)))) if n else math.nan,
-        q75=float(ranked(int(0.75 * (n - 1)))) if n else math.nan,
-        q90=float(ranked(int(0.9 * (n - 1)))) if n else math.nan,
+        late=ranks.from_on(LATE_DAYS),
+        any_late=ranks.from_on(1),
+        median=ranks.median(),
+        std=_std(n, total, sum(map(mul, weighted, delays))),
+        longest=float(delays[-1]),
+        q25=ranks.lower(0.25),
+        q75=ranks.lower(0.75),
+        q90=ranks.lower(0.9),
         on_due=counts.get(0, 0),
-        early=n - from_on(0),
-        late15=from_on(VERY_LATE_DAYS),
-        last1=float(newest[0]) if n else math.nan,
-        last2=float(newest[1]) if n > 1 else math.nan,
-        on_due10=last10.count(0) / len(last10) if last10 else math.nan,
-        any_late10=len([delay for delay in last10 if delay > 0]) / len(last10) if last10 else math.nan,
-        longest10=float(max(last10)) if n else math.nan,
-        std10=_std(len(last10), sum(last10), sum(map(mul, last10, last10))),
-        late20=_share_late(last20),
+        early=n - ranks.from_on(0),
+        late15=ranks.from_on(VERY_LATE_DAYS),
+        **_of_newest(newest),
     )
+
+
+def _of_newest(newest: tuple[int, ...]) -> dict[str, float]:
+    """The figures of the last ones. There are none where all that closed since the archive was written off or void."""
+    if not newest:
+        return {}
+    last10 = newest[:10]
+    return {
+        "last3": _mean(newest[:3]),
+        "last10": _mean(last10),
+        # Weights 0.8^age, age 0 = newest settled.
+        "decayed": math.fsum(map(mul, _EWM_WEIGHTS, newest)) / _EWM_SUMS[len(newest)],
+        "late5": _share_late(newest[:5]),
+        "last1": float(newest[0]),
+        "last2": float(newest[1]) if len(newest) > 1 else math.nan,
+        "on_due10": last10.count(0) / len(last10),
+        "any_late10": len([delay for delay in last10 if delay > 0]) / len(last10),
+        "longest10": float(max(last10)),
+        "std10": _std(len(last10), sum(last10), sum(map(mul, last10, last10))),
+        "late20": _share_late(newest[:20]),
+    }
 
 
 def _std(n: int, total: int, squares: int) -> float:
@@ -136,11 +161,11 @@ def _std(n: int, total: int, squares: int) -> float:
 
 
 def _share_late(delays: Sequence[int]) -> float:
-    return len([delay for delay in delays if delay >= LATE_DAYS]) / len(delays) if delays else math.nan
+    return len([delay for delay in delays if delay >= LATE_DAYS]) / len(delays)
 
 
 def _mean(delays: Sequence[int]) -> float:
-    return sum(delays) / len(delays) if delays else math.nan
+    return sum(delays) / len(delays)
 
 
 _EWM_WEIGHTS = tuple(EWM_DECAY**age for age in range(NEWEST_KEPT))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 
+# One per event: a named tuple costs a third of a frozen dataclass to make.
 class Position(NamedTuple):
     """Where an event stands in `ledger-events`."""
 

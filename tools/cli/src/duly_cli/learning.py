@@ -29,7 +29,7 @@ from duly_cli.terminal import Terminal, ending
 
 @dataclass(frozen=True, slots=True)
 class LearningRequest:
-    """What a person asked for. choice.play_from: only what was known before. threads, dask: where trees are grown.
+    """What a person asked for. choice.known_until: only what was known before. threads, dask: where trees are grown.
 
     groups: CSV of debtor_id and group, for the report alone. tenant: whose ledger it is.
     """
@@ -123,7 +123,7 @@ def _ledger(request: LearningRequest, terminal: Terminal) -> tuple[Ledger, date]
         line = terminal.line("Read the ledger")
         with ending(line), ledger_faults():
             ledger = read_given(choice.path, tenant) if choice.path else prepare_ledger(choice, tenant).ledger
-            until = choice.play_from or ledger.until + timedelta(days=1)
+            until = choice.known_until or ledger.until + timedelta(days=1)
         line.done(f"{len(ledger.records.invoices):,} invoices of {len(ledger.debtors()):,} debtors")
     return ledger, until
 

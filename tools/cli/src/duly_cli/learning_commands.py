@@ -21,7 +21,7 @@ from duly_cli.options import (
     TenantOption,
     ThreadsOption,
     UntilOption,
-    choice_of,
+    history_choice_of,
 )
 from duly_cli.terminal import Terminal
 
@@ -53,7 +53,7 @@ def train(
     from duly_cli.with_running import attached
 
     where = tracking_uri or attached(StateFolder(state)).mlflow.tracking_uri
-    request = LearningRequest(choice_of(ledger, until, 0, seed), threads, report, dask, groups, tenant)
+    request = LearningRequest(history_choice_of(ledger, until, seed), threads, report, dask, groups, tenant)
     if not train_ledger(request, where, Terminal()).may_be_promoted:
         raise typer.Exit(EXIT_NOT_HELD)
 
@@ -75,7 +75,7 @@ def evaluate(
     """
     from duly_cli.learning import LearningRequest, evaluate_ledger
 
-    request = LearningRequest(choice_of(ledger, until, 0, seed), threads, report, dask)
+    request = LearningRequest(history_choice_of(ledger, until, seed), threads, report, dask)
     if not evaluate_ledger(request, months, Terminal()):
         raise typer.Exit(EXIT_NOT_HELD)
 

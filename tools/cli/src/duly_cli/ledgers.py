@@ -18,12 +18,16 @@ SEED_DEFAULT = 1
 
 @dataclass(frozen=True, slots=True)
 class LedgerChoice:
-    """What a person asked for. path None = the simulator's company. days 0 = all there is."""
+    """What a person asked for. path None = the simulator's company. days 0 = all there is.
+
+    play_from: first day that is played. known_until: nothing is played; of history only what was known before.
+    """
 
     path: Path | None = None
     play_from: date | None = None
     days: int = 0
     seed: int = SEED_DEFAULT
+    known_until: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from duly_cli.options import (
     StateOption,
     UntilOption,
     choice_of,
+    history_choice_of,
 )
 from duly_cli.ports import BASE_DEFAULT, BasePortInvalid, Ports
 from duly_cli.signals import interruptible
@@ -143,7 +144,7 @@ def import_(
     from duly_cli.with_running import attached, import_history, prepared_history
 
     stack = attached(StateFolder(state))
-    import_history(stack, prepared_history(stack, choice_of(ledger, until, 0, seed)), Terminal())
+    import_history(stack, prepared_history(stack, history_choice_of(ledger, until, seed)), Terminal())
 
 
 @app.command()

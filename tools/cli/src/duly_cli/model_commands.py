@@ -43,9 +43,10 @@ def promote(
     state: StateOption = STATE,
 ) -> None:
     """Let a model version score, from a business date on. Its gate must have passed. May be repeated."""
-    role = {"champion": "CHAMPION", "challenger": "SHADOW"}[as_]
+    from duly_training.registry import ROLES
+
     _promotions(state, tenant, by).promote(
-        version, role, effective_date.date() if effective_date else None, force_reason
+        version, ROLES[as_], effective_date.date() if effective_date else None, force_reason
     )
 
 

@@ -28,9 +28,7 @@ PlayFromOption = Annotated[
 ]
 UntilOption = Annotated[
     datetime | None,
-    typer.Option(
-        "--until", "--known-until", formats=["%Y-%m-%d"], help="Only what was known before, of your ledger [all]."
-    ),
+    typer.Option("--until", "--known-until", formats=["%Y-%m-%d"], help="Only what was known before [all]."),
 ]
 DaysOption = Annotated[int, typer.Option("--days", min=0, max=3660, help="Play only so many days; 0 = all.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Of the simulated company and of the training.")]
@@ -44,5 +42,10 @@ STATE = Path(".duly")
 
 
 def choice_of(ledger: str, play_from: datetime | None, days: int, seed: int) -> LedgerChoice:
-    """What was said of the ledger."""
+    """What was said of the ledger, by a command that plays it."""
     return LedgerChoice(Path(ledger) if ledger else None, play_from.date() if play_from else None, days, seed)
+
+
+def history_choice_of(ledger: str, until: datetime | None, seed: int) -> LedgerChoice:
+    """What was said of the ledger, by a command that reads what was known and plays nothing."""
+    return LedgerChoice(Path(ledger) if ledger else None, seed=seed, known_until=until.date() if until else None)

@@ -42,12 +42,14 @@ def attached(state: StateFolder) -> LocalStack:
 
 
 def prepared_history(stack: LocalStack, choice: LedgerChoice) -> Prepared:
-    """What was known before `choice.play_from` (default: all); without a path the simulated company's history."""
+    """What was known before `choice.known_until` (default: all); without a path the simulated company's history."""
     if choice.path is None:
+        if choice.known_until is not None:
+            raise CommandFailed("--until is for a ledger of your own; the simulated history is imported as a whole.")
         return prepare_ledger(choice, stack.tenant)
     ledger = read_given(choice.path, stack.tenant)
     try:
-        end = choice.play_from or ledger.until + timedelta(days=1)
+        end = choice.known_until or ledger.until + timedelta(days=1)
         source = RecordedSource(ledger, end, end)
     except (LedgerEmpty, PlayWindowInvalid) as error:
         raise CommandFailed(f"The ledger cannot be imported: {error}.") from error

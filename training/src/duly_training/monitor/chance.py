@@ -6,12 +6,14 @@ import numpy as np
 from duly_risk.curves import Floats
 from numpy.typing import NDArray
 
-from duly_training.metrics import ECE_BINS, Flags, clipped
+from duly_training.metrics import ECE_BINS, Flags, calibration_line, clipped
 
 Whole = NDArray[np.int64]
 _DRAWS = 200
 _SURELY = 0.95
 _NORMAL_95 = 1.96
+# Logits closer together than that say nothing of a slope: its fit has no single solution.
+_SPREAD_MIN = 1e-6
 
 
 def error_by_chance(y: Flags, p: Floats, debtor: Whole, seed: int = 0) -> float:
@@ -29,12 +31,18 @@ def error_by_chance(y: Flags, p: Floats, debtor: Whole, seed: int = 0) -> float:
     return float(np.quantile(drawn, _SURELY))
 
 
-def slope_error(y: Flags, p: Floats, debtor: Whole, slope: float, intercept: float) -> float:
-    """Half of the calibration slope's 95 % interval with debtors as the sample: the clustered sandwich of its fit."""
+def slope_and_error(y: Flags, p: Floats, debtor: Whole) -> tuple[float, float] | None:
+    """Calibration slope and half of its 95 % interval, debtors being the sample: the clustered sandwich of its fit.
+
+    y, p, debtor: (n,), n >= 1, late ones and others among them. None where all p are alike.
+    """
     z = np.log(clipped(p) / (1 - clipped(p)))
+    if np.ptp(z) < _SPREAD_MIN:
+        return None
+    slope, intercept = calibration_line(y, p)
     fitted = 1 / (1 + np.exp(-(intercept + slope * z)))
     x = np.column_stack([np.ones_like(z), z])
     bread = np.linalg.inv((x * (fitted * (1 - fitted))[:, np.newaxis]).T @ x)
     _, index = np.unique(debtor, return_inverse=True)
     scores = np.column_stack([np.bincount(index, (y - fitted) * column) for column in x.T])
-    return float(_NORMAL_95 * np.sqrt((bread @ (scores.T @ scores) @ bread)[1, 1]))
+    return slope, float(_NORMAL_95 * np.sqrt((bread @ (scores.T @ scores) @ bread)[1, 1]))

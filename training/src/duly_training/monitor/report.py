@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from duly_training.gate import ECE_MAX, SLOPE_MAX, SLOPE_MIN
 from duly_training.judged import LATE_KS, judged_between
-from duly_training.metrics import Flags, calibration_error, calibration_line
-from duly_training.monitor.chance import error_by_chance, slope_error
+from duly_training.metrics import Flags, calibration_error
+from duly_training.monitor.chance import error_by_chance, slope_and_error
 from duly_training.monitor.drift import PSI_ALARM, PSI_WARN, Drift, drifts_of
 from duly_training.monitor.payments import LIMIT, RHO, Cusum, cusum, daily_payments, exposure_between
 from duly_training.monitor.recorded import ScoreFlow
@@ -73,21 +73,21 @@ class SegmentPayments:
 class RipeCalibration:
     """p_late_<k> where the label can be known by now. ripe_share: of the invoices that became known in the window.
 
-    debtors: whose invoices are ripe. ece_by_chance: an ECE up to it says nothing, see `chance`. slope_error: half of
-    the slope's 95 % interval.
+    debtors: whose invoices are ripe. ece_limit_by_chance: an ECE up to it says nothing, see `chance`; not the mean over
+    unclustered draws that the gate takes off. slope_error: half of the slope's 95 % interval. None: too few to tell.
     """
 
     k: int
     ripe: int
     debtors: int
     ripe_share: float
-    observed: float | None
-    expected: float | None
-    ece: float | None
-    ece_by_chance: float | None
-    slope: float | None
-    slope_error: float | None
-    level: Level
+    observed: float | None = None
+    expected: float | None = None
+    ece: float | None = None
+    ece_limit_by_chance: float | None = None
+    slope: float | None = None
+    slope_error: float | None = None
+    level: Level = Level.OK
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,26 +210,38 @@ def _calibration(timeline: Timeline, model: HazardModel, from_day: int, at: int)
         count, debtors = len(part), len(np.unique(part.debtor))
         share = count / len(judged) if len(judged) else 0.0
         if count < RIPE_MIN:
-            made.append(RipeCalibration(k, count, debtors, share, None, None, None, None, None, None, Level.OK))
+            made.append(RipeCalibration(k, count, debtors, share))
             continue
         y, p = part.late(k), predicted.p_late[k][ripe]
-        ece, by_chance = calibration_error(y, p), error_by_chance(y, p, part.debtor)
+        ece, limit = calibration_error(y, p), error_by_chance(y, p, part.debtor)
         slope, error = _slope(y, p, part.debtor)
-        level = _outside(max(0.0, ece - by_chance), (0.0, ECE_WARN), (0.0, ECE_ALARM))
+        level = _outside(max(0.0, ece - limit), (0.0, ECE_WARN), (0.0, ECE_ALARM))
         if slope is not None and error is not None:
             nearest = max(1.0, slope - error) if slope > 1 else min(1.0, slope + error)
             level = max(level, _outside(nearest, SLOPE_WARN, SLOPE_ALARM))
-        observed, expected = float(y.mean()), float(p.mean())
-        made.append(RipeCalibration(k, count, debtors, share, observed, expected, ece, by_chance, slope, error, level))
+        made.append(
+            RipeCalibration(
+                k,
+                count,
+                debtors,
+                share,
+                observed=float(y.mean()),
+                expected=float(p.mean()),
+                ece=ece,
+                ece_limit_by_chance=limit,
+                slope=slope,
+                slope_error=error,
+                level=level,
+            )
+        )
     return made
 
 
 def _slope(y: Flags, p: Floats, debtor: NDArray[np.int64]) -> tuple[float, float] | tuple[None, None]:
-    """Slope and half of its interval; None where too few were late, or too few were not."""
+    """Slope and half of its interval; None where too few were late, too few were not, or all p are alike."""
     if not EVENTS_MIN <= int(y.sum()) <= len(y) - EVENTS_MIN:
         return None, None
-    slope, intercept = calibration_line(y, p)
-    return slope, slope_error(y, p, debtor, slope, intercept)
+    return slope_and_error(y, p, debtor) or (None, None)
 
 
 def _outside(value: float, warn: tuple[float, float], alarm: tuple[float, float]) -> Level:

@@ -117,7 +117,7 @@ def _calibration_line(one: RipeCalibration) -> str:
     return (
         f"  k = {one.k:<3} {one.ripe} ripe ({one.ripe_share:.0%}) of {one.debtors} debtors: "
         f"{one.observed:.3f} observed, {one.expected:.3f} expected, "
-        f"ECE {one.ece:.3f} (by chance up to {one.ece_by_chance:.3f}), slope {slope}  {one.level.name}"
+        f"ECE {one.ece:.3f} (by chance up to {one.ece_limit_by_chance:.3f}), slope {slope}  {one.level.name}"
     )
 
 

@@ -8,33 +8,30 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from duly_runtime.clock import SystemClock
 from duly_runtime.kafka_log import KafkaLog
+from duly_runtime.poison_meter import IN_A_ROW_MAX
 
 from duly_cli.dlq.choosing import Wanted, named, since_of, unsettled
 from duly_cli.dlq.letters import DeadLetters, Letter, LetterPlace, printable
 from duly_cli.dlq.replay import Return, dismissed, replayed, send, target_partition
 from duly_cli.dlq.shown import story, table
 from duly_cli.errors import CommandFailed
-from duly_cli.folders import STATE_VARIABLE, StateFolder
+from duly_cli.folders import StateFolder
+from duly_cli.options import STATE, StateOption
 from duly_cli.servers import kafka_of
 
 ASK_ABOVE = 10
-# Half of what makes a service stop for a bad deploy (duly_runtime.poison_meter): a replay whose fix does not hold must
-# not stop anybody.
-AT_ONCE = 50
+# Half of what makes a service stop for a bad deploy: a replay whose fix does not hold must not stop anybody.
+AT_ONCE = IN_A_ROW_MAX // 2
 
 app = typer.Typer(help="Dead letters: what could not be used, why, and the way back.", no_args_is_help=True)
 
 KafkaOption = Annotated[
     str, typer.Option("--kafka", envvar="KAFKA_BOOTSTRAP_SERVERS", help="host:port; default: the running stack's.")
-]
-StateOption = Annotated[
-    Path, typer.Option("--state", envvar=STATE_VARIABLE, help="Folder of the running stack.", file_okay=False)
 ]
 TopicOption = Annotated[str, typer.Option("--topic", help="Only of this topic, with or without `-dlq`.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Only with this reason.")]
@@ -45,7 +42,6 @@ IdsArgument = Annotated[
 ]
 YesOption = Annotated[bool, typer.Option("--yes", help=f"Do not ask, also above {ASK_ABOVE} records.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")]
-_STATE = Path(".duly")
 
 
 @app.command("list")
@@ -56,7 +52,7 @@ def list_(
     since: SinceOption = "",
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="The newest so many.")] = 50,
     kafka: KafkaOption = "",
-    state: StateOption = _STATE,
+    state: StateOption = STATE,
 ) -> None:
     """The newest dead letters, newest last."""
     wanted = Wanted(topic, reason, tenant, since_of(since, SystemClock().now()))
@@ -78,7 +74,7 @@ def show(
     id_: Annotated[str, typer.Argument(metavar="ID", help="As `list` prints it, or an event id.")],
     reveal: Annotated[bool, typer.Option("--reveal", help="Also what may be about a person.")] = False,
     kafka: KafkaOption = "",
-    state: StateOption = _STATE,
+    state: StateOption = STATE,
 ) -> None:
     """All of a dead letter: cause, headers, payload, what to do."""
     with closing(DeadLetters(kafka_of(StateFolder(state), kafka))) as letters:
@@ -99,7 +95,7 @@ def replay(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     kafka: KafkaOption = "",
-    state: StateOption = _STATE,
+    state: StateOption = STATE,
 ) -> None:
     """Send records again, byte for byte and under their own ids: after a fix. Again and again is harmless.
 
@@ -124,7 +120,7 @@ def dismiss(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     kafka: KafkaOption = "",
-    state: StateOption = _STATE,
+    state: StateOption = STATE,
 ) -> None:
     """Settle records that will never be usable: their facts came anew, or never were.
 
@@ -163,8 +159,8 @@ def _return(
             _say(f"would go to {at}: event {one.letter.event_id or '?'} of {one.letter.place}")
         return
     if len(returns) > ASK_ABOVE and not yes:
-        risk = f" A service stops when 100 in a row are unusable; up to {AT_ONCE} are safe." * (len(returns) > AT_ONCE)
-        typer.confirm(f"Send {len(returns)} records?{risk}", abort=True)
+        risk = f" A service stops when {IN_A_ROW_MAX} in a row are unusable; up to {AT_ONCE} are safe."
+        typer.confirm(f"Send {len(returns)} records?{risk * (len(returns) > AT_ONCE)}", abort=True)
     sent = send(log, returns, _say)
     typer.echo(f"{sent} records sent for {len(returns)} dead letters.")
 
