@@ -1,6 +1,7 @@
 """The fold: any order, any repetition, the same records; what is taken back is restored."""
 
 import itertools
+import math
 from dataclasses import replace
 
 import pytest
@@ -27,6 +28,8 @@ from duly_risk.facts import (
 )
 from duly_risk.ledger import apply_records
 from duly_risk.packing import CLOSED_KEPT, CLOSED_MAX, packed, unpacked
+from duly_risk.plan import plan_of
+from duly_risk.reasons import explain
 from duly_risk.state import Closing, DebtorState, Settlement
 from duly_risk.step import degrade, fold
 from hypothesis import given, settings
@@ -272,6 +275,26 @@ def test_old_closed_invoices_become_counts_and_the_history_stays_exact():
     assert (book.invoices, book.billed, book.first_issue_day) == (n, {"EUR": (n * 100_00, n)}, DAY)
     assert book.unapplied == {}
     assert state.facts_applied == 3 * n
+
+
+@pytest.mark.parametrize(("paid", "lost"), [(17, 64), (18, 63), (1, 80)])
+def test_a_debtor_of_whose_newest_closed_invoices_hardly_one_was_paid_has_a_history_and_reasons(paid: int, lost: int):
+    written_off = [
+        (
+            InvoiceStated(f"L{i:04}", DAY + 100, DAY + 114, 100_00, "EUR", "1"),
+            InvoiceWrittenOff(f"W{i:04}", f"L{i:04}", 100_00, DAY + 300, loss=True),
+        )
+        for i in range(lost)
+    ]
+    still_open = InvoiceStated("OPEN", DAY + 310, DAY + 310, 100_00, "EUR", "1")
+    settled = [settled_invoice(i) for i in range(paid)]
+    state = folded(*itertools.chain.from_iterable([*settled, *written_off]), still_open)
+    history = book_of(state).history
+    assert history.settled == paid == sum(history.counts.values())
+    assert len(history.newest) == max(0, CLOSED_KEPT - lost)
+    assert math.isnan(history.last2) == (len(history.newest) < 2)
+    assert explain(book_of(state), DAY + 320)
+    assert len(plan_of(state).measures) == 1
 
 
 def test_a_late_fact_about_an_archived_invoice_is_counted_and_does_not_open_it_anew():

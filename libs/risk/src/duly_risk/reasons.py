@@ -52,9 +52,11 @@ def _late_history(history: DelayHistory) -> list[Reason]:
         text = f"{late} of the last {len(last)} invoices {'was' if late == 1 else 'were'} {LATE_DAYS} or more days late"
         return [_raises("h_late5", late / len(last), text)]
     share = history.late / history.settled
+    text = f"{history.late} of {history.settled} settled invoices were {LATE_DAYS} or more days late"
     if share >= 0.1:
-        text = f"{history.late} of {history.settled} settled invoices were {LATE_DAYS} or more days late"
         return [_raises("h_late_rate", share, text)]
+    if not last:  # what closed since was not paid
+        return [_lowers("h_late_rate", 0.35, text)]
     text = f"none of the last {len(last)} invoices was {LATE_DAYS} or more days late"
     return [_lowers("h_late5", 0.35, text)]
 
@@ -64,7 +66,7 @@ def _trend(history: DelayHistory) -> list[Reason]:
         return []
     now = history.last3
     worse = now - history.delay_sum / history.settled
-    if worse < _WORSE_DAYS or now < LATE_DAYS:
+    if not (worse >= _WORSE_DAYS and now >= LATE_DAYS):  # NaN where nothing was paid of late
         return []
     return [_raises("h_last3", worse / 60, f"the last 3 invoices were paid {_days(round(worse))} later than usual")]
 

@@ -35,14 +35,16 @@ class _Book:
 
     def __init__(self) -> None:
         self.keys: set[bytes] = set()
-        self._cut = (0, 1)  # partitions, parts
-        self._slices: list[set[bytes]] = []
+        self._cut: tuple[int, int] | None = None  # partitions, parts
+        self._slices: dict[int, set[bytes]] = {}  # those that hold anybody: a tick may have 100,000 parts
 
     def note(self, key: bytes, is_open: bool) -> None:
         if is_open == (key in self.keys):
             return
-        slices = [self._slices[slice_of(key, *self._cut)]] if self._slices else []
-        for keys in (self.keys, *slices):
+        books = [self.keys]
+        if self._cut is not None:
+            books.append(self._slices.setdefault(slice_of(key, *self._cut), set()))
+        for keys in books:
             if is_open:
                 keys.add(key)
             else:
@@ -52,9 +54,9 @@ class _Book:
         """Keys of one slice. A tick that is cut otherwise than the last one costs a pass over all keys."""
         if parts <= 1:
             return self.keys
-        if not self._slices or self._cut != (partitions, parts):
+        if self._cut != (partitions, parts):
             self._cut = (partitions, parts)
-            self._slices = [set() for _ in range(parts)]
+            self._slices = {}
             for key in self.keys:
-                self._slices[slice_of(key, partitions, parts)].add(key)
-        return self._slices[part] if part < parts else set()
+                self._slices.setdefault(slice_of(key, partitions, parts), set()).add(key)
+        return self._slices.get(part, set())
