@@ -94,8 +94,8 @@ backtest: setup ## What would have been predicted: LEDGER=DIR, ARGS="--known-unt
 	@$(BIN)/duly backtest $(if $(LEDGER),--ledger "$(LEDGER)") $(ARGS)
 judge: setup ## What became of it, as JSON: LEDGER=DIR, ARGS="--predictions predictions.csv"
 	@$(BIN)/duly judge $(if $(LEDGER),--ledger "$(LEDGER)") $(ARGS)
-promote: setup ## Let a registered version score, from the next business date on: V=2
-	@$(BIN)/duly promote $(or $(V),$(error say which version: make promote V=2)) $(ARGS)
+promote: $(if $(V),setup) ## Let a registered version score, from the next business date on: V=2
+	@$(if $(V),,echo "say which version: make promote V=2" >&2; exit 2;) $(BIN)/duly promote $(V) $(ARGS)
 rollback: setup ## Back to the version before, at once: V=1 that one, V=rules no model
 	@$(BIN)/duly rollback $(if $(V),--to $(V)) $(ARGS)
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -139,8 +140,10 @@ class Registry:
 
     def load(self, model: RegisteredModel) -> HazardModel:
         """A registered version's Booster as a HazardModel."""
-        path = self._mlflow.artifacts.download_artifacts(f"models:/{model.name}/{model.version}")
-        booster = xgb.Booster(model_file=Path(path) / BOOSTER_FILE)
+        with TemporaryDirectory(prefix="duly-model-") as folder:
+            uri = f"models:/{model.name}/{model.version}"
+            path = self._mlflow.artifacts.download_artifacts(uri, dst_path=folder)
+            booster = xgb.Booster(model_file=Path(path) / BOOSTER_FILE)
         booster.set_param({"nthread": 1})
         return as_model(booster, frame_of(booster), model.version)
 

@@ -41,15 +41,15 @@ class TrainingReport:
     """reused: a version was fitted on the same data by the same code, so nothing was done; all else is as it was then.
 
     model: what should score: the fitted model, or, where the gate refused it, the champion whose gate let it pass, or
-    else the debtor's rate (kind says which). Nothing scores until it is promoted. verdict: of the
-    fitted model, None if its run
-    does not say. report: what was written for people, as Markdown.
+    else the debtor's rate (kind says which). Nothing scores until it is promoted. judged_version: of the fitted model.
+    verdict: on that, None if its run does not say. report: what was written for people, as Markdown.
     """
 
     model: RegisteredModel
     reused: bool
     data_sha256: str
     metrics: Mapping[str, float]
+    judged_version: str
     verdict: Verdict | None = None
     report: str = ""
     kind: Kind = Kind.HAZARD
@@ -110,7 +110,7 @@ def _reused(
     kind = Kind(serving.tags.get("kind", Kind.HAZARD))
     versions, number = ModelVersions(registry), judged.model.version
     verdict, report = versions.version(number).verdict, versions.report(number)
-    return TrainingReport(serving.model, True, data_sha256, serving.metrics, verdict, report, kind)
+    return TrainingReport(serving.model, True, data_sha256, serving.metrics, number, verdict, report, kind)
 
 
 def _may_serve(version: KnownVersion | None) -> bool:
@@ -165,10 +165,10 @@ def _register(
         report_folder=report,
     )
     model = registry.register(released.final.booster, artefact, hashes, record)
-    kind = Kind.HAZARD
+    kind, number = Kind.HAZARD, model.version
     if not verdict.promote:
-        model, kind = _fallback(registry, timeline, released, settings, tags, folder / "fallback", model.version)
-    return TrainingReport(model, False, timeline.sha256, metrics, released.verdict, text, kind)
+        model, kind = _fallback(registry, timeline, released, settings, tags, folder / "fallback", number)
+    return TrainingReport(model, False, timeline.sha256, metrics, number, released.verdict, text, kind)
 
 
 def _params(settings: FitSettings, inputs: Mapping[str, str], facts: Mapping[str, str]) -> dict[str, str | int | float]:

@@ -77,9 +77,10 @@ def _trained(request: LearningRequest, tracking_uri: str, terminal: Terminal, as
                     report = train_on(ledger, registry, until, request.choice.seed, shown, request.settings, groups)
             except TooFewSettledInvoices as error:
                 raise CommandFailed(f"The ledger is too thin for a model: {error}. The rules score serves.") from error
-        line.done(f"version {report.model.version}, {'fitted before' if report.reused else 'registered'}")
+        line.done(f"version {report.judged_version}, {'fitted before' if report.reused else 'registered'}")
     if report.verdict is not None:
-        terminal.say("The gate lets it be promoted." if report.may_be_promoted else "The gate refuses it:")
+        let = "lets it be promoted." if report.may_be_promoted else f"refuses version {report.judged_version}:"
+        terminal.say(f"The gate {let}")
         for failed in report.verdict.failed:
             terminal.plain(f"  {failed.name}: {failed.value}, must be {failed.limit}")
         if not report.may_be_promoted:

@@ -16,6 +16,7 @@ from duly_cli.demo import DemoRun, reference_file
 from duly_cli.errors import CommandFailed
 from duly_cli.folders import StateFolder, announce, only_stack
 from duly_cli.ledgers import LedgerChoice
+from duly_cli.options import STATE
 from duly_cli.ports import Ports
 from duly_cli.signals import wait_for_signal
 from duly_cli.stack.local import LocalStack
@@ -148,7 +149,8 @@ class Session:
         for name, address in stack.ports.addresses().items():
             say(f"{name + ':':8} {address}")
         say(f"Logs:    {stack.run.logs}")
-        say("A token: duly token --scope debtors:read --scope contacts:read")
+        where = "" if self.state.root == STATE else f" --state {self.state.root}"
+        say(f"A token: duly token --scope debtors:read --scope contacts:read{where}")
 
     def _stay(self, stack: LocalStack) -> None:
         self.terminal.say("Running. Ctrl-C stops everything.")
