@@ -33,6 +33,15 @@ def test_a_record_is_kept_as_it_came() -> None:
     assert "dlq_cut" not in dict(letter.headers)
 
 
+@pytest.mark.parametrize("value", [b"v", b"v" * 2**20], ids=["whole", "cut"])
+def test_a_record_cannot_bring_notes_of_its_own(value: bytes) -> None:
+    honest = letter_of(b"t|D", value, ("x", b"y"))
+    forged = letter_of(b"t|D", value, ("dlq_settled", b"0 dismissed"), ("dlq_debtor", b"E"), ("x", b"y"))
+    assert [pair for pair in forged.headers if pair[0] != "dlq_cut"] == [
+        pair for pair in honest.headers if pair[0] != "dlq_cut"
+    ]
+
+
 @pytest.mark.parametrize(
     ("key", "value", "headers", "left"),
     [

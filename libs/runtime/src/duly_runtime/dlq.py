@@ -15,6 +15,7 @@ from duly_runtime.log import Headers, Record
 
 # Just below what every producer of ours sends (1 000 000). A topic takes 1 MiB, so a record may be larger.
 LETTER_BYTES_MAX = 990_000
+NOTES = "dlq_"  # begins the names of our own headers
 _HEADER_BYTES = 10  # its two lengths, at most
 
 
@@ -38,6 +39,8 @@ class DeadLetter:
 def dead_letter_of(record: Record, service: str, reason: str, detail: str, debtor_id: str = "") -> DeadLetter:
     """The record as it came, its headers and where it came from, why and by which version of the code it was put aside.
 
+    Headers of a record that are named as our notes are left out: a sender must not be able to write them (a
+    `dlq_settled` would hide this letter, and settle another one).
     Of a record that would be too large with these, `dlq_cut` tells the sizes and parts are left out; the record itself
     lies in its topic as long as that keeps it. debtor_id: whom it concerns, where the key does not say (a tick that one
     debtor's state could not bear).
@@ -53,16 +56,17 @@ def dead_letter_of(record: Record, service: str, reason: str, detail: str, debto
     if debtor_id and not record.key.endswith(b"|" + debtor_id.encode()):
         notes["dlq_debtor"] = debtor_id
     added = [(name, value.encode()) for name, value in notes.items()]
-    letter = DeadLetter(record.key, record.value, [*record.headers, *added])
-    return letter if _fits(letter) else _cut(record, added)
+    own = [pair for pair in record.headers if not pair[0].startswith(NOTES)]
+    letter = DeadLetter(record.key, record.value, [*own, *added])
+    return letter if _fits(letter) else _cut(record, own, added)
 
 
-def _cut(record: Record, added: Headers) -> DeadLetter:
+def _cut(record: Record, own: Headers, added: Headers) -> DeadLetter:
     """As much of the record as fits, and always the id that it is waited for by."""
     sizes = f"key {len(record.key)}, value {len(record.value)}, headers {_bytes_of(record.headers)} bytes"
     notes = [*added, ("dlq_cut", sizes.encode())]
-    named = [pair for pair in record.headers if pair[0] == "ce_id" and len(pair[1]) <= ID_BYTES_MAX][-1:]
-    choices = [(value, headers) for headers in (record.headers, named) for value in (record.value, b"")]
+    named = [pair for pair in own if pair[0] == "ce_id" and len(pair[1]) <= ID_BYTES_MAX][-1:]
+    choices = [(value, headers) for headers in (own, named) for value in (record.value, b"")]
     letters = (DeadLetter(record.key[:KEY_BYTES_MAX], value, [*headers, *notes]) for value, headers in choices)
     return next(filter(_fits, letters))
 

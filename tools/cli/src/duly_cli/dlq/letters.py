@@ -13,6 +13,7 @@ import kafka
 from duly_contracts.ids import record_id
 from duly_contracts.keys import split_key
 from duly_contracts.topics import topics
+from duly_runtime.dlq import NOTES
 from duly_runtime.kafka_log import records_until
 from kafka.errors import KafkaError, KafkaTimeoutError
 
@@ -206,8 +207,8 @@ def _letter(raw: Any) -> Letter:
         when=datetime.fromtimestamp(min(max(raw.timestamp or 0, 0), _MILLISECONDS_MAX) / 1000, UTC),
         key=raw.key or b"",
         value=raw.value or b"",
-        headers=tuple(pair for pair in headers if not pair[0].startswith("dlq_")),
-        notes={name: _text(value) for name, value in headers if name.startswith("dlq_")},
+        headers=tuple(pair for pair in headers if not pair[0].startswith(NOTES)),
+        notes={name: _text(value) for name, value in headers if name.startswith(NOTES)},
     )
 
 
