@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import os
 import re
 from datetime import date, timedelta
 from pathlib import Path
@@ -87,6 +88,17 @@ class TestWhatIsRefusedBeforeAnyWork:
         write(ledger, invoices(60))
         assert backtest(ledger, *option)[0] == EXIT_FAULT
         assert "at most 400 days after" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("name", ["predictions.csv", "cash.csv"])
+    def test_only_a_regular_file_is_replaced(self, ledger, name, capsys):
+        write(ledger, invoices(10))
+        pipe = ledger.parent / "out" / name
+        pipe.parent.mkdir()
+        os.mkfifo(pipe)
+        assert backtest(ledger)[0] == EXIT_FAULT
+        assert f"{pipe} cannot be written: it is there and no regular file" in capsys.readouterr().err
+        assert [file.name for file in pipe.parent.iterdir()] == [name]
+        assert pipe.is_fifo()
 
 
 class TestLedgersOfAllKinds:

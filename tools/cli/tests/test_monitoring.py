@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 from typing import Any
 
 import pytest
 from duly_cli import monitoring
 from duly_cli.errors import CommandFailed
+from duly_cli.main import EXIT_FAULT, run
 from duly_cli.monitoring import MonitorRequest, monitored
 from duly_cli.servers import Servers
 from duly_cli.terminal import Terminal
@@ -48,3 +50,26 @@ def test_a_fact_that_nobody_can_fold_is_refused_in_one_sentence(look, monkeypatc
     monkeypatch.setattr(monitoring, "read_history", fail_to_fold)
     _, said = look("I1,D,2026-01-01,2026-02-01,5,USD,2026-02-02\n")
     assert said == "The ledger cannot be used: invoice.issued: no currency."
+
+
+@pytest.mark.parametrize("option", ["--json", "--metrics-file"])
+@pytest.mark.parametrize("there", ["pipe", ".", "folder"])
+def test_only_a_regular_file_is_replaced_and_that_is_told_before_any_work(tmp_path, capsys, option, there):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    file = "." if there == "." else str(tmp_path / there)
+    assert run(["monitor", "--state", str(tmp_path / "state"), option, file]) == EXIT_FAULT
+    assert f"{file} cannot be written: it is there and no regular file" in capsys.readouterr().err
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_report_is_replaced_as_a_whole_or_not_at_all(tmp_path):
+    file, pipe = tmp_path / "report.json", tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for text in ("first", "second"):
+        monitoring._write(file, text)
+    for cannot in (pipe, tmp_path / "missing" / "report.json"):
+        with pytest.raises(CommandFailed, match="cannot be written"):
+            monitoring._write(cannot, "third")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["pipe", "report.json"]
+    assert (file.read_text(), pipe.is_fifo()) == ("second", True)

@@ -21,6 +21,7 @@ from duly_training.backtest.writing import CASH_FILE, write_result
 from duly_training.closed_days import closed_words
 from duly_training.fit import FitSettings
 from duly_training.history import History, read_history
+from duly_training.whole_file import require_replaceable
 
 from duly_cli.aside import FIT_SECONDS, Aside
 from duly_cli.errors import CommandFailed
@@ -60,6 +61,7 @@ def run_backtest(choice: BacktestChoice, state: StateFolder, terminal: Terminal)
 def _run(choice: BacktestChoice, state: StateFolder, terminal: Terminal, aside: Aside) -> None:
     if choice.out.is_dir() or choice.out.name == CASH_FILE:
         raise CommandFailed(f"--out {choice.out} must name a file, and not {CASH_FILE}, which is written beside it.")
+    _require_files(choice)
     _spare_ledger(choice)
     first = choice.predict_from or choice.known_until
     _window(choice, choice.predict_to or first)  # what can be told before minutes of reading
@@ -88,6 +90,15 @@ def _run(choice: BacktestChoice, state: StateFolder, terminal: Terminal, aside: 
     except OSError as error:
         raise CommandFailed(f"{choice.out} cannot be written: {error.strerror or error}.") from error
     _tell(result, window, choice.out, cash, terminal)
+
+
+def _require_files(choice: BacktestChoice) -> None:
+    """Raises CommandFailed for a device or a folder in the place of either file."""
+    for file in (choice.out, choice.out.parent / CASH_FILE):
+        try:
+            require_replaceable(file)
+        except OSError as error:
+            raise CommandFailed(f"{file} cannot be written: {error.strerror or error}.") from error
 
 
 def _spare_ledger(choice: BacktestChoice) -> None:

@@ -95,9 +95,10 @@ def monitor(
     state: StateOption = STATE,
 ) -> None:
     """Does the model still fit? Payments against expectation, calibration, drift. Exit code 1 on an alarm."""
-    from duly_cli.monitoring import MonitorRequest, monitored, publish
+    from duly_cli.monitoring import MonitorRequest, monitored, publish, require_files
     from duly_cli.servers import servers_of
 
+    require_files(json_file, metrics_file)
     request = MonitorRequest(tenant, version, Path(ledger) if ledger else None, at.date() if at else None)
     terminal = Terminal()
     report = monitored(servers_of(StateFolder(state)), request, terminal)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -20,6 +22,7 @@ from duly_training.monitor.report import PAYMENT_DAYS, Level, MonitorReport, mon
 from duly_training.monitor.topics import ledger_of, recorded_scores
 from duly_training.monitor.words import lines_of, prometheus_text
 from duly_training.registry import Registry
+from duly_training.whole_file import replacing, require_replaceable
 
 from duly_cli.aside import Aside
 from duly_cli.errors import CommandFailed
@@ -66,6 +69,14 @@ def _monitored(servers: Servers, request: MonitorRequest, terminal: Terminal) ->
     return report
 
 
+def require_files(*files: Path | None) -> None:
+    """Told before the work, not after it. Raises CommandFailed for a device or a folder in a file's place."""
+    for file in files:
+        if file is not None:
+            with _write_faults(file):
+                require_replaceable(file)
+
+
 def publish(
     report: MonitorReport, json_file: Path | None, metrics_file: Path | None, clock: Clock, terminal: Terminal
 ) -> bool:
@@ -109,10 +120,14 @@ def _flow(servers: Servers, request: MonitorRequest, at: date) -> ScoreFlow | No
 
 
 def _write(file: Path, text: str) -> None:
-    """Whole or not at all: a collector may read at any moment."""
-    part = file.with_name(f"{file.name}.part")
+    with _write_faults(file), replacing(file) as whole:
+        whole.write(text)
+
+
+@contextmanager
+def _write_faults(file: Path) -> Iterator[None]:
+    """OSError -> CommandFailed."""
     try:
-        part.write_text(text, "utf-8")
-        part.replace(file)
+        yield
     except OSError as error:
         raise CommandFailed(f"{file} cannot be written: {error.strerror or error}.") from error
