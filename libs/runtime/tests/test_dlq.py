@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from duly_contracts.ids import record_id
 from duly_runtime.dlq import LETTER_BYTES_MAX, DeadLetter, dead_letter_of
 from duly_runtime.kafka_log import _record
 from duly_runtime.log import Record
@@ -31,6 +32,13 @@ def test_a_record_is_kept_as_it_came() -> None:
     letter = letter_of(b"t|D", b"v" * 980_000, ("x", b"y"))
     assert (letter.key, letter.value, letter.headers[:2]) == (b"t|D", b"v" * 980_000, [ID, ("x", b"y")])
     assert "dlq_cut" not in dict(letter.headers)
+
+
+@pytest.mark.parametrize("last", [b"e-2", b"e" * 2_000], ids=["an id", "longer than any id"])
+def test_of_several_ids_what_is_cut_keeps_the_one_that_it_is_waited_for_by(last: bytes) -> None:
+    letter = letter_of(b"t|D", b"v", ("ce_id", last), ("x", b"y" * 2**20))
+    left = [pair for pair in letter.headers if not pair[0].startswith("dlq_")]
+    assert record_id(left, "ledger-events", 3, 41) == record_id([("ce_id", last)], "ledger-events", 3, 41)
 
 
 @pytest.mark.parametrize("value", [b"v", b"v" * 2**20], ids=["whole", "cut"])

@@ -148,6 +148,12 @@ def test_a_record_goes_back_as_it_came_and_a_tick_into_its_own_partition() -> No
     assert replayed(letter(key=b"demo|")).partition == 5
 
 
+def test_of_two_ids_a_letter_is_known_by_the_one_that_services_wait_for() -> None:
+    odd = replace(letter(), headers=(*envelope("first"), ("ce_id", b"second")))
+    assert odd.event_id == odd.header("ce_id") == "second"
+    assert dict(dismissed(odd, "gone", NOON).headers)["ce_id"] == b"second"
+
+
 def test_a_letter_that_holds_only_a_part_of_its_record_is_not_replayed() -> None:
     with pytest.raises(CannotReturn, match="ledger-events/5/7"):
         replayed(letter(value=b"", cut="key 8, value 1048000, headers 300 bytes"))

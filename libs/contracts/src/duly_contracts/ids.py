@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import sha1
 from uuid import UUID
 
@@ -25,11 +26,13 @@ def named_id(kind: str, *parts: str) -> str:
     return _uuid5(kind, *parts)
 
 
-def record_id(named: bytes | None, topic: str, partition: int, offset: int) -> str:
+def record_id(headers: Iterable[tuple[str, bytes]], topic: str, partition: int, offset: int) -> str:
     """Id by which a record that could not be used is waited for: the one it names, else one made of its place.
 
-    named: its `ce_id`, or nothing. One that is null, no text, or longer than any id of ours, names nothing.
+    Of several `ce_id` the last names it, as in an envelope. One that is null, no text, or longer than any id of ours,
+    names nothing.
     """
+    named = dict(headers).get("ce_id", b"")
     if named and len(named) <= ID_BYTES_MAX and b"\x00" not in named:
         try:
             return named.decode()

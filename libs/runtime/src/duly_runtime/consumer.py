@@ -181,8 +181,7 @@ class ConsumerLoop:
 
     def _await_again(self, connection: Connection, record: Record) -> None:
         """Remember an event that a replay may bring again."""
-        named = dict(record.headers).get("ce_id", b"")
-        event_id = record_id(named, record.topic, record.partition, record.offset)
+        event_id = record_id(record.headers, record.topic, record.partition, record.offset)
         connection.execute(
             "insert into waiting_event (consumer, event_id, key) values (%s, %s, %s) on conflict do nothing",
             (self.name, event_id, record.key),

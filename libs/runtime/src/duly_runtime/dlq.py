@@ -65,7 +65,8 @@ def _cut(record: Record, own: Headers, added: Headers) -> DeadLetter:
     """As much of the record as fits, and always the id that it is waited for by."""
     sizes = f"key {len(record.key)}, value {len(record.value)}, headers {_bytes_of(record.headers)} bytes"
     notes = [*added, ("dlq_cut", sizes.encode())]
-    named = [pair for pair in own if pair[0] == "ce_id" and len(pair[1]) <= ID_BYTES_MAX][-1:]
+    last = [pair for pair in own if pair[0] == "ce_id"][-1:]
+    named = [pair for pair in last if len(pair[1]) <= ID_BYTES_MAX]  # a longer one names nothing
     choices = [(value, headers) for headers in (own, named) for value in (record.value, b"")]
     letters = (DeadLetter(record.key[:KEY_BYTES_MAX], value, [*headers, *notes]) for value, headers in choices)
     return next(filter(_fits, letters))

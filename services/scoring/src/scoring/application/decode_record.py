@@ -94,4 +94,4 @@ def _debtor_of(key: bytes) -> str:
 
 
 def _id_of(record: Record) -> str:
-    return record_id(dict(record.headers).get("ce_id", b""), record.topic, record.partition, record.offset)
+    return record_id(record.headers, record.topic, record.partition, record.offset)

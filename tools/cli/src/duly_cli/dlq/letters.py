@@ -86,8 +86,7 @@ class Letter:
     @property
     def event_id(self) -> str:
         """Of a record that names none, the id that services know it by; '' where that cannot be told either."""
-        named = next((value for name, value in self.headers if name == "ce_id"), b"")
-        return record_id(named, self.topic, *self.origin) if self.origin else _text(named)
+        return record_id(self.headers, self.topic, *self.origin) if self.origin else self.header("ce_id")
 
     @property
     def event_type(self) -> str:
@@ -105,8 +104,8 @@ class Letter:
         return self.notes.get("dlq_debtor", "") or self._split()[1]
 
     def header(self, name: str) -> str:
-        """'' if it is not there."""
-        return next((_text(value) for found, value in self.headers if found == name), "")
+        """Of several the last, as in an envelope; '' if it is not there."""
+        return _text(dict(self.headers).get(name))
 
     def _split(self) -> tuple[str, str]:
         try:
