@@ -132,6 +132,19 @@ def test_many_are_sent_only_after_a_yes_and_not_more_than_a_service_bears(
     assert "not both" in box.duly("replay", code=EXIT_FAULT)
 
 
+@pytest.mark.kafka
+def test_a_letter_that_cannot_go_back_does_not_hold_up_those_that_can(box: Box) -> None:
+    cut = box.put(record("e-cut", 0, value=b"v" * 1_000_000))
+    box.put(record("e-1", 1))
+    told = box.duly("replay", "--tenant", "demo", "--limit", "1")
+    assert f"skipped: {cut} holds only a part of its record" in told
+    assert "1 records sent for 1 dead letters" in told
+    assert "There are more" not in told
+    assert box.count("ledger-events") == 1
+    assert "Nothing to send." in box.duly("replay", "--tenant", "demo")
+    assert "holds only a part" in box.duly("replay", "e-cut", code=EXIT_FAULT)
+
+
 def _refuse(text: str, abort: bool) -> None:
     raise commands.typer.Abort
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -46,12 +46,14 @@ class Wanted:
                         yield letter, letter.place.offset in settled
 
 
-def unsettled(wanted: Wanted, letters: DeadLetters, limit: int) -> tuple[list[Letter], bool]:
-    """The oldest of each partition, at most `limit` and 64 MiB; and whether there are more."""
+def unsettled(
+    wanted: Wanted, letters: DeadLetters, limit: int, can_return: Callable[[Letter], bool]
+) -> tuple[list[Letter], bool]:
+    """The oldest of each partition that can return, at most `limit` and 64 MiB; and whether there are more."""
     chosen: list[Letter] = []
     held = 0
     for letter, settled in wanted.found(letters):
-        if settled:
+        if settled or not can_return(letter):
             continue
         if len(chosen) == limit or held > _HELD_BYTES_MAX:
             return chosen, True

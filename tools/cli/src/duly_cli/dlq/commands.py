@@ -17,7 +17,7 @@ from duly_runtime.poison_meter import IN_A_ROW_MAX
 
 from duly_cli.dlq.choosing import Wanted, named, since_of, unsettled
 from duly_cli.dlq.letters import DeadLetters, Letter, LetterPlace, printable
-from duly_cli.dlq.replay import Return, dismissed, replayed, send, target_partition
+from duly_cli.dlq.replay import CannotReturn, Return, dismissed, replayed, send, target_partition
 from duly_cli.dlq.shown import story, table
 from duly_cli.errors import CommandFailed
 from duly_cli.folders import StateFolder
@@ -99,7 +99,8 @@ def replay(
 ) -> None:
     """Send records again, byte for byte and under their own ids: after a fix. Again and again is harmless.
 
-    Without ids: all that fit --reason, --topic, --tenant, --since and have not been replayed or dismissed.
+    Without ids: all that fit --reason, --topic, --tenant, --since and have not been replayed or dismissed; of which too
+    little is kept is skipped.
     """
     wanted = Wanted(topic, reason, tenant, since_of(since, SystemClock().now()))
     if bool(ids) == (wanted != Wanted()):
@@ -166,7 +167,17 @@ def _return(
 
 
 def _unsettled(wanted: Wanted, letters: DeadLetters, limit: int) -> list[Letter]:
-    chosen, are_more = unsettled(wanted, letters, limit)
+    """Without those that nothing can be sent for: each is told, and none may hold the others up."""
+
+    def can_return(letter: Letter) -> bool:
+        try:
+            replayed(letter)
+        except CannotReturn as error:
+            _say(f"skipped: {error}")
+            return False
+        return True
+
+    chosen, are_more = unsettled(wanted, letters, limit, can_return)
     if are_more:
         typer.echo("There are more. See that these are used, then run it again.")
     return chosen
