@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from duly_contracts.dates import LAST_DATE
 from duly_contracts.money import Money
 from duly_ledger_export.records import (
     Allocation,
@@ -18,6 +19,7 @@ from duly_ledger_export.records import (
     WriteOff,
     WriteOffReason,
 )
+from duly_risk.curves import HORIZON_DAYS
 from duly_risk.days import day_of
 from duly_training.backtest import cash_rows, predictions
 from duly_training.backtest.judging import judge_cash, judge_predictions
@@ -207,6 +209,14 @@ class TestReadingBack:
         assert yen == CashForecast(19_723, 1, "JPY", True, 120.0, 100.0, 150.0)
         assert (euros.expected, euros.low, euros.high) == (12_000.0, 10_000.0, 15_000.0)
 
+    def test_what_is_told_of_the_last_date_that_a_fact_may_have_is_read(self, tmp_path: Path) -> None:
+        last = LAST_DATE + timedelta(days=HORIZON_DAYS)
+        row = GOOD_PREDICTION.replace("2024-02-09", last.isoformat())
+        [one] = read_predictions(written(tmp_path / "p.csv", predictions.COLUMNS, row))
+        assert one.high == day_of(last)
+        file = written(tmp_path / "c.csv", cash_rows.COLUMNS, f"{LAST_DATE},2160-03-25,EUR,1,1,1,true")
+        assert [(one.snapshot, one.week) for one in read_cash(file)] == [(day_of(LAST_DATE), 12)]
+
     def test_files_without_rows_are_fine(self, tmp_path: Path) -> None:
         assert read_predictions(written(tmp_path / "p.csv", predictions.COLUMNS)) == []
         assert read_cash(written(tmp_path / "c.csv", cash_rows.COLUMNS)) == []
@@ -219,6 +229,10 @@ class TestReadingBack:
             (GOOD_PREDICTION.replace("0.2", ""), "line 2: p_late_5d '' is no number"),
             (GOOD_PREDICTION.replace("31.5", "inf"), "expected_days 'inf' is no number"),
             (GOOD_PREDICTION.replace("2024-02-01", "1.2.24"), "median_date '1.2.24' is no date"),
+            (
+                GOOD_PREDICTION.replace("2024-02-01", "2160-07-01"),
+                "'2160-07-01' is no date from 1970-01-01",
+            ),
             (GOOD_PREDICTION.replace("2024-02-01", "9999-12-31"), "median_date '9999-12-31' is no date"),
             (GOOD_PREDICTION.removeprefix("I"), "invoice_id is empty"),
             ("I,D", "another number of fields"),

@@ -6,12 +6,12 @@ import csv
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
-from duly_contracts.dates import in_range
+from duly_contracts.dates import FIRST_DATE, LAST_DATE
 from duly_contracts.money import currency_exponent
-from duly_risk.curves import CASH_WEEKS, WEEK
+from duly_risk.curves import CASH_WEEKS, HORIZON_DAYS, WEEK
 from duly_risk.days import day_of
 
 from duly_training.backtest import cash_rows, predictions
@@ -19,6 +19,8 @@ from duly_training.judged import LATE_KS
 
 # Of days and amounts: beyond it a file was not written by us, and sums would not be exact.
 _LARGEST = 1e15
+# What is told of the last date that a fact may have.
+_LAST_TOLD = LAST_DATE + timedelta(days=HORIZON_DAYS)
 
 
 class ResultInvalid(ValueError):
@@ -105,10 +107,14 @@ class _Row:
         return value
 
     def day(self, column: str) -> int:
+        text = self.values[column]
         try:
-            return day_of(in_range(date.fromisoformat(self.values[column])))
+            day = date.fromisoformat(text)
         except ValueError as error:
-            raise self.invalid(f"{column} {self.values[column]!r} is no date such as 2026-03-31") from error
+            raise self.invalid(f"{column} {text!r} is no date such as 2026-03-31") from error
+        if not FIRST_DATE <= day <= _LAST_TOLD:
+            raise self.invalid(f"{column} {text!r} is no date from {FIRST_DATE} to {_LAST_TOLD}")
+        return day_of(day)
 
     def flag(self, column: str) -> bool:
         if self.values[column] not in ("true", "false"):
