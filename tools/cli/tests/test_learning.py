@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from duly_cli.errors import CommandFailed
+from duly_cli.learning import _groups
 from duly_cli.ledgers import LedgerChoice
 from duly_cli.main import EXIT_FAULT, EXIT_NOT_HELD, run
 from duly_cli.with_running import prepared_history
@@ -58,6 +59,29 @@ def test_a_report_that_cannot_be_written_is_told_before_any_work(tmp_path, capsy
     for report in (tmp_path, tmp_path / "missing" / "x.md"):
         assert run(["train", "--tracking-uri", f"sqlite:///{tmp_path}/m.db", "--report", str(report)]) == EXIT_FAULT
         assert "must name a file in a folder that exists" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("debtor_id\nD1\n", "the header lacks group"),
+        ("", "the header lacks debtor_id, group"),
+        ("debtor_id,group\nD1,a\nD2\n", "line 3 has another number of fields"),
+        ("debtor_id,group\nD1,a,b\n", "line 2 has another number of fields"),
+        (f"debtor_id,group\nD1,{'x' * 131_073}\n", "field larger than field limit"),
+        ("debtor_id,group\nD\udcff,a\n", "can't decode byte"),
+    ],
+)
+def test_groups_that_cannot_be_read_are_told_before_the_fit(tmp_path, rows, said):
+    file = tmp_path / "groups.csv"
+    file.write_text(rows, encoding="utf-8", errors="surrogateescape")
+    with pytest.raises(CommandFailed, match=f"groups.csv must be a CSV file .*{said}"):
+        _groups(file)
+
+
+def test_groups_are_read_by_debtor(tmp_path):
+    (tmp_path / "groups.csv").write_text("\ufeffgroup,debtor_id\na,D1\n,D2\n", encoding="utf-8")
+    assert _groups(tmp_path / "groups.csv") == {"D1": "a", "D2": ""}
 
 
 def test_a_registry_that_is_away_is_told_before_the_ledger_is_read(tmp_path, capsys, monkeypatch):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -130,13 +130,25 @@ def _ledger(request: LearningRequest, terminal: Terminal) -> tuple[Ledger, date]
 
 
 def _groups(path: Path | None) -> dict[str, str]:
+    """By debtor. Raises CommandFailed, before the work."""
     if path is None:
         return {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            return {row["debtor_id"]: row["group"] for row in csv.DictReader(file)}
-    except (OSError, KeyError, UnicodeDecodeError) as error:
+            return dict(_group_rows(csv.DictReader(file)))
+    except (OSError, ValueError, csv.Error) as error:
         raise CommandFailed(f"{path} must be a CSV file with the columns debtor_id and group: {error}.") from error
+
+
+def _group_rows(reader: csv.DictReader[str]) -> Iterator[tuple[str, str]]:
+    """Raises ValueError for a column that is missing, in the header or in a row."""
+    missing = {"debtor_id", "group"} - set(reader.fieldnames or ())
+    if missing:
+        raise ValueError(f"the header lacks {', '.join(sorted(missing))}")
+    for row in reader:
+        if None in row or None in row.values():
+            raise ValueError(f"line {reader.line_num} has another number of fields than the header")
+        yield row["debtor_id"], row["group"]
 
 
 def _shown(progress: Callable[[int, int, str], None]) -> Callable[[str, int, int], None]:
