@@ -89,7 +89,7 @@ def _run(choice: BacktestChoice, state: StateFolder, terminal: Terminal, aside: 
         cash = write_result(result, choice.out)
     except OSError as error:
         raise CommandFailed(f"{choice.out} cannot be written: {error.strerror or error}.") from error
-    _tell(result, window, choice.out, cash, terminal)
+    _tell(result, window, choice, cash, terminal)
 
 
 def _require_files(choice: BacktestChoice) -> None:
@@ -203,8 +203,10 @@ class _Stages:
             self._line = None
 
 
-def _tell(result: BacktestResult, window: BacktestWindow, out: Path, cash: Path, terminal: Terminal) -> None:
-    terminal.plain(f"{out}: {len(result.predictions):,} invoices by {result.model.version}")
+def _tell(
+    result: BacktestResult, window: BacktestWindow, choice: BacktestChoice, cash: Path, terminal: Terminal
+) -> None:
+    terminal.plain(f"{choice.out}: {len(result.predictions):,} invoices by {result.model.version}")
     terminal.plain(f"{cash}: {len(window.snapshots):,} snapshots, {len(result.cash):,} rows")
     terminal.plain(f"closed besides weekends: {closed_words(result.model.frame.closed_rules)}")
     if result.fallback:
@@ -212,7 +214,9 @@ def _tell(result: BacktestResult, window: BacktestWindow, out: Path, cash: Path,
     if not result.predictions:
         _warn(f"no invoice was issued from {window.predict_from} to {window.predict_to}.")
     if not window.snapshots:
-        _warn(f"no Monday lies between {window.predict_from} and {window.predict_to}, so there is no cash forecast.")
+        between = f"no Monday lies between {window.predict_from} and {window.predict_to}"
+        why = f"--snapshots {choice.snapshots} names no day" if choice.snapshots else between
+        _warn(f"{why}, so there is no cash forecast.")
 
 
 def _warn(text: str) -> None:
