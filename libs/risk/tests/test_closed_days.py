@@ -7,9 +7,11 @@ from datetime import date
 
 import numpy as np
 import pytest
+from duly_risk.archiving import DAYS_TO_PAY_MAX, DELAY_MAX, DELAY_MIN
 from duly_risk.closed_days import YEARS, ClosedRule, closed_days, closed_rule, rules_of_day
 from duly_risk.curves import HORIZON_DAYS
 from duly_risk.days import date_of, day_of, on_business_days, weekday_of
+from duly_risk.fallback import RulesModel
 from duly_risk.model import FeatureFrame, FrameUnreadable
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -133,14 +135,35 @@ def test_what_is_no_rule_makes_a_frame_unreadable(row):
         '{"amount_median_minor": [1]}',
         '{"other_median_minor": 0}',
         '{"other_median_minor": true}',
+        '{"other_median_minor": 0.5}',
+        '{"amount_median_minor": {"EUR": 1e-320}}',
         f'{{"other_median_minor": 1{"0" * 400}}}',
         '{"late_rate": "x"}',
+        '{"late_rate": 1e308}',
+        '{"late_rate": -5}',
+        '{"any_late_rate": 1.01}',
         '{"delay_mean": Infinity}',
+        '{"delay_mean": -10001}',
+        '{"days_to_pay_mean": 1e300}',
         '{"tier_cuts_minor": {"EUR": ["a", "b"]}}',
         '{"tier_cuts_minor": {"EUR": [null, null]}}',
         '{"closed_rules": [["day", 12, 25, 0], ["day", 12, 25, 0]]}',
     ],
 )
-def test_a_frame_of_anything_but_finite_numbers_is_unreadable(frame):
+def test_a_frame_of_anything_but_numbers_that_a_fit_can_give_is_unreadable(frame):
     with pytest.raises(FrameUnreadable):
         FeatureFrame.from_json(frame)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        RulesModel.info.frame,
+        FeatureFrame(),
+        FeatureFrame({"EUR": 1.0}, 1.0, 0.0, 0.0, float(DELAY_MIN), 0.0),
+        FeatureFrame({"KRW": 1e15}, 1e15, 1.0, 1.0, float(DELAY_MAX), float(DAYS_TO_PAY_MAX)),
+    ],
+    ids=["rules", "empty ledger", "least", "most"],
+)
+def test_whatever_a_fit_can_give_is_read(frame):
+    assert FeatureFrame.from_json(frame.to_json()) == frame

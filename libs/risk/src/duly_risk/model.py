@@ -18,6 +18,10 @@ Rows = NDArray[np.float32]
 Hazards = NDArray[np.float32]
 
 
+_SHARE, _DAYS = (0.0, 1.0), (-10_000.0, 10_000.0)
+_MEANS = {"late_rate": _SHARE, "any_late_rate": _SHARE, "delay_mean": _DAYS, "days_to_pay_mean": _DAYS}
+
+
 class Role(StrEnum):
     CHAMPION = "CHAMPION"
     CHALLENGER = "CHALLENGER"
@@ -61,7 +65,7 @@ class FeatureFrame:
             rules = tuple(closed_rule(row) for row in fields.pop("closed_rules", ()))
             if len(set(rules)) != len(rules):
                 raise ValueError("a closed rule stands twice")
-            means = {name: None if mean is None else _number(mean) for name, mean in fields.items()}
+            means = {name: None if mean is None else _mean(name, mean) for name, mean in fields.items()}
             return FeatureFrame(
                 medians, None if other is None else _median(other), **means, tier_cuts_minor=cuts, closed_rules=rules
             )
@@ -76,10 +80,18 @@ def _number(value: object) -> float:
 
 
 def _median(value: object) -> float:
-    """Amounts are divided by it."""
-    if (number := _number(value)) > 0:
+    """Amounts are divided by it: a fit gives none below one minor unit."""
+    if (number := _number(value)) >= 1.0:
         return number
     raise ValueError(f"a median of {number} is no amount to measure against")
+
+
+def _mean(name: str, value: object) -> float:
+    """What a fit gives lies inside by far; beyond it features would mean nothing, or overflow float32."""
+    least, most = _MEANS.get(name, (-math.inf, math.inf))
+    if least <= (number := _number(value)) <= most:
+        return number
+    raise ValueError(f"{name} {number} lies outside {least:g} to {most:g}")
 
 
 class FrameUnreadable(ValueError):
