@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from datetime import date
 from typing import Any
 
 import pytest
@@ -15,7 +16,10 @@ from duly_cli.servers import Servers
 from duly_cli.terminal import Terminal
 from duly_risk.event_codec import EventUnusable
 from duly_training.model_versions import ModelVersions
+from duly_training.monitor.topics import KnownFact, TopicLedger
 from rich.console import Console
+
+from duly.ledger.v1 import events_pb2 as ledger
 
 HEADER = "invoice_id,debtor_id,issue_date,due_date,total,currency,paid_on\n"
 
@@ -73,3 +77,17 @@ def test_a_report_is_replaced_as_a_whole_or_not_at_all(tmp_path):
             monitoring._write(cannot, "third")
     assert sorted(one.name for one in tmp_path.iterdir()) == ["pipe", "report.json"]
     assert (file.read_text(), pipe.is_fifo()) == ("second", True)
+
+
+def test_how_many_records_were_passed_over_is_told(monkeypatch):
+    def stop(*_: Any) -> Any:
+        raise CommandFailed("seen enough")
+
+    fact = KnownFact(date(2026, 1, 1), "D", "e", "", ledger.PartyUpserted(debtor_id="D"))
+    monkeypatch.setattr(ModelVersions, "load", lambda versions, version: (None, None))
+    monkeypatch.setattr(monitoring, "ledger_of", lambda servers, tenant: TopicLedger((fact,), passed_over=3))
+    monkeypatch.setattr(monitoring, "recorded_scores", stop)
+    shown = io.StringIO()
+    with pytest.raises(CommandFailed, match="seen enough"):
+        monitored(Servers("", "sqlite://"), MonitorRequest("demo", "1"), Terminal(Console(file=shown, width=200)))
+    assert "3 records that cannot be used passed over" in shown.getvalue()

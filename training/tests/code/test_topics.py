@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import kafka
@@ -16,8 +17,9 @@ from duly_contracts.model_control import CHAMPION, SHADOW
 from duly_risk.days import day_of
 from duly_runtime.kafka_log import KafkaLog, records_until
 from duly_training.control_topic import ControlTopic
+from duly_training.history import read_history
 from duly_training.monitor.recorded import RecordedScore
-from duly_training.monitor.topics import ledger_of, recorded_scores
+from duly_training.monitor.topics import TopicLedger, ledger_of, recorded_scores
 from duly_training.promotion import promotion_event, rollback_event
 from duly_training.registry import RegisteredModel
 from duly_training.topic_reader import TopicReader
@@ -25,6 +27,7 @@ from google.protobuf.message import Message
 from kafka.errors import KafkaTimeoutError
 
 from duly.ledger.v1 import events_pb2 as ledger
+from duly.money.v1 import money_pb2
 from duly.risk.v1 import events_pb2 as risk
 
 NOW = datetime(2031, 5, 1, tzinfo=UTC)
@@ -94,7 +97,25 @@ def test_a_monitor_reads_past_odd_records(kafka_log: KafkaLog, kafka_bootstrap: 
     alien = record(score("2031-05-01"), "acme", key=debtor_key("other", "D"))
     send(kafka_log, [*scores, *facts, record(score("2031-05-01"), "other"), alien])
     assert [one.debtor_id for one in recorded_scores(kafka_bootstrap, "acme", date(2031, 4, 2))] == ["D"]
-    assert len(ledger_of(kafka_bootstrap, "acme").all_facts) == 1
+    read = ledger_of(kafka_bootstrap, "acme")
+    assert (len(read.all_facts), read.passed_over) == (1, 0)  # a key that is no text is nobody's
+
+
+def test_one_record_that_was_put_aside_does_not_blind_a_monitor_and_is_counted() -> None:
+    def raw(day: date | None, time: datetime = NOW, currency: str = "EUR", tenant: str = "acme") -> Any:
+        amount = money_pb2.Money(amount_minor=1, currency=currency)
+        paid = ledger.PaymentReceived(payment_id="P", amount=amount, booking_date="2031-05-01")
+        envelope = Envelope("e", event_of(paid).type, "/x", "s", time, tenant, business_date=day)
+        return SimpleNamespace(key=debtor_key(tenant, "D"), value=encode(paid), headers=envelope.to_headers())
+
+    day = date(2031, 5, 1)
+    aside = [raw(day, currency=""), raw(date(1950, 1, 1)), raw(date(9999, 12, 31))]
+    # These can be folded: scoring needs no day that they were known on.
+    no_day = [raw(None, datetime(9999, 12, 31, tzinfo=UTC)), raw(None, datetime(1969, 12, 31, tzinfo=UTC))]
+    tick = SimpleNamespace(key=b"acme|", value=encode(TICK), headers=record(TICK, "acme")[3])
+    read = TopicLedger.of([raw(day), *aside, *no_day, tick, raw(day, currency="", tenant="other")], "acme")
+    assert (len(read.all_facts), read.passed_over, read.newest) == (1, 5, day)
+    assert list(read_history(read, day + timedelta(days=1)).by_debtor) == ["D"]
 
 
 @pytest.mark.kafka

@@ -58,10 +58,11 @@ def _monitored(servers: Servers, request: MonitorRequest, terminal: Terminal) ->
     with terminal.steps():
         line = folding = terminal.line("Fold the ledger's facts")
         with ending(line), ledger_faults():
-            facts, at = _facts(servers, request)
+            facts, at, passed_over = _facts(servers, request)
             history = read_history(facts, at)
             timeline = timeline_of(history, lambda done, total: folding.progress(done, total, "debtors"))
-        line.done(f"{len(timeline.invoice_ids):,} invoices known before {date_of(timeline.cut_day)}")
+        aside = f"; {passed_over:,} records that cannot be used passed over" if passed_over else ""
+        line.done(f"{len(timeline.invoice_ids):,} invoices known before {date_of(timeline.cut_day)}{aside}")
         line = terminal.line(f"Hold version {version} against what came")
         with ending(line):
             report = monitor(timeline, model, reference, request.tenant, _flow(servers, request, at))
@@ -98,17 +99,19 @@ def _champion(servers: Servers, tenant: str) -> str:
     return history[-1].version
 
 
-def _facts(servers: Servers, request: MonitorRequest) -> tuple[FactSource, date]:
+def _facts(servers: Servers, request: MonitorRequest) -> tuple[FactSource, date, int]:
+    """The facts, the day to look at (exclusive), and how many records were passed over. Raises CommandFailed."""
     if request.ledger is not None:
         ledger = read_given(request.ledger, request.tenant)
-        return ledger, request.at or ledger.until + timedelta(days=1)
+        return ledger, request.at or ledger.until + timedelta(days=1), 0
     with kafka_faults():
         recorded = ledger_of(servers.kafka, request.tenant)
     if recorded.newest is None:
         raise CommandFailed(
-            f"ledger-events holds no fact of {request.tenant}: import a ledger, or name one with --ledger."
+            f"ledger-events holds no fact of {request.tenant} that can be used: import a ledger, "
+            "or name one with --ledger."
         )
-    return recorded, request.at or recorded.newest + timedelta(days=1)
+    return recorded, request.at or recorded.newest + timedelta(days=1), recorded.passed_over
 
 
 def _flow(servers: Servers, request: MonitorRequest, at: date) -> ScoreFlow | None:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, TypeVar
+from typing import Any
 
+from duly_contracts.dates import in_range
 from duly_contracts.envelope import Envelope
 from duly_contracts.events import decode
-from duly_contracts.keys import split_key
 from duly_risk.days import day_of
 from google.protobuf.message import Message
 
-from duly.ledger.v1 import events_pb2 as ledger
 from duly.risk.v1 import events_pb2 as risk
+from duly_training.ledger_records import is_of, ledger_record
 from duly_training.monitor.recorded import RecordedScore
 from duly_training.topic_reader import TopicReader
 
 LEDGER, SCORES = "ledger-events", "risk-scores"
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +34,29 @@ class KnownFact:
 
 @dataclass(frozen=True, slots=True)
 class TopicLedger:
-    """`duly_training.history.FactSource` over `ledger-events`: all facts of one tenant, held in memory."""
+    """`duly_training.history.FactSource` over `ledger-events`: all facts of one tenant, held in memory.
+
+    passed_over: how many of its records are no facts to look at, as they were put aside or tell no day.
+    """
 
     all_facts: tuple[KnownFact, ...]
+    passed_over: int = 0
+
+    @staticmethod
+    def of(records: Iterable[Any], tenant: str) -> TopicLedger:
+        """From records in the order of their partitions; those of other tenants are left out."""
+        found: list[KnownFact] = []
+        passed_over = 0
+        for raw in records:
+            if not is_of(raw, tenant):
+                continue
+            try:
+                fact = _fact(raw)
+            except ValueError:  # scoring has put it aside too: the fold must not stumble over it
+                passed_over += 1
+            else:
+                found += [fact] if fact else []
+        return TopicLedger(tuple(sorted(found, key=lambda fact: fact.known_on)), passed_over)
 
     def facts(self, known_until: date | None = None) -> Iterator[KnownFact]:
         return (fact for fact in self.all_facts if known_until is None or fact.known_on < known_until)
@@ -50,8 +69,7 @@ class TopicLedger:
 def ledger_of(bootstrap_servers: str, tenant: str) -> TopicLedger:
     """Everything in `ledger-events` that the fold can use. Raises KafkaError."""
     with TopicReader(bootstrap_servers) as reader:
-        found = [fact for raw in reader.records(LEDGER) if (fact := _usable(_fact, raw, tenant))]
-    return TopicLedger(tuple(sorted(found, key=lambda fact: fact.known_on)))
+        return TopicLedger.of(reader.records(LEDGER), tenant)
 
 
 def recorded_scores(bootstrap_servers: str, tenant: str, since: date) -> Iterator[RecordedScore]:
@@ -62,30 +80,28 @@ def recorded_scores(bootstrap_servers: str, tenant: str, since: date) -> Iterato
     first = day_of(since)
     with TopicReader(bootstrap_servers) as reader:
         for raw in reader.records(SCORES):
-            score = _usable(_score, raw, tenant)
+            score = _usable_score(raw, tenant)
             if score is not None and score.day >= first:
                 yield score
 
 
-def _usable(read: Callable[[Any, str], T | None], raw: Any, tenant: str) -> T | None:
-    """None for what is no event of ours, or is malformed: services put it aside as well."""
-    try:
-        return read(raw, tenant)
-    except ValueError:
+def _fact(raw: Any) -> KnownFact | None:
+    """None for a tick. Raises ValueError, also where the day it was known on is none that a ledger may name."""
+    record = ledger_record(raw)
+    if record.is_tick:
         return None
-
-
-def _fact(raw: Any, tenant: str) -> KnownFact | None:
-    """None for another tenant and a tick. Raises ValueError."""
-    envelope = Envelope.of_record(raw.key or b"", raw.headers or ())
-    if envelope.tenant != tenant:
-        return None
-    message = decode(envelope.type, raw.value or b"")
-    if isinstance(message, ledger.CalendarBusinessDateAdvanced):
-        return None
+    envelope = record.envelope
     # History has no business date of its own: the day it happened stands for the day it was known.
     known_on = envelope.time.date() if envelope.backfill or not envelope.business_date else envelope.business_date
-    return KnownFact(known_on, split_key(raw.key or b"")[1], envelope.id, envelope.source_version, message)
+    return KnownFact(in_range(known_on), record.debtor_id, envelope.id, envelope.source_version, record.message)
+
+
+def _usable_score(raw: Any, tenant: str) -> RecordedScore | None:
+    """None also for what is no event of ours, or is malformed: services put it aside as well."""
+    try:
+        return _score(raw, tenant)
+    except ValueError:
+        return None
 
 
 def _score(raw: Any, tenant: str) -> RecordedScore | None:
