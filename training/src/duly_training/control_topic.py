@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from duly_contracts.envelope import Envelope, EnvelopeInvalid
+from duly_contracts.envelope import Envelope
 from duly_contracts.events import encode
 from duly_contracts.model_control import MODEL_CONTROL, Promotion, promotion_of
 from duly_runtime.kafka_log import KafkaLog
 
 from duly.risk.v1 import events_pb2 as risk
+from duly_training.ledger_records import is_of, ledger_record
 from duly_training.promotion import ControlEvent, control_envelope, control_key
 from duly_training.topic_reader import TopicReader
 
@@ -45,7 +46,7 @@ class ControlTopic:
         return envelope
 
     def newest_business_date(self, tenant: str) -> date | None:
-        """The newest date that the tenant's records carry; None: it has none, which only reading all of it can tell."""
+        """The newest date of the tenant's usable records; None: it has none, which only reading all of it can tell."""
         with TopicReader(self._bootstrap) as reader:
             spans = reader.spans(LEDGER)
             newest = [_newest(reader, partition, tenant, *span) for partition, span in spans.items()]
@@ -73,8 +74,10 @@ def _promotion(raw: Any) -> Promotion | None:
 
 
 def _date_of(raw: Any, tenant: str) -> date | None:
-    try:
-        envelope = Envelope.of_record(raw.key or b"", raw.headers or ())
-    except EnvelopeInvalid:
+    """None also for a dead letter: no score has the date that it carries."""
+    if not is_of(raw, tenant):
         return None
-    return envelope.business_date if envelope.tenant == tenant else None
+    try:
+        return ledger_record(raw).envelope.business_date
+    except ValueError:
+        return None

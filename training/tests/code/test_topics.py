@@ -71,6 +71,16 @@ def test_a_promotion_begins_after_the_newest_date_of_its_own_tenant_however_much
 
 
 @pytest.mark.kafka
+def test_a_dead_letter_does_not_move_a_promotion(kafka_log: KafkaLog, kafka_bootstrap: str) -> None:
+    never = record(TICK, "acme", date(9999, 12, 31), at=3)
+    no_id = record(ledger.InvoiceIssued(), "acme", date(2140, 1, 1), at=3)
+    topic, key, _, headers, at = record(TICK, "acme", date(2140, 1, 1), at=3)
+    garbled = (topic, key, b"\xff", headers, at)
+    send(kafka_log, [record(TICK, "acme", date(2026, 11, 21), at=3), never, no_id, garbled])
+    assert ControlTopic(kafka_bootstrap).newest_business_date("acme") == date(2026, 11, 21)
+
+
+@pytest.mark.kafka
 def test_commands_and_workers_pass_over_the_same_records(kafka_log: KafkaLog, kafka_bootstrap: str) -> None:
     control = ControlTopic(kafka_bootstrap)
     good = promotion_event(model("1"), date(2031, 5, 2), "ann", "")
