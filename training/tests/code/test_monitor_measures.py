@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from duly_training.metrics import calibration_error, calibration_line
 from duly_training.monitor.chance import error_by_chance, slope_and_error
-from duly_training.monitor.drift import DEBTORS_MIN, FitBins, psi
+from duly_training.monitor.drift import DEBTORS_MIN, MISSING_DEBTORS_MIN, FitBins, psi
 from duly_training.monitor.payments import DailyPayments, cusum
 from duly_training.monitor.recorded import RecordedScore, rank_agreement, score_flow
+from duly_training.monitor.report import Level, drift_level
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -43,6 +44,26 @@ def test_missing_values_are_a_share_of_their_own() -> None:
     drift = FitBins.of(np.arange(1000.0)).drift_of(half, np.arange(1000))
     assert (drift.missing_then, drift.missing_now) == (0.0, 0.5)
     assert drift.psi == pytest.approx(0.0, abs=1e-3)
+
+
+def missing_level(known: np.ndarray, debtor: np.ndarray) -> Level:
+    """Of a quantity that was never missing at the fit."""
+    return drift_level("delay", FitBins.of(np.arange(1000.0)).drift_of(np.where(known, 5.0, np.nan), debtor))
+
+
+def test_what_one_new_debtor_lacks_is_no_drift_however_many_invoices_it_has() -> None:
+    others, new = np.arange(40), np.full(60, 99)
+    debtor = np.concatenate([others, new])
+    assert missing_level(debtor != 99, debtor) is Level.OK
+    assert missing_level((debtor != 99) & (debtor >= 3), debtor) is Level.WARN  # 3 of the 40 others
+    assert missing_level(np.zeros(100, bool), debtor) is Level.ALARM
+
+
+def test_missing_values_of_a_few_debtors_say_nothing() -> None:
+    few = np.repeat(np.arange(MISSING_DEBTORS_MIN - 1), 10)
+    assert missing_level(np.zeros(len(few), bool), few) is Level.OK
+    enough = np.repeat(np.arange(MISSING_DEBTORS_MIN), 10)
+    assert missing_level(np.zeros(len(enough), bool), enough) is Level.ALARM
 
 
 def test_too_few_debtors_say_nothing_however_many_invoices_they_have() -> None:

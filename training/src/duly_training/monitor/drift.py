@@ -20,6 +20,8 @@ PSI_WARN, PSI_ALARM = 0.1, 0.25
 # Below this chance alone gives the warning: the expected PSI of equal populations is about 9 / n. Debtors are counted,
 # not invoices: what a feature says of a debtor, it says of all its invoices.
 DEBTORS_MIN = 200
+# Missing values are a share, which needs fewer; below this a few new debtors move it as far as a broken source does.
+MISSING_DEBTORS_MIN = 30
 
 Values = NDArray[np.float64]
 
@@ -48,28 +50,27 @@ class FitBins:
 
     def drift_of(self, values: Values, debtor: NDArray[np.int64]) -> Drift:
         """What became of it. values: (n,) of now. debtor: (n,) whose they are."""
-        known = values[~np.isnan(values)]
+        is_missing = np.isnan(values)
+        known = values[~is_missing]
         missing = 1.0 - len(known) / len(values) if len(values) else 0.0
-        debtors = len(np.unique(debtor[~np.isnan(values)]))
-        measurable = debtors >= DEBTORS_MIN and bool(self.shares)
+        measurable = len(np.unique(debtor[~is_missing])) >= DEBTORS_MIN and bool(self.shares)
         now = _shares(known, np.array(self.edges)) if measurable else None
-        return Drift(
-            None if now is None else psi(self.shares, now.tolist()), self.missing, missing, len(values), debtors
-        )
+        moved = _moved_without_any(self.missing, is_missing, debtor)
+        return Drift(None if now is None else psi(self.shares, now.tolist()), self.missing, missing, moved)
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
     """psi None: too few debtors to tell. Missing shares of the fit window and of now.
 
-    values: of now, missing ones included. debtors: of those that are not missing.
+    missing_moved: how far the share of missing values is from then, whichever one debtor is left out; 0 where there are
+    too few of them to tell.
     """
 
     psi: float | None
     missing_then: float
     missing_now: float
-    values: int
-    debtors: int
+    missing_moved: float
 
 
 def psi(expected: Sequence[float], actual: Sequence[float]) -> float:
@@ -89,3 +90,14 @@ def drifts_of(
 def _shares(known: Values, edges: Values) -> Values:
     counts = np.bincount(np.searchsorted(edges, known, side="left"), minlength=len(edges) + 1)
     return np.asarray(counts / len(known))
+
+
+def _moved_without_any(then: float, is_missing: NDArray[np.bool_], debtor: NDArray[np.int64]) -> float:
+    """What no single debtor explains: a new one with many invoices, all without a history, is no drift of the rest."""
+    _, index = np.unique(debtor, return_inverse=True)
+    invoices = np.bincount(index)
+    if len(invoices) < MISSING_DEBTORS_MIN:
+        return 0.0
+    missing = np.bincount(index, is_missing)
+    left = (missing.sum() - missing) / (invoices.sum() - invoices)
+    return float(abs(np.clip(then, left.min(), left.max()) - then))

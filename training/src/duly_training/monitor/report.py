@@ -43,7 +43,6 @@ RIPE_MIN = 200
 EVENTS_MIN = 50
 AGREEMENT_WARN = 0.8
 MISSING_WARN, MISSING_ALARM = 0.05, 0.2
-MISSING_VALUES_MIN = 30
 # An alarm stays on so long after its day: a person has to have seen it.
 ALARM_DAYS = 14
 
@@ -160,7 +159,10 @@ def monitor(
         dispersion=reference.dispersion,
         payments=tuple(_payments(timeline, model, reference, since, at)) if since < at else (),
         calibration=tuple(_calibration(timeline, model, max(reference.fitted_until, at - LABEL_DAYS), at)),
-        drift=tuple(_drift(name, drift) for name, drift in drifts_of(reference.bins, now, debtor).items()),
+        drift=tuple(
+            QuantityDrift(name, drift.psi, drift.missing_then, drift.missing_now, drift_level(name, drift))
+            for name, drift in drifts_of(reference.bins, now, debtor).items()
+        ),
         flow=flow,
     )
 
@@ -250,13 +252,12 @@ def _outside(value: float, warn: tuple[float, float], alarm: tuple[float, float]
     return Level.WARN if alarm[0] <= value <= alarm[1] else Level.ALARM
 
 
-def _drift(name: str, drift: Drift) -> QuantityDrift:
+def drift_level(name: str, drift: Drift) -> Level:
+    """The worse of how a quantity's values and its missing ones have moved."""
     moved = Level.OK
     if drift.psi is not None and name not in NEVER_AN_ALARM:
         moved = _outside(drift.psi, (0.0, PSI_WARN), (0.0, PSI_ALARM))
-    change = abs(drift.missing_now - drift.missing_then) if drift.values >= MISSING_VALUES_MIN else 0.0
-    missing = Level.ALARM if change > MISSING_ALARM else Level.WARN if change > MISSING_WARN else Level.OK
-    return QuantityDrift(name, drift.psi, drift.missing_then, drift.missing_now, max(moved, missing))
+    return max(moved, _outside(drift.missing_moved, (0.0, MISSING_WARN), (0.0, MISSING_ALARM)))
 
 
 def _dates(one: Cusum) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from duly_runtime.metrics import (
 )
 from prometheus_client import generate_latest
 
-from duly_training.monitor.drift import DEBTORS_MIN
+from duly_training.monitor.drift import DEBTORS_MIN, MISSING_DEBTORS_MIN
 from duly_training.monitor.report import (
     AGREEMENT,
     CALIBRATION,
@@ -127,7 +127,7 @@ def _drift_title(report: MonitorReport, moved: int) -> Iterator[str]:
     if measured < len(report.drift):
         yield (
             f"  {len(report.drift) - measured} of them: not enough to say, fewer than {DEBTORS_MIN} debtors had a new "
-            "invoice; only missing values are watched"
+            f"invoice; only missing values are watched, from {MISSING_DEBTORS_MIN} debtors on"
         )
 
 
