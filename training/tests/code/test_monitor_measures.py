@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from duly_training.monitor.chance import error_by_chance, slope_and_error
 from duly_training.monitor.drift import DEBTORS_MIN, MISSING_DEBTORS_MIN, FitBins, psi
 from duly_training.monitor.payments import DailyPayments, cusum
 from duly_training.monitor.recorded import RecordedScore, rank_agreement, score_flow
-from duly_training.monitor.report import Level, drift_level
+from duly_training.monitor.report import Level, RipeCalibration, calibration_of, drift_level
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -102,6 +104,32 @@ def test_a_calibration_slope_is_as_sure_as_its_debtors_are_many() -> None:
 @pytest.mark.parametrize("p", [np.full(300, 0.3), np.full(300, 0.5), np.linspace(1e-9, 1e-7, 300)])
 def test_probabilities_that_are_all_alike_have_no_slope(p: np.ndarray) -> None:
     assert slope_and_error(np.arange(300) % 3 == 0, p, np.arange(300) // 3) is None
+
+
+def calibration(p: np.ndarray, debtor: np.ndarray) -> RipeCalibration:
+    """Every second invoice is late."""
+    return calibration_of(30, np.arange(len(p)) % 2 == 0, p, debtor, ripe_share=1.0)
+
+
+def test_a_slope_that_does_not_exist_raises_no_level_and_hides_none() -> None:
+    alike = calibration(np.full(400, 0.5), np.arange(400))
+    assert (alike.slope, alike.slope_error, alike.level) == (None, None, Level.OK)
+    sure = calibration(np.full(400, 1.0), np.arange(400))
+    assert (sure.slope, sure.ece, sure.level) == (None, 0.5, Level.ALARM)
+    json.dumps([asdict(alike), asdict(sure)], allow_nan=False)
+
+
+def test_a_few_debtors_are_sure_of_no_slope() -> None:
+    spread = np.linspace(0.3, 0.7, 400)
+    assert calibration(spread, np.zeros(400, np.int64)).slope is None
+    assert calibration(spread, np.arange(400) % 29).slope is None
+    assert calibration(spread, np.arange(400) % 30).slope is not None
+
+
+def test_a_slope_of_nothing_is_an_alarm() -> None:
+    flat = calibration(np.linspace(0.1, 0.9, 400), np.arange(400))
+    assert flat.slope == pytest.approx(0.0, abs=0.02)
+    assert flat.level is Level.ALARM
 
 
 def test_the_cusum_adds_log_likelihood_ratios_and_begins_anew_after_an_alarm() -> None:

@@ -14,6 +14,8 @@ _SURELY = 0.95
 _NORMAL_95 = 1.96
 # Logits closer together than that say nothing of a slope: its fit has no single solution.
 _SPREAD_MIN = 1e-6
+# The sandwich is too sure with few clusters, and of one debtor it is sure of anything: its scores sum to zero.
+_DEBTORS_MIN = 30
 
 
 def error_by_chance(y: Flags, p: Floats, debtor: Whole, seed: int = 0) -> float:
@@ -34,15 +36,16 @@ def error_by_chance(y: Flags, p: Floats, debtor: Whole, seed: int = 0) -> float:
 def slope_and_error(y: Flags, p: Floats, debtor: Whole) -> tuple[float, float] | None:
     """Calibration slope and half of its 95 % interval, debtors being the sample: the clustered sandwich of its fit.
 
-    y, p, debtor: (n,), n >= 1, late ones and others among them. None where all p are alike.
+    y, p, debtor: (n,), n >= 1, late ones and others among them. None where all p are alike, or where there
+    are fewer than 30 debtors.
     """
+    _, index = np.unique(debtor, return_inverse=True)
     z = np.log(clipped(p) / (1 - clipped(p)))
-    if np.ptp(z) < _SPREAD_MIN:
+    if index.max() + 1 < _DEBTORS_MIN or np.ptp(z) < _SPREAD_MIN:
         return None
     slope, intercept = calibration_line(y, p)
     fitted = 1 / (1 + np.exp(-(intercept + slope * z)))
     x = np.column_stack([np.ones_like(z), z])
     bread = np.linalg.inv((x * (fitted * (1 - fitted))[:, np.newaxis]).T @ x)
-    _, index = np.unique(debtor, return_inverse=True)
     scores = np.column_stack([np.bincount(index, (y - fitted) * column) for column in x.T])
     return slope, float(_NORMAL_95 * np.sqrt((bread @ (scores.T @ scores) @ bread)[1, 1]))

@@ -7,7 +7,7 @@ too few of them, a measure says so.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
 from typing import Any
 
@@ -209,38 +209,36 @@ def _calibration(timeline: Timeline, model: HazardModel, from_day: int, at: int)
     for k in LATE_KS:
         ripe = judged.ripe(k)
         part = judged.where(ripe)
-        count, debtors = len(part), len(np.unique(part.debtor))
-        share = count / len(judged) if len(judged) else 0.0
-        if count < RIPE_MIN:
-            made.append(RipeCalibration(k, count, debtors, share))
-            continue
-        y, p = part.late(k), predicted.p_late[k][ripe]
-        ece, limit = calibration_error(y, p), error_by_chance(y, p, part.debtor)
-        slope, error = _slope(y, p, part.debtor)
-        level = _outside(max(0.0, ece - limit), (0.0, ECE_WARN), (0.0, ECE_ALARM))
-        if slope is not None and error is not None:
-            nearest = max(1.0, slope - error) if slope > 1 else min(1.0, slope + error)
-            level = max(level, _outside(nearest, SLOPE_WARN, SLOPE_ALARM))
-        made.append(
-            RipeCalibration(
-                k,
-                count,
-                debtors,
-                share,
-                observed=float(y.mean()),
-                expected=float(p.mean()),
-                ece=ece,
-                ece_limit_by_chance=limit,
-                slope=slope,
-                slope_error=error,
-                level=level,
-            )
-        )
+        share = len(part) / len(judged) if len(judged) else 0.0
+        made.append(calibration_of(k, part.late(k), predicted.p_late[k][ripe], part.debtor, share))
     return made
 
 
+def calibration_of(k: int, y: Flags, p: Floats, debtor: NDArray[np.int64], ripe_share: float) -> RipeCalibration:
+    """What became of p_late_<k>. y, p, debtor: (n,), of invoices whose outcome is known."""
+    counted = RipeCalibration(k, len(y), len(np.unique(debtor)), ripe_share)
+    if len(y) < RIPE_MIN:
+        return counted
+    ece, limit = calibration_error(y, p), error_by_chance(y, p, debtor)
+    slope, error = _slope(y, p, debtor)
+    level = _outside(max(0.0, ece - limit), (0.0, ECE_WARN), (0.0, ECE_ALARM))
+    if slope is not None and error is not None:
+        nearest = max(1.0, slope - error) if slope > 1 else min(1.0, slope + error)
+        level = max(level, _outside(nearest, SLOPE_WARN, SLOPE_ALARM))
+    return replace(
+        counted,
+        observed=float(y.mean()),
+        expected=float(p.mean()),
+        ece=ece,
+        ece_limit_by_chance=limit,
+        slope=slope,
+        slope_error=error,
+        level=level,
+    )
+
+
 def _slope(y: Flags, p: Floats, debtor: NDArray[np.int64]) -> tuple[float, float] | tuple[None, None]:
-    """Slope and half of its interval; None where too few were late, too few were not, or all p are alike."""
+    """Slope and half of its interval; None where too few were late, too few were not, or nothing tells a slope."""
     if not EVENTS_MIN <= int(y.sum()) <= len(y) - EVENTS_MIN:
         return None, None
     return slope_and_error(y, p, debtor) or (None, None)
