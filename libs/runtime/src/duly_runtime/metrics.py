@@ -95,6 +95,12 @@ class Metrics:
         assert isinstance(metric, Gauge)
         (metric.labels(**labels) if spec.labels else metric).set(value)
 
+    def forget(self, spec: MetricSpec, **labels: str) -> None:
+        """These labels have no value any more. labels: all of the metric's."""
+        metric = self._metric(spec)
+        assert isinstance(metric, Gauge)
+        metric.remove(*(labels[name] for name in spec.labels))
+
     def observe(self, spec: MetricSpec, value: float, **labels: str) -> None:
         metric = self._metric(spec)
         assert isinstance(metric, Histogram)

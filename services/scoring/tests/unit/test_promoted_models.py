@@ -375,6 +375,16 @@ def test_each_tenant_has_the_age_of_its_own_newest_usable_promotion(desk: MakeDe
     assert at.promoted("other") == datetime(2031, 1, 1, tzinfo=UTC).timestamp()
 
 
+def test_a_tenant_that_went_back_to_the_rules_has_no_promotion_to_grow_old(desk: MakeDesk, promote: Promote) -> None:
+    at = desk(promote("1"), replace(promote("1"), tenant="other"))
+    at.run()
+    assert at.promoted("acme") is not None
+    at.control.send(promote("", AT_ONCE, back=True))
+    at.run()
+    assert at.promoted("acme") is None
+    assert at.promoted("other") is not None
+
+
 def test_the_state_of_the_newest_promotion_is_shown_as_long_as_it_lasts(desk: MakeDesk, promote: Promote) -> None:
     at = desk(promote("1"))
     at.run()

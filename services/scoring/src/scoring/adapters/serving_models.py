@@ -178,9 +178,11 @@ class ServingModels:
     def _show(self) -> None:
         """Gauges of the newest promotions: an alert is about how things stand, not about how often it was tried."""
         for promotion in self._roster.recent():
-            if self._state(promotion) == _READY:  # the newer ones come last
-                at, place = promotion.promoted_at.timestamp(), {"tenant": promotion.tenant, "role": promotion.role}
-                self._metrics.set(MODEL_PROMOTED, at, **place)
+            place = {"tenant": promotion.tenant, "role": promotion.role}
+            if not promotion.has_model:  # the rules score, and grow not old
+                self._metrics.forget(MODEL_PROMOTED, **place)
+            elif self._state(promotion) == _READY:  # the newer ones come last
+                self._metrics.set(MODEL_PROMOTED, promotion.promoted_at.timestamp(), **place)
         for promotion in self._roster.recent(1):
             is_now, place = self._state(promotion), {"tenant": promotion.tenant, "role": promotion.role}
             for state in (_READY, _REFUSED, _UNREACHABLE):
