@@ -79,23 +79,44 @@ def test_a_later_record_changes_no_business_date_before_its_own(
 
 
 @pytest.mark.parametrize(
-    ("history", "expected"),
+    ("history", "reached", "expected"),
     [
-        ([promoted("1", 10)], None),
-        ([promoted("1", 10), promoted("1", 20)], None),
-        ([promoted("1", 10), promoted("2", 20)], "1"),
-        ([promoted("1", 10), promoted("2", 20), promoted("2", 30)], "1"),
-        ([promoted("1", 10), promoted("2", 20), promoted("3", 30), rolled_back("2")], "1"),
-        ([promoted("1", 10), promoted("2", 20), rolled_back("1"), promoted("3", 30)], "1"),
-        ([promoted("1", 10), promoted("2", 20), rolled_back("9")], "1"),
-        ([promoted("1", 10), rolled_back("")], None),
+        ([promoted("1", 10)], 99, None),
+        ([promoted("1", 10), promoted("1", 20)], 99, None),
+        ([promoted("1", 10), promoted("2", 20)], 99, "1"),
+        ([promoted("1", 10), promoted("2", 20), promoted("2", 30)], 99, "1"),
+        ([promoted("1", 10), promoted("2", 20), promoted("3", 30), rolled_back("2")], 99, "1"),
+        ([promoted("1", 10), promoted("2", 20), rolled_back("1"), promoted("3", 30)], 99, "1"),
+        ([promoted("1", 10), promoted("2", 20), rolled_back("9")], 99, "1"),
+        ([promoted("1", 10), rolled_back("")], 99, None),
+        # What a roll-back brought scored until the next promotion.
+        ([promoted("2", 10), promoted("3", 20), rolled_back("4"), promoted("5", 30)], 99, "4"),
+        ([promoted("1", 10), rolled_back(""), promoted("2", 20)], 99, ""),
+        # A promotion for a date to come, which another overtook, never scored.
+        ([promoted("1", 10), promoted("6", 80), promoted("5", 20)], 99, "1"),
+        ([promoted("6", 80), promoted("5", 20)], 99, None),
+        # Two for dates to come: on the last date that has begun the first one scored.
+        ([promoted("1", 10), promoted("2", 20), promoted("3", 30)], 15, "1"),
+        ([promoted("1", 10), promoted("2", 10)], 99, None),
+        ([promoted("1", AT_ONCE), promoted("2", AT_ONCE)], 99, None),
     ],
 )
-def test_before_the_newest_stands_the_last_other_version_that_no_roll_back_took_away(
-    history: list[Promotion], expected: str | None
+def test_before_the_newest_stands_what_was_in_force_last_and_no_roll_back_took_away(
+    history: list[Promotion], reached: int, expected: str | None
 ) -> None:
-    before = Roster.of(history).before_newest("acme", CHAMPION)
-    assert (before.version if before else None) == expected
+    before = Roster.of(history).before_newest("acme", CHAMPION, reached)
+    assert (None if before is None else before.version) == expected
+
+
+@given(st.lists(st.tuples(VERSIONS, st.integers(1, 20)), min_size=1, max_size=8), st.integers(1, 25))
+def test_before_the_newest_is_what_scored_the_last_business_date_that_the_newest_did_not(
+    promotions: list[tuple[str, int]], reached: int
+) -> None:
+    roster, newest = Roster.of(promoted(*one) for one in promotions), promotions[-1][0]
+    scored = [versions(roster, day)[0] for day in range(reached + 1) if versions(roster, day)]
+    others = [version for version in scored if version != newest]
+    before = roster.before_newest("acme", CHAMPION, reached)
+    assert (before and before.version) == (others[-1] if others else None)
 
 
 RECORD = st.one_of(
@@ -107,7 +128,7 @@ RECORD = st.one_of(
 def test_going_back_lets_score_what_would_score_if_the_newest_version_had_never_been(records: list[Promotion]) -> None:
     """What a command announces is what workers do: after the roll-back it writes, that version is in force."""
     roster = Roster.of(records)
-    before = roster.before_newest("acme", CHAMPION)
+    before = roster.before_newest("acme", CHAMPION, 99)
     if before is not None:
         assert before.version != versions(roster, 99)[0]
         back = roster.after(rolled_back(before.version))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,12 @@ class Bench:
 
     def promote(self, version: str, role: str = "CHAMPION", wanted: date | None = None, reason: str = "") -> None:
         self.promotions.promote(version, role, wanted, reason)
+
+    def promote_and_begin(self, version: str, reason: str = "") -> None:
+        """Promote, and begin the business date it is in force from."""
+        self.promote(version, reason=reason)
+        assert self.control.newest is not None
+        self.control.newest += timedelta(days=1)
 
     @property
     def told(self) -> list[tuple[str, str]]:
@@ -202,7 +208,7 @@ def test_what_cannot_be_is_one_sentence(bench: Bench, version: str, wanted: date
 
 def test_a_roll_back_goes_to_the_version_before_at_once_and_a_second_one_no_further(bench: Bench) -> None:
     for version in "123":
-        bench.promote(version)
+        bench.promote_and_begin(version)
     bench.promotions.rollback("", "it dunned the wrong ones")
     bench.promotions.rollback("", "")
     assert bench.told[-1] == ("RiskModelRolledBack", "2")
@@ -224,25 +230,55 @@ def test_a_roll_back_to_a_version_that_never_served_asks_the_gate(bench: Bench) 
 
 def test_a_version_that_was_rolled_back_passes_the_gate_before_it_serves_again(bench: Bench) -> None:
     bench.versions.verdicts["2"] = REFUSED
-    bench.promote("1")
-    bench.promote("2", reason="a try")
+    bench.promote_and_begin("1")
+    bench.promote_and_begin("2", reason="a try")
     bench.promotions.rollback("", "")
     with pytest.raises(CommandFailed, match="was refused by the gate"):
         bench.promotions.rollback("2", "")
 
 
-def test_a_plain_roll_back_never_goes_to_a_version_that_no_promotion_brought(bench: Bench) -> None:
-    bench.promote("1")
-    bench.promote("2")
-    bench.promotions.rollback("3", "")
-    bench.promote("2")
-    bench.promotions.rollback("", "")
+def test_a_plain_roll_back_goes_to_what_scored_last_also_where_a_roll_back_had_brought_it(bench: Bench) -> None:
+    bench.versions.verdicts = dict.fromkeys("12345", PASSED) | {"2": REFUSED}
+    bench.promote_and_begin("2", reason="nothing else is there")
+    bench.promote_and_begin("3")
+    bench.promotions.rollback("4", "3 is bad")
+    bench.promote("4")  # nothing to do: it is in force
+    bench.promote_and_begin("5")
+    bench.promotions.rollback("", "5 is bad")
+    assert bench.told[-1] == ("RiskModelRolledBack", "4")
+
+
+def test_a_plain_roll_back_to_what_only_a_forced_roll_back_brought_asks_the_gate_again(bench: Bench) -> None:
+    bench.versions.verdicts["3"] = REFUSED
+    bench.promote_and_begin("1")
+    bench.promote_and_begin("2")
+    bench.promotions.rollback("3", "", "for a day")
+    bench.promote_and_begin("2")
+    with pytest.raises(CommandFailed, match="version 3 was refused by the gate"):
+        bench.promotions.rollback("", "")
+    bench.promotions.rollback("", "", "better than 2")
+    assert bench.told[-1] == ("RiskModelRolledBack", "3")
+
+
+def test_a_promotion_for_a_date_that_has_not_come_is_neither_announced_nor_gone_back_to(bench: Bench) -> None:
+    bench.promote_and_begin("1")
+    bench.promote("2", wanted=date(2032, 1, 1))
+    bench.promote("3")
+    assert any(line.startswith("Until then risk version 1 scores") for line in bench.said)
+    bench.promotions.rollback("", "3 is bad")
     assert bench.told[-1] == ("RiskModelRolledBack", "1")
+
+
+def test_the_way_back_that_a_promotion_names_is_one_that_works(bench: Bench) -> None:
+    bench.promote_and_begin("1")
+    assert "Back: `duly rollback --to rules`." in bench.said
+    bench.promote_and_begin("2")
+    assert "Back: `duly rollback`." in bench.said
 
 
 def test_with_the_registry_down_the_stream_is_rolled_back_and_the_alias_is_mended_later(bench: Bench) -> None:
     for version in "12":
-        bench.promote(version)
+        bench.promote_and_begin(version)
     bench.versions.up = False
     with pytest.raises(CommandFailed, match="The stream is rolled back, but the alias"):
         bench.promotions.rollback("", "")

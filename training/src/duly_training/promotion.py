@@ -12,7 +12,8 @@ from datetime import date, datetime, timedelta
 from duly_contracts.envelope import Envelope
 from duly_contracts.events import event_of
 from duly_contracts.ids import named_id
-from duly_contracts.model_control import CHAMPION, MODEL_NAME, Promotion, Roster
+from duly_contracts.model_control import AT_ONCE, CHAMPION, MODEL_NAME, Promotion, Roster
+from duly_risk.days import day_of
 
 from duly.risk.v1 import events_pb2 as risk
 from duly_training.registry import RegisteredModel
@@ -110,12 +111,27 @@ def is_promoted(newest: Promotion | None, model: RegisteredModel, wanted: date |
     return newest is not None and model_of(newest) == model and wanted in (None, newest.effective)
 
 
-def model_before(history: Sequence[Promotion]) -> RegisteredModel | None:
-    """What a roll-back without a version goes back to; None = the rules. history: of one tenant and role, in order.
+def record_before(history: Sequence[Promotion], reached: date | None) -> Promotion:
+    """What a roll-back without a version goes back to. history: of one tenant and role, in order. reached: the newest
+    business date in the log, None = nothing was played yet.
 
-    Versions that roll-backs took away are skipped, as workers skip them. Raises NothingToRollBackTo.
+    What roll-backs took away is skipped, as workers skip it. Raises NothingToRollBackTo.
     """
-    before = Roster.of(history).before_newest(history[-1].tenant, history[-1].role)
+    day = day_of(reached) if reached else AT_ONCE - 1
+    before = Roster.of(history).before_newest(history[-1].tenant, history[-1].role, day)
     if before is None:
-        raise NothingToRollBackTo("no other version was in force before")
-    return model_of(before)
+        raise NothingToRollBackTo("no other version was in force before: `--to rules` lets the rules score")
+    return before
+
+
+def in_force_around(
+    history: Sequence[Promotion], effective: date | None
+) -> tuple[RegisteredModel | None, RegisteredModel | None]:
+    """What is in force on the day before a promotion's date, and on that date where the promotion is not; None = no
+    model. history: the records of its tenant and role before it, in order."""
+    if not history:
+        return None, None
+    roster, day = Roster.of(history), day_of(effective) if effective else AT_ONCE
+    tenant, role = history[-1].tenant, history[-1].role
+    until, instead = (next(roster.in_force(tenant, role, on), None) for on in (day - 1, day))
+    return (model_of(until) if until else None), (model_of(instead) if instead else None)

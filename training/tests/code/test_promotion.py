@@ -13,9 +13,10 @@ from duly_training.promotion import (
     NothingToRollBackTo,
     control_envelope,
     effective_date,
+    in_force_around,
     is_promoted,
-    model_before,
     promotion_event,
+    record_before,
     rollback_event,
 )
 from duly_training.registry import RegisteredModel
@@ -61,14 +62,24 @@ def test_the_same_command_in_the_same_situation_writes_the_same_id_and_in_anothe
     assert control_envelope(rollback_event(model("2"), "by", "why"), "demo", record("1"), NOW).type != first.type
 
 
-def test_a_roll_back_goes_to_the_version_before_and_from_the_first_promotion_to_the_rules() -> None:
-    assert model_before([record("1"), record("2")]) == model("1")
-    assert model_before([record("", back=True), record("2")]) is None
+def test_a_roll_back_goes_to_the_version_before_or_to_the_rules_where_they_scored() -> None:
+    earlier = record("1", effective=date(2031, 5, 1))
+    assert record_before([earlier, record("2")], DAY).version == "1"
+    assert not record_before([record("", back=True, effective=None), record("2")], DAY).has_model
 
 
-def test_the_only_version_has_none_before_it() -> None:
-    with pytest.raises(NothingToRollBackTo):
-        model_before([record("1"), record("1")])
+@pytest.mark.parametrize("reached", [DAY, None])
+def test_the_only_version_has_none_before_it(reached: date | None) -> None:
+    with pytest.raises(NothingToRollBackTo, match="--to rules"):
+        record_before([record("1"), record("1")], reached)
+
+
+def test_until_a_promotion_begins_no_version_scores_whose_own_date_is_later() -> None:
+    first, planned = record("1", effective=date(2031, 5, 1)), record("6", effective=date(2032, 1, 1))
+    assert in_force_around([first, planned], DAY) == (model("1"), model("1"))
+    assert in_force_around([first, planned], date(2032, 1, 1)) == (model("1"), model("6"))
+    assert in_force_around([planned], DAY) == (None, None)
+    assert in_force_around([], DAY) == (None, None)
 
 
 def test_a_verdict_counts_only_as_passed_where_everything_of_it_is() -> None:

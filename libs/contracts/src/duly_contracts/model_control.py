@@ -138,15 +138,22 @@ class Roster:
             if promotion.effective_day <= day:
                 yield promotion
 
-    def before_newest(self, tenant: str, role: str) -> Promotion | None:
-        """What a roll-back without a version goes back to: the last one of another version than the newest.
+    def before_newest(self, tenant: str, role: str, reached: int) -> Promotion | None:
+        """What a roll-back without a version goes back to: what was in force last that is no other record of the newest
+        version; None = nothing was. reached: the newest business date that has begun (days since 1970-01-01).
 
-        Never a version that only a roll-back brought into force: no promotion of it stands.
+        A promotion whose date had not begun when another took its place never was in force. Raises IndexError for a
+        place without records.
         """
         standing = self.by_place.get((tenant, role), ())
-        known = {"", *(one.version for one in self.promoted(tenant, role))}
-        others = (one for one in reversed(standing) if one.version in known - {standing[-1].version})
-        return next(others, None)
+        newest, day = standing[-1].version, reached
+        for one in reversed(standing):
+            if one.version != newest:
+                if one.effective_day <= day:
+                    return one
+            elif not one.is_rollback:  # a roll-back stands behind the record that it goes back to, if there is one
+                day = min(day, one.effective_day - 1)
+        return None
 
     def promoted(self, tenant: str, role: str) -> Iterator[Promotion]:
         """The promotions that no roll-back took away, the newest first."""

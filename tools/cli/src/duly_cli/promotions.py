@@ -24,10 +24,11 @@ from duly_training.promotion import (
     DateHasBegun,
     NothingToRollBackTo,
     effective_date,
+    in_force_around,
     is_promoted,
-    model_before,
     model_of,
     promotion_event,
+    record_before,
     rollback_event,
 )
 from duly_training.registry import ALIASES, RegisteredModel, Registry, alias_of
@@ -81,13 +82,13 @@ class ModelPromotions:
             self._alias(role, found.model)
             message = promotion_event(found.model, effective, self.by, reason, role)
             envelope = self.control.publish(message, self.tenant, newest, self.clock.now())
-        self._tell_promotion(found.model, role, effective, newest, envelope)
+        self._tell_promotion(found.model, role, effective, history, envelope)
         self._tell_when(effective, stands_at)
 
     def rollback(self, to: str, reason: str, force_reason: str = "") -> None:
         """What scored before scores again, at once. to: a version, 'rules', or '' for the one before.
 
-        A version that was not in force before, or was taken away since, passes the gate as one that is promoted.
+        A version that no promotion brought, or that was taken away since, passes the gate as one that is promoted.
         """
         with kafka_faults():
             history = self.control.history(self.tenant, CHAMPION)
@@ -164,7 +165,10 @@ class ModelPromotions:
         if to == RULES:
             return None, ""
         if not to:
-            return model_before(history), ""
+            before = record_before(history, self.control.newest_business_date(self.tenant))
+            if not before.has_model:
+                return None, ""
+            to = before.version
         for one in Roster.of(history).promoted(self.tenant, CHAMPION):
             if one.version == to:
                 return model_of(one), ""
@@ -190,7 +194,7 @@ class ModelPromotions:
             ) from error
 
     def _tell_promotion(
-        self, model: RegisteredModel, role: str, effective: date | None, before: Promotion | None, envelope: Envelope
+        self, model: RegisteredModel, role: str, effective: date | None, history: list[Promotion], envelope: Envelope
     ) -> None:
         when = f"from business date {effective} on" if effective else "from the first record on"
         self.say(f"Published risk.model_promoted ({envelope.id}); alias {alias_of(role, self.tenant)} moved.")
@@ -200,8 +204,10 @@ class ModelPromotions:
         self.say(
             f"{self._name(model)} scores {self.tenant} {when}. Workers load and check it now, and swap by themselves."
         )
-        old = self._name(model_of(before) if before else None)
-        self.say(f"Until then, and where it fails its checks, {old} scores. Back: `duly rollback`.")
+        until, instead = in_force_around(history, effective)
+        old, other = self._name(until), self._name(instead)
+        self.say(f"Until then {old} scores, where it fails its checks {other}.")
+        self.say(f"Back: `duly rollback{'' if until else ' --to rules'}`.")
 
     def _tell_when(self, effective: date | None, stands_at: date | None) -> None:
         """What has to happen before anything is to be seen, and where it is seen then."""
