@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 from duly_contracts.dates import LAST_DATE
 from duly_contracts.money import Money
+from duly_ledger_export import Ledger
 from duly_ledger_export.records import (
     Allocation,
     AllocationSource,
+    CreditNote,
     Invoice,
     LedgerRecords,
+    LedgerSettings,
     Payment,
     WriteOff,
     WriteOffReason,
@@ -25,10 +28,14 @@ from duly_training.backtest import cash_rows, predictions
 from duly_training.backtest.judging import judge_cash, judge_predictions
 from duly_training.backtest.outcomes import InvoiceOutcome, outcomes_of
 from duly_training.backtest.reading import CashForecast, Prediction, ResultInvalid, read_cash, read_predictions
+from duly_training.folding import timeline_of
+from duly_training.history import read_history
 from duly_training.timeline import NEVER
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 PAYMENT, CREDIT = AllocationSource.PAYMENT, AllocationSource.CREDIT_NOTE
-ISSUED, DUE = date(2024, 1, 1), date(2024, 1, 31)
+ISSUED, DUE, LATER = date(2024, 1, 1), date(2024, 1, 31), date(2024, 3, 1)
 
 
 def eur(minor: int) -> Money:
@@ -44,6 +51,37 @@ def put(minor: int, on: date, source: str = "P", **more: object) -> Allocation:
 
 def payment(payment_id: str = "P", **more: date) -> Payment:
     return Payment(payment_id, "D", ISSUED, eur(100), **more)
+
+
+def maybe(days: st.SearchStrategy[date]) -> st.SearchStrategy[date | None]:
+    return st.one_of(st.none(), days)
+
+
+_DAYS = st.dates(ISSUED, date(2024, 4, 1))
+_AMOUNTS = st.sampled_from([1, 40, 60, 99, 100]).map(eur)
+
+
+@st.composite
+def ledgers(draw: st.DrawFn) -> LedgerRecords:
+    """One invoice, a payment and a credit note that may have been taken back, and what of them was put against it."""
+    payments = [payment(reversed_on=draw(maybe(_DAYS)))]
+    notes = [CreditNote("C", "D", ISSUED, eur(100), voided_on=draw(maybe(_DAYS)))]
+    puts = draw(st.lists(st.tuples(st.sampled_from([PAYMENT, CREDIT]), _AMOUNTS, _DAYS, maybe(_DAYS)), max_size=4))
+    allocations = [
+        Allocation(f"A{at}", kind, "P" if kind is PAYMENT else "C", "I", amount, on, removed_on=removed)
+        for at, (kind, amount, on, removed) in enumerate(puts)
+    ]
+    offs = draw(st.lists(st.tuples(_AMOUNTS, _DAYS, st.sampled_from(WriteOffReason)), max_size=2))
+    return LedgerRecords(
+        invoices=[replace(INVOICE, total=eur(draw(st.sampled_from([0, 100]))))],
+        payments=payments,
+        credit_notes=notes,
+        allocations=allocations,
+        write_offs=[WriteOff(f"W{at}", "I", *off) for at, off in enumerate(offs)],
+    )
+
+
+RECORDS = ledgers()
 
 
 def outcome(**more: object) -> InvoiceOutcome:
@@ -65,18 +103,52 @@ class TestOutcomes:
         one = outcome(allocations=[put(97, DUE, discount=eur(3))])
         assert (one.closed, one.is_paid, one.receipts) == (day_of(DUE), True, ((day_of(DUE), 100),))
 
-    def test_a_rest_that_is_credited_or_written_off_closes_it_unpaid(self) -> None:
-        credited = outcome(allocations=[put(60, DUE), put(40, date(2024, 3, 1), "C", source_kind=CREDIT)])
-        off = WriteOff("W", "I", eur(40), date(2024, 3, 1), WriteOffReason.BAD_DEBT)
-        written_off = outcome(allocations=[put(60, DUE)], write_offs=[off])
-        for one in (credited, written_off):
-            assert (one.closed, one.is_paid) == (day_of(date(2024, 3, 1)), False)
-            assert one.receipts == ((day_of(DUE), 60),)
+    @pytest.mark.parametrize(
+        ("reason", "is_paid"), [(WriteOffReason.BAD_DEBT, False), (WriteOffReason.SMALL_BALANCE, True)]
+    )
+    def test_a_rest_that_is_let_go_leaves_it_paid_and_one_that_is_lost_does_not(
+        self, reason: WriteOffReason, is_paid: bool
+    ) -> None:
+        one = outcome(allocations=[put(60, DUE)], write_offs=[WriteOff("W", "I", eur(40), LATER, reason)])
+        assert (one.closed, one.is_paid, one.receipts) == (day_of(LATER), is_paid, ((day_of(DUE), 60),))
 
-    def test_what_was_reversed_or_taken_off_never_came(self) -> None:
-        back = outcome(payments=[payment(reversed_on=date(2024, 3, 1))], allocations=[put(100, DUE)])
-        off = outcome(allocations=[put(100, DUE, removed_on=date(2024, 3, 1))])
-        assert (back.closed, back.receipts) == (off.closed, off.receipts) == (NEVER, ())
+    def test_what_was_credited_in_part_was_paid_and_what_was_credited_as_a_whole_was_not(self) -> None:
+        part = outcome(allocations=[put(60, DUE), put(40, LATER, "C", source_kind=CREDIT)])
+        whole = outcome(allocations=[put(100, LATER, "C", source_kind=CREDIT)])
+        assert (part.closed, part.is_paid, part.receipts) == (day_of(LATER), True, ((day_of(DUE), 60),))
+        assert (whole.closed, whole.is_paid, whole.receipts) == (day_of(LATER), False, ())
+
+    def test_what_was_reversed_voided_or_taken_off_never_came(self) -> None:
+        back = outcome(payments=[payment(reversed_on=LATER)], allocations=[put(100, DUE)])
+        off = outcome(allocations=[put(100, DUE, removed_on=LATER)])
+        note = CreditNote("C", "D", ISSUED, eur(100), voided_on=LATER)
+        void = outcome(credit_notes=[note], allocations=[put(100, DUE, "C", source_kind=CREDIT)])
+        for one in (back, off, void):
+            assert (one.closed, one.receipts, one.owed_after(day_of(LATER))) == (NEVER, (), 100)
+
+    def test_an_invoice_over_nothing_is_closed_as_it_is_issued(self) -> None:
+        one = outcome(invoices=[replace(INVOICE, total=eur(0))])
+        assert (one.closed, one.is_paid) == (day_of(ISSUED), False)
+
+    def test_what_is_owed_is_what_was_not_put_against_it_by_then(self) -> None:
+        one = outcome(allocations=[put(60, DUE), put(30, LATER, "C", source_kind=CREDIT)])
+        days = (ISSUED, DUE, LATER)
+        assert [one.owed_after(day_of(day)) for day in days] == [100, 40, 10]
+
+    @settings(max_examples=60, deadline=None)
+    @given(RECORDS)
+    def test_the_fold_says_the_same(self, records: LedgerRecords) -> None:
+        """Both read the same records by rules of their own."""
+        after = date(2024, 12, 1)
+        timeline = timeline_of(read_history(Ledger(LedgerSettings(), records), after))
+        folded = timeline.outcomes_before(day_of(after))
+        for invoice_id, one in outcomes_of(records).items():
+            at = timeline.invoice_ids.index(invoice_id)
+            assert int(folded.paid[at]) == (one.closed if one.is_paid else NEVER)
+            if folded.censored[at] != NEVER:
+                assert (int(folded.censored[at]), False) == (one.closed, one.is_paid)
+            elif not records.write_offs and not one.is_paid:
+                assert one.closed == NEVER
 
     def test_a_voided_invoice_has_none(self) -> None:
         assert outcomes_of(LedgerRecords(invoices=[replace(INVOICE, voided_on=DUE)])) == {}
@@ -175,6 +247,11 @@ class TestCash:
         told = [forecast(week, 300, 0, 1_000, open_book_only=False) for week in (1, 2)]
         figures = judge_cash(told, self.BOOK, 1_100, weeks=8)["all cash EUR"]
         assert figures == {"cells": 2, "wape": 0.3333, "bias": 0.0, "coverage": 1.0, "coverage_first_weeks": 1.0}
+
+    def test_by_its_due_date_only_what_is_still_owed_is_expected(self) -> None:
+        one = replace(due_on(1_005, 1_005, total=1_000), receipts=((995, 900), (1_005, 100)))
+        figures = judge_cash([forecast(0, 100, 0, 100)], {"partly paid": one}, 1_100, weeks=1)["open book EUR"]
+        assert figures["wape_due_date"] == 0.0
 
     def test_a_week_counts_once_it_has_ended(self) -> None:
         told = [forecast(0, 350, 0, 400), forecast(1, 0, 0, 0)]

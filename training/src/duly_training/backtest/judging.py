@@ -2,7 +2,8 @@
 
 Lateness: labels that are ripe (due + max(30, k) days before the ledger's end), unpaid then = late. Days: delays cut at
 120. Cash: weeks that ended inside the ledger; WAPE = sum |expected - received| / sum received, first weeks of the
-open book, next to the due date as forecast (open invoices at most 120 days overdue, overdue ones in week 1).
+open book, next to the due date as forecast (what is owed of open invoices at most 120 days overdue, overdue ones in
+week 1).
 A figure that has no value, as the AUC where nobody was late, is absent.
 """
 
@@ -98,7 +99,12 @@ def _cash_group(forecasts: Sequence[CashForecast], outcomes: Sequence[InvoiceOut
         book = [one for one in outcomes if not alone or one.issue <= day < one.closed]
         received = _by_week((receipt for one in book for receipt in one.receipts), day)
         by_due = _by_week(
-            ((max(one.due, day + 1), one.total) for one in book if alone and day - one.due <= OVERDUE_MAX_DAYS), day
+            (
+                (max(one.due, day + 1), one.owed_after(day))
+                for one in book
+                if alone and day - one.due <= OVERDUE_MAX_DAYS
+            ),
+            day,
         )
         cells += [
             (one.week, one.expected, one.low, one.high, received[one.week], by_due[one.week])

@@ -1,21 +1,29 @@
-"""What a ledger knows in the end of each invoice: read off its records, not folded, so that it checks the fold too."""
+"""What a ledger knows in the end of each invoice: read off its records, not folded, so that it checks the fold too.
+
+The rules are the fold's (`duly_risk.balances`): closed on the day the rest came to zero, paid where a payment that
+stands had a part in it and no loss was written off.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from duly_ledger_export.records import AllocationSource, Invoice, LedgerRecords
+from duly_ledger_export.records import AllocationSource, Invoice, LedgerRecords, WriteOffReason
 from duly_risk.days import day_of
 
 from duly_training.timeline import NEVER
 
+# What is written off for these reasons is lost; for the others a small difference is let go.
+_LOSSES = {WriteOffReason.BAD_DEBT, WriteOffReason.SETTLEMENT}
+
 
 @dataclass(frozen=True, slots=True)
 class InvoiceOutcome:
-    """Days since 1970-01-01, minor units. receipts: (day, amount) put against it by payments.
+    """Days since 1970-01-01, minor units. receipts: (day, amount) put against it by payments; credits: by credit notes
+    and write-offs.
 
-    closed: NEVER = still open. is_paid: what closed it was a payment, not a credit or a write-off.
+    closed: NEVER = still open. is_paid: closed, by a payment at least in part, and without a loss.
     """
 
     currency: str
@@ -25,19 +33,24 @@ class InvoiceOutcome:
     receipts: tuple[tuple[int, int], ...]
     closed: int
     is_paid: bool
+    credits: tuple[tuple[int, int], ...] = ()
+
+    def owed_after(self, day: int) -> int:
+        """What is left of the total at the end of a day."""
+        return self.total - sum(amount for on, amount in (*self.receipts, *self.credits) if on <= day)
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """What lowered an invoice. by_cash: by a payment."""
+@dataclass(slots=True)
+class _Parts:
+    """What lowered an invoice: (day, amount), by payments and by all else."""
 
-    day: int
-    amount: int
-    by_cash: bool
+    receipts: list[tuple[int, int]] = field(default_factory=list)
+    credits: list[tuple[int, int]] = field(default_factory=list)
+    has_loss: bool = False
 
 
 def outcomes_of(records: LedgerRecords) -> dict[str, InvoiceOutcome]:
-    """By invoice id, of each that was not voided. What was reversed or taken off later never came."""
+    """By invoice id, of each that was not voided. What was reversed, voided or taken off later never came."""
     parts = _parts(records)
     return {
         invoice.invoice_id: _outcome(invoice, parts[invoice.invoice_id])
@@ -46,33 +59,44 @@ def outcomes_of(records: LedgerRecords) -> dict[str, InvoiceOutcome]:
     }
 
 
-def _outcome(invoice: Invoice, parts: list[_Part]) -> InvoiceOutcome:
-    rest, closed, is_paid = invoice.total.amount_minor, NEVER, False
-    for part in sorted(parts, key=lambda one: (one.day, one.amount, one.by_cash)):
-        rest -= part.amount
-        if rest <= 0:
-            closed, is_paid = part.day, part.by_cash
-            break
+def _outcome(invoice: Invoice, parts: _Parts) -> InvoiceOutcome:
+    closed = _closed_day(invoice, sorted(parts.receipts + parts.credits))
     return InvoiceOutcome(
         invoice.total.currency,
         day_of(invoice.issue_date),
         day_of(invoice.due_date),
         invoice.total.amount_minor,
-        tuple((part.day, part.amount) for part in parts if part.by_cash),
+        tuple(parts.receipts),
         closed,
-        is_paid,
+        closed != NEVER and bool(parts.receipts) and not parts.has_loss,
+        tuple(parts.credits),
     )
 
 
-def _parts(records: LedgerRecords) -> dict[str, list[_Part]]:
+def _closed_day(invoice: Invoice, lowered: list[tuple[int, int]]) -> int:
+    """lowered: by day. An invoice over nothing is closed as it is issued, unless something was put against it."""
+    rest = invoice.total.amount_minor
+    for on, amount in lowered:
+        rest -= amount
+        if rest <= 0:
+            return on
+    return NEVER if rest > 0 else day_of(invoice.issue_date)
+
+
+def _parts(records: LedgerRecords) -> dict[str, _Parts]:
     """By invoice id, as they come. A discount that a payment took lowers the invoice as cash does."""
-    reversed_ids = {payment.payment_id for payment in records.payments if payment.reversed_on}
-    parts: dict[str, list[_Part]] = defaultdict(list)
+    undone = {(AllocationSource.PAYMENT, one.payment_id) for one in records.payments if one.reversed_on}
+    undone |= {(AllocationSource.CREDIT_NOTE, one.credit_note_id) for one in records.credit_notes if one.voided_on}
+    parts: dict[str, _Parts] = defaultdict(_Parts)
     for put in records.allocations:
-        by_cash = put.source_kind is AllocationSource.PAYMENT
-        if not put.removed_on and not (by_cash and put.source_id in reversed_ids):
-            amount = put.amount.amount_minor + (put.discount.amount_minor if put.discount else 0)
-            parts[put.invoice_id].append(_Part(day_of(put.on), amount, by_cash))
+        if put.removed_on or (put.source_kind, put.source_id) in undone:
+            continue
+        amount = put.amount.amount_minor + (put.discount.amount_minor if put.discount else 0)
+        of = parts[put.invoice_id]
+        kept = of.receipts if put.source_kind is AllocationSource.PAYMENT else of.credits
+        kept.append((day_of(put.on), amount))
     for off in records.write_offs:
-        parts[off.invoice_id].append(_Part(day_of(off.on), off.amount.amount_minor, by_cash=False))
+        of = parts[off.invoice_id]
+        of.credits.append((day_of(off.on), off.amount.amount_minor))
+        of.has_loss |= off.reason in _LOSSES
     return parts
