@@ -83,6 +83,11 @@ class TestWhatIsRefusedBeforeAnyWork:
         assert said in told.err
         assert "Read" not in told.out + told.err
 
+    def test_days_are_counted_from_the_last_fact_that_is_no_stray(self, ledger, capsys):
+        write(ledger, [*invoices(60), "X,D1,2150-01-01,2150-01-31,5,EUR,"])
+        assert backtest(ledger, "--predict-to", "2150-01-06")[0] == EXIT_FAULT
+        assert "the ledger's last fact is of 2024-" in capsys.readouterr().err
+
     @pytest.mark.parametrize("option", [("--snapshots", "2150-01-06"), ("--predict-to", "2150-01-06")])
     def test_days_long_after_the_last_fact_are_refused(self, ledger, option, capsys):
         write(ledger, invoices(60))
@@ -169,6 +174,16 @@ class TestWhatIsWritten:
         _, out = backtest(ledger)
         (long,) = [row for row in rows(out) if row["invoice_id"] == "LONG"]
         assert long["q90_date"] == (date(2024, 5, 2) + timedelta(days=182)).isoformat()
+
+    def test_one_invoice_dated_far_ahead_moves_no_date(self, ledger, capsys):
+        write(ledger, invoices(60))
+        _, out = backtest(ledger)
+        usual = out.read_bytes()
+        write(ledger, [*invoices(60), "X,D1,2150-01-01,2150-01-31,5,EUR,"])
+        code, out = backtest(ledger)
+        assert (code, out.read_bytes()) == (0, usual)
+        told = capsys.readouterr()
+        assert "left out as known more than 182 days after all others: 1 of its facts" in told.out + told.err
 
     def test_named_snapshots_and_an_amount_without_decimals(self, ledger):
         write(ledger, invoices(60, currencies=("JPY",)))

@@ -103,6 +103,7 @@ class _Rows:
                 np.array(self.landmarks, dtype=np.int64),
             ),
             changes=Changes(*columns),
+            left_out=history.left_out,
         )
 
 

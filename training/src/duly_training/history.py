@@ -53,13 +53,15 @@ class DebtorFactSource(Protocol):
 class History:
     """Everything known before `cut_day`. by_debtor: events in known order; an event's business_day is its known day.
 
-    sectors: of debtors that have one, as last stated; only to slice results by, never a feature.
+    sectors: of debtors that have one, as last stated; only to slice results by, never a feature. left_out: how many
+    facts were taken away as strays.
     """
 
     cut_day: int
     by_debtor: Mapping[str, tuple[RiskEvent, ...]]
     sha256: str
     sectors: Mapping[str, str] = field(default_factory=dict)
+    left_out: int = 0
 
     def before(self, day: int) -> History:
         """What was known before an earlier day. The fingerprint stays that of the whole."""

@@ -1,24 +1,26 @@
 """Splits in time: what is fitted always lies before what judges it.
 
-Parts of the history count from `begin_of`, so that one invoice with a date of 1990 does not make a year's ledger one of
-decades, whose test window would be all that there is.
+Parts of the history count from `begin_of` and up to `end_of`, so that one invoice with a date of 1990 or of 2150 does
+not make a year's ledger one of decades, whose test window would be all that there is, or nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
 from duly_risk.days import date_of, day_of
 from numpy.typing import NDArray
 
+from duly_training.history import History
 from duly_training.judged import RIPE_DAYS
 from duly_training.timeline import Timeline
 
 _TEST_SHARE = 0.3
 _TEST_DAYS_MAX = 182
-# At most a twentieth of the invoices, and half a year without any behind them: leftovers or slips, no history.
+# At most a twentieth, and half a year without any between them and all others: leftovers or slips, no history.
 _STRAY_SHARE, _STRAY_GAP_DAYS = 0.05, 182
 
 
@@ -32,6 +34,38 @@ def begin_of(known_on: NDArray[np.int64], cut_day: int) -> int:
     days = np.sort(known_on)
     stray = np.flatnonzero(np.diff(days[: int(len(days) * _STRAY_SHARE) + 1]) > _STRAY_GAP_DAYS)
     return int(days[stray[-1] + 1] if len(stray) else days[0])
+
+
+def end_of(known_on: NDArray[np.int64], cut_day: int) -> int:
+    """The day behind the last that is no stray long after all others; cut_day where there are no strays.
+
+    known_on: (n,) the days on which facts, or invoices, became known, before cut_day.
+    """
+    days = np.sort(known_on)
+    tail = days[-int(len(days) * _STRAY_SHARE) - 1 :]
+    stray = np.flatnonzero(np.diff(tail) > _STRAY_GAP_DAYS)
+    return int(tail[stray[0]]) + 1 if len(stray) else cut_day
+
+
+def without_strays(history: History) -> History:
+    """What was known before the strays ahead; the history itself where there are none. Behind them nothing is known of
+    any other invoice, and to go on to their day would say that nobody paid in between."""
+    known_on = np.fromiter(
+        (event.business_day for events in history.by_debtor.values() for event in events), dtype=np.int64
+    )
+    end = end_of(known_on, history.cut_day)
+    if end == history.cut_day:
+        return history
+    return replace(history.before(end), left_out=int((known_on >= end).sum()))
+
+
+def left_out_words(left_out: int) -> str:
+    """Of facts that `without_strays` took away; "" for none."""
+    return (
+        f"left out as known more than {_STRAY_GAP_DAYS} days after all others: {left_out:,} of its facts"
+        if left_out
+        else ""
+    )
 
 
 def begin_before(timeline: Timeline, day: int) -> int:

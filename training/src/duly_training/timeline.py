@@ -93,7 +93,7 @@ _CHANGE_COLUMNS = tuple(column.name for column in fields(Changes))
 class Timeline:
     """See the module. cut_day: nothing known on it or later is inside. debtor, currency: by invoice index.
 
-    sha256: fingerprint of the facts.
+    sha256: fingerprint of the facts. left_out: how many facts were taken away as strays.
     """
 
     cut_day: int
@@ -104,6 +104,7 @@ class Timeline:
     currency: tuple[str, ...]
     snapshots: Snapshots
     changes: Changes
+    left_out: int = 0
 
     @property
     def first_day(self) -> int:

@@ -28,7 +28,7 @@ from duly_training.progress import OnProgress, silent_stages
 from duly_training.registry import KnownVersion, RegisteredModel, Registry, RunRecord
 from duly_training.report import write_fallback_report, write_report
 from duly_training.roll_rate import roll_rates
-from duly_training.splits import begin_before
+from duly_training.splits import begin_before, left_out_words, without_strays
 from duly_training.timeline import Timeline
 from duly_training.window import MODEL, Window
 
@@ -76,7 +76,7 @@ def train_on(
     Raises EventUnusable, TooFewSettledInvoices, or MLflow's own errors when the registry does not answer.
     """
     on_progress(STAGES[0], 0, len(STAGES))
-    history = read_history(ledger, known_until)
+    history = without_strays(read_history(ledger, known_until))
     inputs = {
         "data_sha256": history.sha256,
         "fit_sha256": settings.sha256(),
@@ -233,8 +233,9 @@ def run_facts(timeline: Timeline, final: FittedModel, window: Window, inputs: Ma
     first = str(date_of(timeline.first_day))
     if begin != timeline.first_day:
         first += f", a stray: the parts of the history count from {date_of(begin)}"
+    left_out = left_out_words(timeline.left_out)
     return {
-        "known until": f"{date_of(timeline.cut_day)} (exclusive)",
+        "known until": "; ".join(filter(None, (f"{date_of(timeline.cut_day)} (exclusive)", left_out))),
         "first invoice": first,
         "judged from": str(date_of(window.from_day)),
         "rounds counted and calibrated from": str(date_of(final.validation_from)),

@@ -7,12 +7,14 @@ import pytest
 from duly_risk.book import Terms, book_of
 from duly_risk.curves import HORIZON_DAYS
 from duly_risk.days import day_of
+from duly_risk.facts import NoBalanceChange, RiskEvent
 from duly_risk.features import INDEX
 from duly_risk.measures import invoice_measures
 from duly_risk.model import FeatureFrame
 from duly_risk.state import DebtorState
 from duly_training.dataset import RowSource
-from duly_training.splits import begin_of, monthly_origins, window_from
+from duly_training.history import History
+from duly_training.splits import begin_of, end_of, monthly_origins, window_from, without_strays
 from duly_training.timeline import FIRST, NEVER, Outcomes, Snapshots
 
 T0 = 20_000
@@ -96,6 +98,26 @@ def test_a_few_invoices_long_before_all_others_are_not_its_begin() -> None:
     # More than a twentieth, or no long pause: that is how the company began.
     assert begin_of(np.array([*usual[:15], *strays]), T0 + 100) == T0 - 13_000
     assert begin_of(np.array([*usual, T0 - 182]), T0 + 100) == T0 - 182
+
+
+def test_a_history_ends_where_it_was_cut_but_for_a_few_long_after_all_others() -> None:
+    usual = list(range(T0, T0 + 100))
+    assert end_of(np.array(usual), T0 + 500) == T0 + 500
+    assert end_of(np.empty(0, dtype=np.int64), T0) == T0
+    assert end_of(np.array([T0 + 40_000, *usual, T0 + 5_000]), T0 + 40_001) == T0 + 100
+    # More than a twentieth, or no long pause: that is how it went on.
+    assert end_of(np.array([*usual[:15], T0 + 5_000]), T0 + 5_001) == T0 + 5_001
+    assert end_of(np.array([*usual, T0 + 99 + 182]), T0 + 400) == T0 + 400
+
+
+def test_strays_ahead_are_taken_away_and_counted() -> None:
+    days = [*range(T0, T0 + 100), T0 + 40_000]
+    events = tuple(RiskEvent(f"{day}", "party.upserted", day, True, NoBalanceChange()) for day in days)
+    stray = events[-1]
+    history = History(T0 + 40_001, {"D": events, "E": (stray,)}, "sha")
+    kept = without_strays(history)
+    assert (kept.cut_day, kept.left_out, kept.by_debtor, kept.sha256) == (T0 + 100, 2, {"D": events[:-1]}, "sha")
+    assert without_strays(kept) is kept
 
 
 def test_monthly_origins_are_those_whose_invoices_had_their_time():

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
+import numpy as np
 import xgboost as xgb
 from duly_contracts.dates import FIRST_DATE, DateOutOfRange, in_range
 from duly_contracts.events import encode
 from duly_ledger_export import Ledger
+from duly_risk.days import date_of, day_of
 from duly_training.backtest.asked import BacktestWindow, WindowInvalid, backtest_window
 from duly_training.backtest.fit_cache import FitCache
 from duly_training.backtest.run import BacktestResult, backtest
@@ -21,6 +23,7 @@ from duly_training.backtest.writing import CASH_FILE, write_result
 from duly_training.closed_days import closed_words
 from duly_training.fit import FitSettings
 from duly_training.history import History, read_history
+from duly_training.splits import end_of, left_out_words, without_strays
 from duly_training.whole_file import require_replaceable
 
 from duly_cli.aside import FIT_SECONDS, Aside
@@ -73,12 +76,11 @@ def _run(choice: BacktestChoice, state: StateFolder, terminal: Terminal, aside: 
         line = terminal.line(f"Read {choice.ledger}")
         with ending(line), ledger_faults():
             ledger = read_given(choice.ledger, "")
-            issued = [invoice.issue_date for invoice in ledger.records.invoices]
-            window = _window(choice, choice.predict_to or max([first, *issued]))
-            end = _end(ledger)
-            _require_near(window, end)
-            history = read_history(ledger, end)
-        line.done(f"{len(ledger.records.invoices):,} invoices, {len(history.by_debtor):,} debtors")
+            window = _window(choice, choice.predict_to or _last_issued(ledger, first))
+            history = _history(ledger, window)
+            _require_near(window, date_of(history.cut_day))
+        figures = f"{len(ledger.records.invoices):,} invoices, {len(history.by_debtor):,} debtors"
+        line.done("; ".join(filter(None, (figures, left_out_words(history.left_out)))))
         cache = FitCache(_folder(state, ledger, window))
         aside.grace_seconds = FIT_SECONDS
         try:
@@ -137,7 +139,8 @@ def _dates(text: str) -> tuple[date, ...] | None:
 def _require_near(window: BacktestWindow, end: date) -> None:
     """The work grows with the square of the days until the last snapshot. Raises CommandFailed.
 
-    end: the day behind the last fact; FIRST_DATE's next day where there is none, and then no work either.
+    end: the day behind the last fact that is no stray; FIRST_DATE's next day where there is none, and then
+    no work either.
     """
     latest = max([window.predict_to, *window.snapshots])
     if end > FIRST_DATE + timedelta(days=1) and latest >= end + timedelta(days=DAYS_BEYOND_MAX):
@@ -147,9 +150,20 @@ def _require_near(window: BacktestWindow, end: date) -> None:
         )
 
 
-def _end(ledger: Ledger) -> date:
-    """The day behind the last fact."""
-    return max((fact.known_on for fact in ledger.facts()), default=FIRST_DATE) + timedelta(days=1)
+def _last_issued(ledger: Ledger, first: date) -> date:
+    """The last issue date from `first` on, but for strays long after all others; `first` where there is none."""
+    days = np.array([day_of(invoice.issue_date) for invoice in ledger.records.invoices], dtype=np.int64)
+    latest = int(days.max(initial=day_of(first)))
+    last = end_of(days, latest + 1) - 1
+    return date_of(last if last >= day_of(first) else latest)
+
+
+def _history(ledger: Ledger, window: BacktestWindow) -> History:
+    """All of it but for strays long after all others, unless they are all there is behind what is learnt from."""
+    end = max((fact.known_on for fact in ledger.facts()), default=FIRST_DATE) + timedelta(days=1)
+    history = read_history(ledger, end)
+    usual = without_strays(history)
+    return usual if usual.cut_day > day_of(window.known_until) else history
 
 
 def _folder(state: StateFolder, ledger: Ledger, window: BacktestWindow) -> Path:

@@ -16,6 +16,7 @@ from duly_training.origin import TooFewSettledInvoices
 from duly_training.pipeline import STAGES
 from duly_training.registry import Registry
 from duly_training.rolling import evaluate, evaluation_report
+from duly_training.splits import left_out_words, without_strays
 from duly_training.train import TrainingReport, train_on
 
 from duly_cli.aside import FIT_SECONDS, REGISTER_SECONDS, Aside
@@ -101,9 +102,10 @@ def _evaluated(request: LearningRequest, months: int, terminal: Terminal, aside:
     with terminal.steps():
         line = folding = terminal.line("Fold the history once")
         with ending(line), ledger_faults():
-            history = read_history(ledger, until)
+            history = without_strays(read_history(ledger, until))
             timeline = timeline_of(history, lambda done, total: folding.progress(done, total, "debtors"))
-        line.done(f"{len(timeline.snapshots):,} snapshots of {len(timeline.invoice_ids):,} invoices")
+        figures = f"{len(timeline.snapshots):,} snapshots of {len(timeline.invoice_ids):,} invoices"
+        line.done("; ".join(filter(None, (figures, left_out_words(history.left_out)))))
         line = terminal.line("Fit and judge at each origin")
         aside.grace_seconds = FIT_SECONDS
         with ending(line):
