@@ -11,7 +11,7 @@ import pytest
 from duly_runtime.admin import AdminServer, Probes, Status
 from duly_runtime.clock import TickPolicyClock
 from duly_runtime.loops import LoopRunner, Wake
-from duly_runtime.metrics import CATALOGUE, LOOP_STEPS, Metrics
+from duly_runtime.metrics import CATALOGUE, LOOP_STEPS, MODEL_PROMOTED, MODEL_PROMOTION, Metrics
 from duly_testing.clock import FakeClock
 from duly_testing.eventually import eventually
 
@@ -103,8 +103,10 @@ def test_metric_names_follow_the_convention() -> None:
         assert spec.name.startswith("duly_")
         assert (spec.kind == "counter") == spec.name.endswith("_total")
         assert not {"debtor", "contact", "invoice"} & set(spec.labels)
-        # A service meets any number of tenants; `duly monitor` reports one a run, and its file has to name it.
-        assert "tenant" not in spec.labels or spec.name.startswith("duly_monitor_")
+        # A service meets any number of tenants. `duly monitor` reports one a run, and its file has to name it; a person
+        # promotes a model for one, and an alert has to say for whom.
+        named = spec in (MODEL_PROMOTION, MODEL_PROMOTED) or spec.name.startswith("duly_monitor_")
+        assert "tenant" not in spec.labels or named
 
 
 def test_the_policy_clock_never_goes_back(fake_clock: FakeClock) -> None:
