@@ -31,7 +31,7 @@ def test_on_the_fabricated_ledger_the_gate_refuses_the_fitted_model(ibm_ar, tmp_
     arguments = ["train", "--ledger", ibm_ar, "--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db"]
     assert run([*arguments, "--report", str(tmp_path / "report.md")]) == EXIT_NOT_HELD
     said = capsys.readouterr().out
-    assert "The gate refuses it:" in said
+    assert "The gate refuses version 1:" in said
     assert "logloss gain over logistic" in said
     assert "What may serve instead: version 2 (debtor_rate)" in said
     report = (tmp_path / "report.md").read_text()
