@@ -26,7 +26,7 @@ from duly.risk.v1 import events_pb2 as risk
 
 OPEN_INVOICES, CLOSED_INVOICES = 5, 20
 DEBTORS, VISITS = 10_000, 60_000
-STORE = "rocksdb"  # as it ships
+STORE = "memory"  # as it ships
 _SAMPLE_SECONDS = 0.25
 
 
