@@ -34,8 +34,9 @@ from scoring.application.outputs import (
     score_outputs,
 )
 from scoring.application.ports import Models, StateStore
-from scoring.application.shadow import DATA_FAULTS, Shadows, shadow_scores
+from scoring.application.shadow import Shadows, shadow_scores
 from scoring.application.states import States
+from scoring.domain.data_faults import DATA_FAULTS
 from scoring.domain.open_debtors import OpenDebtors
 
 BLOB_BYTES_MAX = 512 * 1024

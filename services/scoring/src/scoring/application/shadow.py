@@ -20,9 +20,7 @@ from duly_risk.step import conclude
 
 from scoring.application.outputs import shadow_id_of
 from scoring.application.ports import Models
-
-# What a fold or a model can raise over data it was not made for. Anything else means the process is broken.
-DATA_FAULTS = (ValueError, ArithmeticError, LookupError, TypeError)
+from scoring.domain.data_faults import DATA_FAULTS
 
 
 @dataclass(slots=True)
