@@ -11,7 +11,7 @@ from duly_contracts.events import encode, event_of
 from duly_contracts.keys import KEY_BYTES_MAX, debtor_key
 from duly_contracts.money import AMOUNT_MAX_MINOR
 from duly_runtime.log import Record
-from duly_training.ledger_records import ledger_record
+from duly_training.ledger_records import read_record
 from google.protobuf.message import Message
 from scoring.application.decode_record import Usable, decode_record
 
@@ -66,13 +66,13 @@ PUT_ASIDE = [
 
 @pytest.mark.parametrize("one", USABLE)
 def test_what_scoring_folds_a_command_reads(one: Record) -> None:
-    decoded, read = decode_record(one), ledger_record(one)
+    decoded, (envelope, read) = decode_record(one), read_record(one)
     assert isinstance(decoded, Usable)
-    assert (read.envelope, read.debtor_id, read.is_tick) == (decoded.envelope, decoded.debtor_id, decoded.event.is_tick)
+    assert (envelope, read.debtor_id, read.event) == (decoded.envelope, decoded.debtor_id, decoded.event)
 
 
 @pytest.mark.parametrize("one", PUT_ASIDE)
 def test_what_scoring_puts_aside_a_command_passes_over(one: Record) -> None:
     assert not isinstance(decode_record(one), Usable)
     with pytest.raises(ValueError, match=r"\w"):
-        ledger_record(one)
+        read_record(one)

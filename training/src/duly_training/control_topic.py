@@ -11,7 +11,7 @@ from duly_contracts.model_control import MODEL_CONTROL, Promotion, promotion_of
 from duly_runtime.kafka_log import KafkaLog
 
 from duly.risk.v1 import events_pb2 as risk
-from duly_training.ledger_records import is_of, ledger_record
+from duly_training.ledger_records import is_of, read_record
 from duly_training.promotion import ControlEvent, control_envelope, control_key
 from duly_training.topic_reader import TopicReader
 
@@ -78,6 +78,6 @@ def _date_of(raw: Any, tenant: str) -> date | None:
     if not is_of(raw, tenant):
         return None
     try:
-        return ledger_record(raw).envelope.business_date
+        return read_record(raw)[0].business_date
     except ValueError:
         return None

@@ -14,7 +14,7 @@ from duly_risk.days import day_of
 from google.protobuf.message import Message
 
 from duly.risk.v1 import events_pb2 as risk
-from duly_training.ledger_records import is_of, ledger_record
+from duly_training.ledger_records import is_of, read_record
 from duly_training.monitor.recorded import RecordedScore
 from duly_training.topic_reader import TopicReader
 
@@ -87,10 +87,9 @@ def recorded_scores(bootstrap_servers: str, tenant: str, since: date) -> Iterato
 
 def _fact(raw: Any) -> KnownFact | None:
     """None for a tick. Raises ValueError, also where the day it was known on is none that a ledger may name."""
-    record = ledger_record(raw)
-    if record.is_tick:
+    envelope, record = read_record(raw)
+    if record.event.is_tick:
         return None
-    envelope = record.envelope
     # History has no business date of its own: the day it happened stands for the day it was known.
     known_on = envelope.time.date() if envelope.backfill or not envelope.business_date else envelope.business_date
     return KnownFact(in_range(known_on), record.debtor_id, envelope.id, envelope.source_version, record.message)

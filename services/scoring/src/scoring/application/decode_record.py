@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from duly_contracts.envelope import Envelope, EnvelopeInvalid
-from duly_contracts.events import EventUndecodable, EventUnknown, decode, event_by_type
+from duly_contracts.events import EventUndecodable, EventUnknown
 from duly_contracts.ids import record_id
 from duly_contracts.keys import KEY_BYTES_MAX, split_key
-from duly_risk.event_codec import EventUnusable, decode_event
+from duly_risk.event_codec import EventUnusable
 from duly_risk.facts import Position, RiskEvent
+from duly_risk.ledger_record import ledger_record
 from duly_runtime.log import Record
 
 from duly.ledger.v1 import events_pb2 as ledger
@@ -67,21 +68,10 @@ def poison(record: Record, envelope: Envelope | None, reason: str, detail: str, 
 
 
 def _usable(record: Record, envelope: Envelope) -> Usable:
-    message = decode(envelope.type, record.value)
-    event = decode_event(
-        event_id=envelope.id,
-        name=event_by_type(envelope.type).name,
-        business_date=envelope.business_date,
-        backfill=envelope.backfill,
-        message=message,
-        source_version=envelope.source_version,
-    )
-    tenant, debtor_id = split_key(record.key)
+    event, message, tenant, debtor_id = ledger_record(envelope, record.key, record.value)
     position = Position(record.partition, record.offset)
     if isinstance(message, ledger.CalendarBusinessDateAdvanced):
-        return Usable(record, envelope, event, position, tenant, "", message.slice, message.slices or 1)
-    if not debtor_id:
-        raise EventUnusable(f"{event.name}: the key names no debtor")
+        return Usable(record, envelope, event, position, tenant, debtor_id, message.slice, message.slices or 1)
     return Usable(record, envelope, event, position, tenant, debtor_id)
 
 
