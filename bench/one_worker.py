@@ -53,10 +53,10 @@ def broker_on_its_core(bench: Bench, folder: Path) -> Iterator[PinnedKafka]:
 def promoted(bootstrap_servers: str, models: Path, bench: Bench) -> int:
     """A model in the worker's folder, promoted for every date; its number of trees. No registry is asked for it."""
     rounds = bench.size(_ROUNDS, 5)
-    settings = FitSettings(rounds_min=rounds, rounds_max=rounds, parallel_trees=_TREES_A_ROUND)
+    settings = FitSettings(1, rounds_min=rounds, rounds_max=rounds, parallel_trees=_TREES_A_ROUND)
     ledger = simulated(TENANT, _FIT_DEBTORS, _FIT_FROM)
     timeline = timeline_of(read_history(ledger, ledger.until))
-    fitted = fit_before(timeline, timeline.cut_day, settings, seed=1)
+    fitted = fit_before(timeline, timeline.cut_day, settings)
     made = models / "made"
     made.mkdir(parents=True)
     hashes = write_artefact(made, fitted)

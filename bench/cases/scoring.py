@@ -17,8 +17,10 @@ from duly_runtime.log import Record
 from duly_simulator.observe import HttpStatusReader
 from duly_simulator.parameters import SimulationSettings
 from duly_training.control_topic import ControlTopic
+from duly_training.fit import FitSettings
 from duly_training.promotion import promotion_event
 from duly_training.registry import Registry
+from duly_training.request import TrainingRequest
 from duly_training.train import train_on
 from scoring.adapters.memory import OneModel
 from scoring.application.pure_fold import pure_fold
@@ -53,7 +55,7 @@ def run_model(bench: Bench) -> Result:
     with stage(bench, "scoring-model", ("kafka", "mlflow")) as on:
         registry = Registry(on.stack.mlflow.tracking_uri, TENANT)
         before = on.clock.monotonic()
-        report = train_on(ledger, registry, SimulationSettings().play_from, SEED)
+        report = train_on(ledger, registry, TrainingRequest(SimulationSettings().play_from, FitSettings(SEED)))
         trained = on.clock.monotonic() - before
         promotion = promotion_event(report.model, None, "bench", "measured")
         for tenant in _tenants(bench):

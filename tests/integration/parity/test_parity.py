@@ -101,7 +101,7 @@ def released(history: History, tmp_path_factory: pytest.TempPathFactory) -> tupl
     know no holiday: the model is told of some."""
     folder = tmp_path_factory.mktemp("registry") / "v1"
     folder.mkdir()
-    fitted = fit_before(timeline_of(history.before(FIRST_LIVE)), FIRST_LIVE, FitSettings(), seed=1)
+    fitted = fit_before(timeline_of(history.before(FIRST_LIVE)), FIRST_LIVE, FitSettings(seed=1))
     rules = [rules_of_day(day)[0] for day in (CLOSED_DAY - 21, CLOSED_DAY, CLOSED_DAY + 28)]
     frame = replace(fitted.known.frame, closed_rules=tuple(rules))
     label(fitted.booster, frame)

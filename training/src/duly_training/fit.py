@@ -19,7 +19,7 @@ from duly_training.progress import OnStep, silent
 
 @dataclass(frozen=True, slots=True)
 class FitSettings:
-    """Hyperparameters; measured in docs/adr/0011.
+    """Seed and hyperparameters; measured in docs/adr/0011.
 
     Each round grows `parallel_trees` trees on their own draws of rows and columns and adds their mean: the average of
     several seeds inside one plain Booster. Rounds are counted by early stopping between rounds_min and rounds_max.
@@ -29,6 +29,7 @@ class FitSettings:
     Raise it for millions of rows on a quiet machine. dask: address of a scheduler that grows the trees instead.
     """
 
+    seed: int
     eta: float = 0.2
     max_depth: int = 6
     subsample: float = 0.7
@@ -50,16 +51,16 @@ class FitSettings:
     dask: str = ""
 
     def sha256(self) -> str:
-        """Of all that decides what comes out: where the trees are grown does not."""
-        values = {name: value for name, value in asdict(self).items() if name not in ("threads", "dask")}
+        """Of all that decides what comes out, but the seed, told beside it. Where the trees are grown does not."""
+        values = {name: value for name, value in asdict(self).items() if name not in ("seed", "threads", "dask")}
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def count_rounds(
-    train: Dataset, later: Dataset, settings: FitSettings, seed: int, on_step: OnStep = silent
+    train: Dataset, later: Dataset, settings: FitSettings, on_step: OnStep = silent
 ) -> tuple[xgb.Booster, int]:
     """How many rounds to fit, by early stopping on days that come after the training days; and the Booster up to it."""
-    chosen = parameters(train.events, settings, seed)
+    chosen = parameters(train.events, settings)
     booster = xgb.train(
         chosen,
         quantile_matrix(train, chosen),
@@ -88,7 +89,7 @@ def labelled(booster: xgb.Booster, frame: FeatureFrame) -> xgb.Booster:
     return booster
 
 
-def parameters(events: int, settings: FitSettings, seed: int) -> dict[str, object]:
+def parameters(events: int, settings: FitSettings) -> dict[str, object]:
     """XGBoost's parameters. events: payments in the rows."""
     return {
         "objective": "binary:logistic",
@@ -104,7 +105,7 @@ def parameters(events: int, settings: FitSettings, seed: int) -> dict[str, objec
         "max_bin": settings.max_bin,
         "num_parallel_tree": settings.parallel_trees,
         "monotone_constraints": tuple(feature.monotone for feature in FEATURES),
-        "seed": seed,
+        "seed": settings.seed,
         "nthread": settings.threads,
         "verbosity": 0,
     }

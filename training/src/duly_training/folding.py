@@ -104,6 +104,7 @@ class _Rows:
             ),
             changes=Changes(*columns),
             left_out=history.left_out,
+            sectors=tuple(history.sectors.get(debtor_id, "") for debtor_id in self.debtor_ids),
         )
 
 

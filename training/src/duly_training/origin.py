@@ -93,7 +93,6 @@ def fit_before(
     timeline: Timeline,
     day: int,
     settings: FitSettings,
-    seed: int,
     kind: Kind = Kind.HAZARD,
     on_step: OnStep = silent,
 ) -> FittedModel:
@@ -108,20 +107,20 @@ def fit_before(
     validation_from = day - min(_VALIDATION_DAYS_MAX, int((day - begin) * _VALIDATION_SHARE))
     if known.outcomes.settled < settled_min:
         raise TooFewSettledInvoices(f"{known.outcomes.settled} invoices were settled, {settled_min} are needed")
-    source = source_before(timeline, known, settings, seed, kind)
+    source = source_before(timeline, known, settings, kind)
     tuning = source.every(-(-source.count() // settings.tuning_rows))
     earlier, later = replace(tuning, until_day=validation_from), replace(tuning, from_day=validation_from)
     if not earlier.events() or not later.events():
         raise TooFewSettledInvoices("no invoice was settled in the days that count the rounds, or none before them")
     later_rows = later.all()
     most = settings.rounds_max
-    counted, rounds = count_rounds(earlier.all(), later_rows, settings, seed, lambda done, _: on_step(done, 2 * most))
+    counted, rounds = count_rounds(earlier.all(), later_rows, settings, lambda done, _: on_step(done, 2 * most))
     slope_min = SLOPE_MIN if known.outcomes.settled < _SETTLED_MANY else 1.0
     calibration = _calibration(counted, later_rows, slope_min)
     events, rows = source.events(), source.count()
     backend = backend_for(rows, settings.rows_in_memory, settings.dask)
     grown = backend.train(
-        source, parameters(events, settings, seed), rounds, lambda done, of: on_step(most + done, most + of)
+        source, parameters(events, settings), rounds, lambda done, of: on_step(most + done, most + of)
     )
     booster = labelled(calibrated(grown, calibration), known.frame)
     return FittedModel(booster, known, validation_from, rounds, calibration, rows, events, *_sample(source))
@@ -134,13 +133,11 @@ def _sample(source: RowSource) -> tuple[Dataset, Measures]:
     return rows.where(chosen), some.snapshots.measures
 
 
-def source_before(
-    timeline: Timeline, known: KnownBefore, settings: FitSettings, seed: int, kind: Kind = Kind.HAZARD
-) -> RowSource:
+def source_before(timeline: Timeline, known: KnownBefore, settings: FitSettings, kind: Kind = Kind.HAZARD) -> RowSource:
     """The training rows of what was known before a day."""
     blank = tuple(i for i, name in enumerate(NAMES) if kind is Kind.RATE and name not in _RATE_COLUMNS)
     snapshots = timeline.snapshots_before(known.day)
-    source = RowSource(snapshots, known.outcomes, known.frame, known.day, 1.0, seed, blank=blank)
+    source = RowSource(snapshots, known.outcomes, known.frame, known.day, 1.0, settings.seed, blank=blank)
     return replace(source, far_share=settings.far_share) if source.count() > settings.thin_above_rows else source
 
 

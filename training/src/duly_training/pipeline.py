@@ -6,8 +6,7 @@ was known before a test window: the last 30 % of the history, at most 182 days.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from duly_booster.model import predict
@@ -15,19 +14,17 @@ from duly_risk.book import LATE_DAYS
 from duly_risk.features import FEATURES, INDEX
 from duly_risk.model import HazardModel
 
-from duly_training.fit import FitSettings
-from duly_training.gate import AgainstChampion, Gate, Verdict, verdict_of
-from duly_training.intervals import Intervals, intervals_of
-from duly_training.metrics import log_losses, metrics_of
-from duly_training.origin import FittedModel, Kind, fit_before
+from duly_training.gate import AgainstChampion, Verdict
+from duly_training.metrics import log_losses
+from duly_training.origin import FittedModel, fit_before
 from duly_training.predictions import hazard_predictions
 from duly_training.progress import OnProgress, OnStep
+from duly_training.request import TrainingRequest
 from duly_training.splits import begin_before, window_from
 from duly_training.timeline import Timeline
 from duly_training.window import MODEL, Window, judge
 
 STAGES = ("read the ledger", "fold the history", "fit and judge", "fit on everything", "register")
-RATE_CURVE = "debtor_rate_curve"
 # A champion is compared on no fewer invoices that it had not seen.
 CHAMPION_INVOICES_MIN = 200
 _CHECKED_ROWS = 500
@@ -42,52 +39,30 @@ class Champion:
 
 
 @dataclass(frozen=True, slots=True)
-class Fallback:
-    """The debtor's rate as a model. final: fitted on everything.
-
-    window: the same judgement with one row more, RATE_CURVE: the rate that knew nothing of the window, `fitted`.
-    """
-
-    final: FittedModel
-    window: Window
-
-
-@dataclass(frozen=True, slots=True)
 class Released:
-    """final: fitted on everything. window: the judgement; its own model knew nothing of the window.
-
-    fallback: of a refused model, what may serve instead; else None.
-    """
+    """final: fitted on everything. window: the judgement; its own model knew nothing of the window."""
 
     final: FittedModel
     window: Window
     verdict: Verdict
-    fallback: Fallback | None
 
 
 def release(
-    timeline: Timeline,
-    settings: FitSettings,
-    seed: int,
-    on_progress: OnProgress,
-    champion: Callable[[], Champion | str] = lambda: "",
-    sectors: Sequence[str] = (),
-    gate: Gate = verdict_of,
+    timeline: Timeline, request: TrainingRequest, champion: Champion | str, on_progress: OnProgress
 ) -> Released:
     """Judge, then fit on everything. champion: to compare with, or a note why not. Raises TooFewSettledInvoices."""
+    settings = request.settings
     from_day = window_from(begin_before(timeline, timeline.cut_day), timeline.cut_day)
-    window = judge(timeline, from_day, timeline.cut_day, settings, seed, sectors, on_step=steps_of(on_progress, 2))
-    fitting = steps_of(on_progress, 3)
-    final = fit_before(timeline, timeline.cut_day, settings, seed, on_step=fitting)
-    verdict = gate(
+    window = judge(timeline, from_day, timeline.cut_day, settings, on_step=steps_of(on_progress, 2))
+    final = fit_before(timeline, timeline.cut_day, settings, on_step=steps_of(on_progress, 3))
+    verdict = request.gate(
         window.metrics.get(MODEL, {}),
         window.intervals.gains,
         window.slices,
         model_checks(final),
-        against_champion(window, champion()),
+        against_champion(window, champion),
     )
-    fallback = None if verdict.promote else _fallback(timeline, window, settings, seed, on_progress)
-    return Released(final, window, verdict, fallback)
+    return Released(final, window, verdict)
 
 
 def steps_of(on_progress: OnProgress, stage: int, words: str = "") -> OnStep:
@@ -95,21 +70,6 @@ def steps_of(on_progress: OnProgress, stage: int, words: str = "") -> OnStep:
     name = words or STAGES[stage]
     on_progress(name, stage, len(STAGES))
     return lambda done, total: on_progress(f"{name}, step {done:,} of {total:,}", stage, len(STAGES))
-
-
-def _fallback(
-    timeline: Timeline, window: Window, settings: FitSettings, seed: int, on_progress: OnProgress
-) -> Fallback:
-    on_step = steps_of(on_progress, 3, "fit the debtor's rate")
-    final = fit_before(timeline, timeline.cut_day, settings, seed, Kind.RATE, on_step)
-    before = fit_before(timeline, window.from_day, settings, seed, Kind.RATE, on_step)
-    judged = window.judged
-    said = hazard_predictions(before.model, judged)
-    metrics = {**window.metrics, RATE_CURVE: metrics_of(said, judged)} if len(judged) else window.metrics
-    own = intervals_of(judged, {RATE_CURVE: said}, RATE_CURVE, seed)
-    both = Intervals({**window.intervals.measured, **own.measured}, window.intervals.gains)
-    by_name = {**window.by_name, RATE_CURVE: said}
-    return Fallback(final, replace(window, fitted=before, by_name=by_name, metrics=metrics, intervals=both))
 
 
 def against_champion(window: Window, champion: Champion | str) -> AgainstChampion:

@@ -29,10 +29,12 @@ from duly_risk.model import HazardModel
 
 from duly_training.artefact import ArtefactHashes
 from duly_training.fit import as_model
+from duly_training.origin import Kind
 
 ALIASES = {CHAMPION: "champion", SHADOW: "challenger"}
 ROLES = {alias: role for role, alias in ALIASES.items()}
 TENANT = "tenant"
+GATE_PASSED, GATE_REFUSED = "passed", "refused"
 EXPERIMENT = "risk"
 _PAGE = 1_000
 # What MLflow's run page shows above everything else, and how long it may be; the same of a version.
@@ -76,6 +78,15 @@ class KnownVersion:
     model: RegisteredModel
     tags: Mapping[str, str]
     metrics: Mapping[str, float]
+
+    @property
+    def kind(self) -> Kind:
+        return Kind(self.tags.get("kind", Kind.HAZARD))
+
+    @property
+    def gate_passed(self) -> bool:
+        """Whether it is a fitted model that its own gate let pass. A rate carries the refusal that it stands in for."""
+        return self.kind is Kind.HAZARD and self.tags.get("gate") == GATE_PASSED
 
 
 def alias_of(role: str, tenant: str) -> str:

@@ -14,11 +14,12 @@ from duly_risk.features import FEATURES, schema_sha256
 
 from duly_training.baselines import GATE_BASELINES
 from duly_training.fairness import GroupRow
+from duly_training.fallback import RATE_CURVE
 from duly_training.gate import Verdict
 from duly_training.glossary import glossary_lines
 from duly_training.intervals import DRAWS, Interval
 from duly_training.judged import late_name
-from duly_training.pipeline import RATE_CURVE, Fallback, Released
+from duly_training.pipeline import Released
 from duly_training.plots import weekly_money, write_gain, write_reliability, write_weekly_money
 from duly_training.roll_rate import RollRate
 from duly_training.slices import Slice
@@ -62,13 +63,12 @@ def write_report(
 
 
 def write_fallback_report(
-    folder: Path, released: Released, fallback: Fallback, facts: Mapping[str, str], instead_of: str
+    folder: Path, verdict: Verdict, window: Window, facts: Mapping[str, str], instead_of: str
 ) -> None:
-    """The same page for the debtor's rate. instead_of: the version that the gate refused."""
-    window = fallback.window
-    _write_json(folder / "gate.json", released.verdict.to_json())
-    (folder / "report.md").write_text("\n".join(_fallback_report(released.verdict, window, facts, instead_of)) + "\n")
-    (folder / "model_card.md").write_text("\n".join(_fallback_card(released.verdict, window, facts, instead_of)) + "\n")
+    """The same page for the debtor's rate. window: of the rate. instead_of: the version that the gate refused."""
+    _write_json(folder / "gate.json", verdict.to_json())
+    (folder / "report.md").write_text("\n".join(_fallback_report(verdict, window, facts, instead_of)) + "\n")
+    (folder / "model_card.md").write_text("\n".join(_fallback_card(verdict, window, facts, instead_of)) + "\n")
     _write_pictures(folder, window, RATE_CURVE)
 
 

@@ -56,7 +56,7 @@ class Evaluation:
         return all(name in gains and gains[name].above_zero for name in GATE_BASELINES)
 
 
-def evaluate(timeline: Timeline, months: int, settings: FitSettings, seed: int, on_progress: OnProgress) -> Evaluation:
+def evaluate(timeline: Timeline, months: int, settings: FitSettings, on_progress: OnProgress) -> Evaluation:
     """The latest `months` months whose invoices had their time. Raises TooFewSettledInvoices."""
     origins = monthly_origins(begin_before(timeline, timeline.cut_day), timeline.cut_day, months)
     found: list[OriginFigures] = []
@@ -69,7 +69,7 @@ def evaluate(timeline: Timeline, months: int, settings: FitSettings, seed: int, 
             on_progress(f"origin {origin}, step {step} of {of}", done, len(origins))
 
         until = day_of(next_month(origin))
-        window = judge(timeline, day_of(origin), until, settings, seed, late_ks=_LATE_KS, on_step=told)
+        window = judge(timeline, day_of(origin), until, settings, late_ks=_LATE_KS, on_step=told)
         if len(window.judged):
             found.append(OriginFigures(origin, len(window.judged), window.metrics, window.intervals))
             judged.append(window.judged)
@@ -80,7 +80,7 @@ def evaluate(timeline: Timeline, months: int, settings: FitSettings, seed: int, 
     together = Judged.joined(judged)
     by_name = {name: Predictions.joined([one[name] for one in predicted]) for name in predicted[0]}
     metrics = {name: metrics_of(one, together) for name, one in by_name.items()}
-    return Evaluation(found, len(together), metrics, intervals_of(together, by_name, MODEL, seed))
+    return Evaluation(found, len(together), metrics, intervals_of(together, by_name, MODEL, settings.seed))
 
 
 def evaluation_report(evaluation: Evaluation) -> str:

@@ -93,7 +93,8 @@ _CHANGE_COLUMNS = tuple(column.name for column in fields(Changes))
 class Timeline:
     """See the module. cut_day: nothing known on it or later is inside. debtor, currency: by invoice index.
 
-    sha256: fingerprint of the facts. left_out: how many facts were taken away as strays.
+    sha256: fingerprint of the facts. left_out: how many facts were taken away as strays. sectors: by debtor index, "" =
+    unknown; only to slice results by, never a feature.
     """
 
     cut_day: int
@@ -105,6 +106,7 @@ class Timeline:
     snapshots: Snapshots
     changes: Changes
     left_out: int = 0
+    sectors: tuple[str, ...] = ()
 
     @property
     def first_day(self) -> int:

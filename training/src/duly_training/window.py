@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from duly_training.baselines import GATE_BASELINES, baseline_predictions
 from duly_training.fit import FitSettings
-from duly_training.intervals import DRAWS, Intervals, intervals_of
+from duly_training.intervals import Intervals, intervals_of
 from duly_training.judged import LATE_KS, Judged, judged_between, late_name
 from duly_training.metrics import metrics_of
 from duly_training.origin import FittedModel, fit_before
@@ -48,9 +48,6 @@ def judge(
     from_day: int,
     until_day: int,
     settings: FitSettings,
-    seed: int,
-    sectors: Sequence[str] = (),
-    draws: int = DRAWS,
     late_ks: Sequence[int] = LATE_KS,
     on_step: OnStep = silent,
 ) -> Window:
@@ -58,17 +55,17 @@ def judge(
 
     late_ks: what the fitted baselines are asked about. on_step: rounds of the model. Raises TooFewSettledInvoices.
     """
-    fitted = fit_before(timeline, from_day, settings, seed, on_step=on_step)
+    fitted = fit_before(timeline, from_day, settings, on_step=on_step)
     frame = fitted.known.frame
     labelled = judged_between(timeline, timeline.first_day, from_day, from_day, frame)
     # Features in the window are measured against the frame of before it, as a served model would do.
     judged = judged_between(timeline, from_day, until_day, timeline.cut_day, frame)
     by_name = {MODEL: hazard_predictions(fitted.model, judged)}
     if len(judged):
-        by_name |= baseline_predictions(labelled, judged, frame, seed, late_ks)
+        by_name |= baseline_predictions(labelled, judged, frame, settings.seed, late_ks)
     metrics = {name: metrics_of(one, judged) for name, one in by_name.items()} if len(judged) else {}
-    intervals = intervals_of(judged, by_name, MODEL, seed, draws)
+    intervals = intervals_of(judged, by_name, MODEL, settings.seed)
     measured = {name: metrics.get(name, {}).get(late_name("logloss")) for name in GATE_BASELINES}
     losses = {name: value for name, value in measured.items() if value is not None}
-    slices = slices_of(judged, by_name[MODEL], by_name[best_baseline(losses)], sectors) if losses else ()
+    slices = slices_of(judged, by_name[MODEL], by_name[best_baseline(losses)], timeline.sectors) if losses else ()
     return Window(from_day, until_day, fitted, judged, by_name, metrics, intervals, slices)

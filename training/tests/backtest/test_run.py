@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from duly_risk.days import day_of
 from duly_training.backtest import cash_rows, predictions
-from duly_training.backtest.asked import BacktestWindow, backtest_window
+from duly_training.backtest.asked import backtest_window
 from duly_training.backtest.fit_cache import FitCache
 from duly_training.backtest.run import BacktestResult, backtest
 from duly_training.fit import FitSettings
 from duly_training.history import History, history_of
 
-SETTINGS = FitSettings(parallel_trees=1, rounds_max=25, rounds_min=15)
+SETTINGS = FitSettings(3, parallel_trees=1, rounds_max=25, rounds_min=15)
 CUT, LAST = date(2025, 12, 1), date(2026, 1, 20)
-WINDOW = backtest_window(CUT, CUT, LAST, None, 3)
+WINDOW = backtest_window(CUT, CUT, LAST, None)
 
 
 def silent(*_: object) -> None: ...
@@ -34,8 +34,8 @@ def folder(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("fit")
 
 
-def run(history: History, folder: Path, window: BacktestWindow = WINDOW) -> BacktestResult:
-    return backtest(history, window, SETTINGS, FitCache(folder / "one"), silent)
+def run(history: History, folder: Path, settings: FitSettings = SETTINGS) -> BacktestResult:
+    return backtest(history, WINDOW, settings, FitCache(folder / "one"), silent)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ class TestReproducibility:
         assert said == {row for row in cut_short.cash if row[0] < "2026-01-05"}
 
     def test_another_seed_gives_another_model(self, result, history, tmp_path):
-        other = run(history, tmp_path, replace(WINDOW, seed=4))
+        other = run(history, tmp_path, replace(SETTINGS, seed=4))
         assert other.model.version != result.model.version
 
 

@@ -5,10 +5,10 @@ import re
 import numpy as np
 import pytest
 from duly_training import plots, report, rolling
+from duly_training.fallback import RATE_CURVE
 from duly_training.glossary import GLOSSARY, ROWS, glossary_lines
 from duly_training.judged import judged_between
 from duly_training.origin import known_before
-from duly_training.pipeline import RATE_CURVE
 from duly_training.predictions import Predictions
 from matplotlib.figure import Figure
 

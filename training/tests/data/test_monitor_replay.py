@@ -24,7 +24,7 @@ _FOLDER = os.environ.get("DULY_DATA_DIR", "")
 LEDGER = Path(_FOLDER) / "datarisk-invoices" / "invoices.csv.gz"
 UNTIL = date(2020, 3, 16)
 # Small: the alarm is about sums of hazards, not about the last thousandth of a logloss.
-SETTINGS = FitSettings(parallel_trees=1, rounds_max=40, rounds_min=30)
+SETTINGS = FitSettings(1, parallel_trees=1, rounds_max=40, rounds_min=30)
 
 pytestmark = [
     pytest.mark.slow,
@@ -40,7 +40,7 @@ def timeline() -> Timeline:
 
 def looked_at(timeline: Timeline, fitted_until: date, at: date) -> MonitorReport:
     """What a monitor says on `at` of a model fitted on what was known before `fitted_until`."""
-    fitted = fit_before(timeline, day_of(fitted_until), SETTINGS, seed=1)
+    fitted = fit_before(timeline, day_of(fitted_until), SETTINGS)
     reference = reference_of(timeline, fitted.model, day_of(fitted_until))
     return monitor(timeline, fitted.model, reference, "demo", at_day=day_of(at))
 

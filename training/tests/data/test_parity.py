@@ -111,7 +111,7 @@ UNPAID = (1, 5, 30, 60, 90)
 
 @pytest.fixture(scope="module")
 def christmas_model(made_up_timeline) -> HazardModel:
-    fitted = fit_before(made_up_timeline, DAY, FitSettings(parallel_trees=1, rounds_max=15, rounds_min=15), 7)
+    fitted = fit_before(made_up_timeline, DAY, FitSettings(7, parallel_trees=1, rounds_max=15, rounds_min=15))
     return as_model(fitted.booster, replace(fitted.known.frame, closed_rules=CHRISTMAS))
 
 

@@ -9,18 +9,18 @@ from duly_training.fit import FitSettings, parameters
 from duly_training.origin import known_before, source_before
 
 # Every row in every tree, so that the order in which a backend draws rows does not matter.
-SETTINGS = FitSettings(parallel_trees=1, subsample=1.0, colsample_bytree=1.0)
+SETTINGS = FitSettings(7, parallel_trees=1, subsample=1.0, colsample_bytree=1.0)
 ROUNDS = 8
 
 
 @pytest.fixture(scope="module")
 def source(made_up_timeline):
-    return source_before(made_up_timeline, known_before(made_up_timeline, made_up_timeline.cut_day), SETTINGS, 7)
+    return source_before(made_up_timeline, known_before(made_up_timeline, made_up_timeline.cut_day), SETTINGS)
 
 
 @pytest.fixture(scope="module")
 def in_memory(source):
-    return InMemory().train(source, parameters(source.events(), SETTINGS, 7), ROUNDS)
+    return InMemory().train(source, parameters(source.events(), SETTINGS), ROUNDS)
 
 
 def margins(booster, source):
@@ -29,7 +29,7 @@ def margins(booster, source):
 
 
 def test_rows_in_files_give_the_trees_of_memory(source, in_memory, tmp_path):
-    chosen = parameters(source.events(), SETTINGS, 7)
+    chosen = parameters(source.events(), SETTINGS)
     grown = ExternalMemory(tmp_path, batch_snapshots=700).train(source, chosen, ROUNDS)
     # Bins are found batch by batch, so thresholds may lie a bin apart.
     assert np.abs(margins(grown, source) - margins(in_memory, source)).mean() < 0.02
@@ -48,7 +48,7 @@ def test_two_dask_workers_give_the_trees_of_memory(source, in_memory):
     workers = {"n_workers": 2, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
     with dask.config.set(PATIENT), LocalCluster(processes=True, **workers) as cluster:
         grown = OnDask(cluster.scheduler_address, batch_snapshots=2_000).train(
-            source, parameters(source.events(), SETTINGS, 7), ROUNDS
+            source, parameters(source.events(), SETTINGS), ROUNDS
         )
     assert np.abs(margins(grown, source) - margins(in_memory, source)).mean() < 0.05
 

@@ -1,5 +1,6 @@
 """The fitted model: more days overdue never lower the risk, equal seeds give equal models, rows know no neighbours."""
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -9,19 +10,26 @@ from duly_booster.model import predict
 from duly_risk.days import day_of
 from duly_risk.features import FEATURES, INDEX, N_FEATURES, NAMES
 from duly_training.calibration import Calibration, calibrated, fitted_calibration
+from duly_training.fallback import Serves, rate_model, serves
 from duly_training.fit import FitSettings
 from duly_training.origin import Kind, TooFewSettledInvoices, fit_before
 from duly_training.pipeline import release
+from duly_training.request import TrainingRequest
 
-SETTINGS = FitSettings(parallel_trees=2, rounds_max=25, rounds_min=20)
+SETTINGS = FitSettings(7, parallel_trees=2, rounds_max=25, rounds_min=20)
 
 
 def silent(*_: object) -> None: ...
 
 
 @pytest.fixture(scope="module")
-def released(made_up_timeline):
-    return release(made_up_timeline, SETTINGS, 7, silent)
+def request_of_it(known_until) -> TrainingRequest:
+    return TrainingRequest(known_until, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def released(made_up_timeline, request_of_it):
+    return release(made_up_timeline, request_of_it, "none was promoted", silent)
 
 
 @pytest.mark.parametrize("feature", [feature.name for feature in FEATURES if feature.monotone])
@@ -40,12 +48,12 @@ def test_a_row_alone_and_in_a_batch_give_equal_bytes(released):
     assert alone.tobytes() == predict(released.final.booster, rows).tobytes()
 
 
-def test_the_same_data_and_seed_give_the_same_model_and_figures(released, made_up_timeline):
-    again = release(made_up_timeline, SETTINGS, 7, silent)
+def test_the_same_data_and_seed_give_the_same_model_and_figures(released, made_up_timeline, request_of_it):
+    again = release(made_up_timeline, request_of_it, "none was promoted", silent)
     assert again.final.booster.save_raw("ubj") == released.final.booster.save_raw("ubj")
     assert again.window.flat_metrics() == released.window.flat_metrics()
     assert again.verdict == released.verdict
-    other = fit_before(made_up_timeline, made_up_timeline.cut_day, SETTINGS, 8)
+    other = fit_before(made_up_timeline, made_up_timeline.cut_day, replace(SETTINGS, seed=8))
     assert other.booster.save_raw("ubj") != released.final.booster.save_raw("ubj")
 
 
@@ -57,14 +65,15 @@ def test_the_model_knows_more_than_a_constant(released):
     assert metrics["gain_logloss_over_constant_low"] > 0
 
 
-def test_a_small_ledger_is_refused_and_the_debtors_rate_stands_by(released, made_up_timeline):
+def test_a_small_ledger_is_refused_and_the_debtors_rate_has_to_serve(released):
     assert not released.verdict.promote
     assert "logistic" in released.verdict.reason
-    assert released.fallback is not None
+    assert serves(released.verdict.promote, None) is Serves.RATE
 
 
-def test_the_rate_model_sees_the_rate_and_the_day_alone(released):
-    used = set(released.fallback.final.booster.get_score())
+def test_the_rate_model_sees_the_rate_and_the_day_alone(released, made_up_timeline):
+    rate = rate_model(made_up_timeline, released.window, SETTINGS, silent)
+    used = set(rate.final.booster.get_score())
     assert used <= {"h_late_rate", "pre_due", "dpd_day", "dow"}
     assert "h_late_rate" in used
 
@@ -72,13 +81,13 @@ def test_the_rate_model_sees_the_rate_and_the_day_alone(released):
 def test_too_thin_a_history_is_refused(made_up_timeline):
     first = made_up_timeline.first_day
     with pytest.raises(TooFewSettledInvoices):
-        fit_before(made_up_timeline, first + 40, SETTINGS, 7)
+        fit_before(made_up_timeline, first + 40, SETTINGS)
 
 
 def test_a_model_of_a_day_is_the_same_whatever_came_later(made_up_timeline):
     day = day_of(date(2025, 11, 1))
-    whole = fit_before(made_up_timeline, day, SETTINGS, 7)
-    cut = fit_before(made_up_timeline.before(day), day, SETTINGS, 7, Kind.HAZARD)
+    whole = fit_before(made_up_timeline, day, SETTINGS)
+    cut = fit_before(made_up_timeline.before(day), day, SETTINGS, Kind.HAZARD)
     assert whole.booster.save_raw("ubj") == cut.booster.save_raw("ubj")
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -14,18 +15,18 @@ from duly_risk.curves import HORIZON_DAYS
 from duly_risk.days import day_of
 from duly_risk.features import schema_sha256
 from duly_risk.model import FeatureFrame
-from duly_training import train as train_module
 from duly_training.fit import FitSettings, as_model
 from duly_training.gate import GateLine, Verdict
 from duly_training.model_versions import ModelVersions, VersionUnknown
 from duly_training.origin import Kind
 from duly_training.promotion import control_key, promotion_event
 from duly_training.registry import Registry
+from duly_training.request import TrainingRequest
 from duly_training.train import train_on
 
 from duly.risk.v1 import events_pb2 as risk
 
-SETTINGS = FitSettings(parallel_trees=2, rounds_max=20, rounds_min=15)
+SETTINGS = FitSettings(7, parallel_trees=2, rounds_max=20, rounds_min=15)
 
 
 @pytest.fixture
@@ -40,9 +41,18 @@ def registry(tracking_uri):
     return Registry(tracking_uri, "acme")
 
 
-def test_a_refused_model_serves_nobody_and_says_why(made_up_ledger, known_until, registry, capfd):
+@pytest.fixture
+def asked(known_until) -> TrainingRequest:
+    return TrainingRequest(known_until, SETTINGS)
+
+
+def with_seed(asked: TrainingRequest, seed: int) -> TrainingRequest:
+    return replace(asked, settings=replace(asked.settings, seed=seed))
+
+
+def test_a_refused_model_serves_nobody_and_says_why(made_up_ledger, known_until, asked, registry, capfd):
     stages: list[tuple[str, int, int]] = []
-    report = train_on(made_up_ledger, registry, known_until, 7, lambda *stage: stages.append(stage), settings=SETTINGS)
+    report = train_on(made_up_ledger, registry, asked, lambda *stage: stages.append(stage))
     assert not report.reused
     assert not report.may_be_promoted
     assert list(dict.fromkeys(done for _, done, _ in stages)) == [0, 1, 2, 3, 4, 5]
@@ -59,7 +69,7 @@ def test_a_refused_model_serves_nobody_and_says_why(made_up_ledger, known_until,
     assert model.info.version == "2"
     assert reference.fitted_until == day_of(known_until)
     assert reference.bins["p_late_5"].shares
-    again = train_on(made_up_ledger, registry, known_until, 7, settings=SETTINGS)
+    again = train_on(made_up_ledger, registry, asked)
     assert (again.reused, again.model, again.verdict) == (True, report.model, report.verdict)
     assert again.report == report.report
     assert not again.may_be_promoted
@@ -70,8 +80,8 @@ def test_a_refused_model_serves_nobody_and_says_why(made_up_ledger, known_until,
         with pytest.raises(VersionUnknown, match=f"no version {unknown} of model 'risk': there are 2, 1"):
             versions.version(unknown)
     assert versions.version("1").aliases == ("champion-acme",)
-    assert train_on(made_up_ledger, registry, known_until, 7, settings=SETTINGS).model == report.model
-    other = train_on(made_up_ledger, registry, known_until, 8, settings=SETTINGS)
+    assert train_on(made_up_ledger, registry, asked).model == report.model
+    other = train_on(made_up_ledger, registry, with_seed(asked, 8))
     assert (other.kind, other.model.version) == (Kind.RATE, "4")
     assert not any(word in "".join(capfd.readouterr()) for word in ("Warning", "Successfully registered", "View run"))
     _assert_artefact(_downloaded("models:/risk/2"), report.model)
@@ -79,15 +89,13 @@ def test_a_refused_model_serves_nobody_and_says_why(made_up_ledger, known_until,
     _assert_rate_page()
 
 
-def test_a_model_that_passes_is_not_fitted_twice_and_is_nobody_elses(
-    made_up_ledger, known_until, registry, tracking_uri
-):
+def test_a_model_that_passes_is_not_fitted_twice_and_is_nobody_elses(made_up_ledger, asked, registry, tracking_uri):
     # The small ledger is refused in truth; here the gate waves everything through.
     passed = Verdict((GateLine("a wave", True, "-", "-"),))
-    report = train_on(made_up_ledger, registry, known_until, 7, settings=SETTINGS, gate=lambda *_: passed)
+    report = train_on(made_up_ledger, registry, replace(asked, gate=lambda *_: passed))
     assert report.may_be_promoted
     assert report.model.version == "1"
-    again = train_on(made_up_ledger, registry, known_until, 7, settings=SETTINGS)
+    again = train_on(made_up_ledger, registry, asked)
     assert (again.reused, again.verdict, again.report) == (True, report.verdict, report.report)
     assert again.model == report.model
     assert again.metrics == pytest.approx(dict(report.metrics))
@@ -104,11 +112,13 @@ def test_a_model_that_passes_is_not_fitted_twice_and_is_nobody_elses(
     }
     _assert_none_of_it_is_anothers(registry, tracking_uri, report.data_sha256)
     # Another seed is another candidate: refused, it leaves the champion alone.
-    refused = train_on(made_up_ledger, registry, known_until, 8, settings=SETTINGS)
+    stages: list[str] = []
+    refused = train_on(made_up_ledger, registry, with_seed(asked, 8), lambda stage, *_: stages.append(stage))
+    assert not any("debtor's rate" in stage for stage in stages), "nothing is fitted that will not serve"
     assert not refused.may_be_promoted
     assert refused.model == report.model
     assert "the champion has seen all but" in refused.report
-    assert train_module.DEFAULT_SETTINGS.sha256() != SETTINGS.sha256()
+    assert FitSettings(7).sha256() != SETTINGS.sha256() == replace(SETTINGS, seed=8).sha256()
 
 
 def _assert_none_of_it_is_anothers(registry, tracking_uri, data_sha256):

@@ -8,12 +8,12 @@ from duly_training.judged import judged_between
 from duly_training.origin import known_before
 from duly_training.rolling import evaluate, evaluation_report
 
-SETTINGS = FitSettings(parallel_trees=1, rounds_max=15, rounds_min=10)
+SETTINGS = FitSettings(7, parallel_trees=1, rounds_max=15, rounds_min=10)
 
 
 def test_each_origin_is_judged_by_a_model_of_its_own_past(made_up_timeline):
     stages: list[str] = []
-    evaluation = evaluate(made_up_timeline, 2, SETTINGS, 7, lambda stage, *_: stages.append(stage))
+    evaluation = evaluate(made_up_timeline, 2, SETTINGS, lambda stage, *_: stages.append(stage))
     assert [one.origin for one in evaluation.origins] == [date(2026, 1, 1), date(2026, 2, 1)]
     whole = [stage for stage in stages if "step" not in stage]
     assert whole == ["origin 2026-01-01", "origin 2026-02-01", "all origins"]

@@ -81,10 +81,11 @@ def _run(choice: BacktestChoice, state: StateFolder, terminal: Terminal, aside: 
             _require_near(window, date_of(history.cut_day))
         figures = f"{len(ledger.records.invoices):,} invoices, {len(history.by_debtor):,} debtors"
         line.done("; ".join(filter(None, (figures, left_out_words(history.left_out)))))
-        cache = FitCache(_folder(state, ledger, window))
+        settings = FitSettings(choice.seed)
+        cache = FitCache(_folder(state, ledger, window, settings))
         aside.grace_seconds = FIT_SECONDS
         try:
-            result = _replayed(history, window, cache, terminal)
+            result = _replayed(history, window, settings, cache, terminal)
         except OSError as error:
             raise CommandFailed(f"The fit cannot be kept in {cache.folder}: {error.strerror or error}.") from error
     try:
@@ -119,7 +120,7 @@ def _window(choice: BacktestChoice, last: date) -> BacktestWindow:
     try:
         for day in (choice.known_until, first, last, *(snapshots or ())):
             in_range(day)
-        return backtest_window(choice.known_until, first, last, snapshots, choice.seed)
+        return backtest_window(choice.known_until, first, last, snapshots)
     except (WindowInvalid, DateOutOfRange) as error:
         raise CommandFailed(f"{error}.") from error
 
@@ -166,10 +167,10 @@ def _history(ledger: Ledger, window: BacktestWindow) -> History:
     return usual if usual.cut_day > day_of(window.known_until) else history
 
 
-def _folder(state: StateFolder, ledger: Ledger, window: BacktestWindow) -> Path:
+def _folder(state: StateFolder, ledger: Ledger, window: BacktestWindow, settings: FitSettings) -> Path:
     """Where the fit is kept: equal facts before the cut, settings, seed and code share one."""
     digest = hashlib.sha256()
-    for part in (str(window.known_until), str(window.seed), FitSettings().sha256(), xgb.__version__):
+    for part in (str(window.known_until), str(settings.seed), settings.sha256(), xgb.__version__):
         digest.update(f"{part}\n".encode())
     digest.update(code_fingerprint(LEARNING).encode())
     for fact in ledger.facts(known_until=window.known_until):
@@ -179,10 +180,12 @@ def _folder(state: StateFolder, ledger: Ledger, window: BacktestWindow) -> Path:
     return state.backtests / digest.hexdigest()[:32]
 
 
-def _replayed(history: History, window: BacktestWindow, cache: FitCache, terminal: Terminal) -> BacktestResult:
+def _replayed(
+    history: History, window: BacktestWindow, settings: FitSettings, cache: FitCache, terminal: Terminal
+) -> BacktestResult:
     stages = _Stages(terminal, window)
     with stages.told():
-        return backtest(history, window, FitSettings(), cache, stages.progress)
+        return backtest(history, window, settings, cache, stages.progress)
 
 
 class _Stages:

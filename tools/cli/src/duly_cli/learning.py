@@ -15,6 +15,7 @@ from duly_training.history import read_history
 from duly_training.origin import TooFewSettledInvoices
 from duly_training.pipeline import STAGES
 from duly_training.registry import Registry
+from duly_training.request import TrainingRequest
 from duly_training.rolling import evaluate, evaluation_report
 from duly_training.splits import left_out_words, without_strays
 from duly_training.train import TrainingReport, train_on
@@ -44,7 +45,7 @@ class LearningRequest:
 
     @property
     def settings(self) -> FitSettings:
-        return FitSettings(threads=self.threads, dask=self.dask)
+        return FitSettings(self.choice.seed, threads=self.threads, dask=self.dask)
 
 
 def train_ledger(request: LearningRequest, tracking_uri: str, terminal: Terminal) -> TrainingReport:
@@ -72,10 +73,10 @@ def _trained(request: LearningRequest, tracking_uri: str, terminal: Terminal, as
             aside.grace_seconds = REGISTER_SECONDS if stage == STAGES[-1] else FIT_SECONDS
 
         with ending(line):
-            groups = _groups(request.groups)
+            asked = TrainingRequest(until, request.settings, _groups(request.groups))
             try:
                 with registry_faults(), ledger_faults():
-                    report = train_on(ledger, registry, until, request.choice.seed, shown, request.settings, groups)
+                    report = train_on(ledger, registry, asked, shown)
             except TooFewSettledInvoices as error:
                 raise CommandFailed(f"The ledger is too thin for a model: {error}. The rules score serves.") from error
         line.done(f"version {report.judged_version}, {'fitted before' if report.reused else 'registered'}")
@@ -110,7 +111,7 @@ def _evaluated(request: LearningRequest, months: int, terminal: Terminal, aside:
         aside.grace_seconds = FIT_SECONDS
         with ending(line):
             try:
-                evaluation = evaluate(timeline, months, request.settings, request.choice.seed, _shown(line.progress))
+                evaluation = evaluate(timeline, months, request.settings, _shown(line.progress))
             except TooFewSettledInvoices as error:
                 raise CommandFailed(f"The ledger is too thin to be judged at {months} origins: {error}.") from error
         line.done(f"{len(evaluation.origins)} origins, {evaluation.invoices:,} invoices")

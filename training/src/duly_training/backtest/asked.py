@@ -24,18 +24,17 @@ class WindowInvalid(ValueError):
 class BacktestWindow:
     """known_until: what was known before it may be learnt from. predict_from, predict_to: issue dates, both inside.
 
-    snapshots: days at whose end cash is forecast, rising. seed: of the fit and of the simulated cash.
+    snapshots: days at whose end cash is forecast, rising.
     """
 
     known_until: date
     predict_from: date
     predict_to: date
     snapshots: tuple[date, ...]
-    seed: int
 
 
 def backtest_window(
-    known_until: date, predict_from: date, predict_to: date, snapshots: tuple[date, ...] | None, seed: int
+    known_until: date, predict_from: date, predict_to: date, snapshots: tuple[date, ...] | None
 ) -> BacktestWindow:
     """snapshots None: every second Monday inside predict_from..predict_to. Raises WindowInvalid."""
     if predict_from < known_until:
@@ -50,7 +49,7 @@ def backtest_window(
     early = [day for day in chosen if day_of(day) < day_of(known_until) - 1]
     if early:
         raise WindowInvalid(f"snapshot {early[0]} lies before --known-until {known_until}, inside what was learnt from")
-    return BacktestWindow(known_until, predict_from, predict_to, chosen, seed)
+    return BacktestWindow(known_until, predict_from, predict_to, chosen)
 
 
 def _mondays(first: date, last: date) -> tuple[date, ...]:

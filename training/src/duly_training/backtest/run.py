@@ -42,14 +42,17 @@ class BacktestResult:
 def backtest(
     history: History, window: BacktestWindow, settings: FitSettings, cache: FitCache, on_progress: OnProgress
 ) -> BacktestResult:
-    """history: everything the ledger holds; what lies behind a question's day is never read for its answer."""
+    """history: everything the ledger holds; what lies behind a question's day is never read for its answer.
+
+    settings.seed: of the fit and of the simulated cash.
+    """
     cut = day_of(window.known_until)
-    models = served(history.before(cut), settings, window.seed, cache, on_progress)
+    models = served(history.before(cut), settings, cache, on_progress)
     step = WEEK if _invoices(history) <= _WEEKLY_INVOICES_MAX else FORTNIGHT
     days = measured_snapshots(window, models.earlier_day, step)
     replay = _Replay(models, cut, asked_days(window, days), frozenset(day_of(day) for day in window.snapshots))
     replay.run(history, on_progress)
-    cash = list(replay.cash(history, window.seed, on_progress))
+    cash = list(replay.cash(history, settings.seed, on_progress))
     return BacktestResult(in_order(replay.predictions), cash, models.model.info, models.fallback)
 
 

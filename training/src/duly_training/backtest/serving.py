@@ -53,13 +53,13 @@ class Served:
     fallback: str
 
 
-def served(history: History, settings: FitSettings, seed: int, cache: FitCache, on_progress: OnProgress) -> Served:
+def served(history: History, settings: FitSettings, cache: FitCache, on_progress: OnProgress) -> Served:
     """history: cut off at the day before which everything is known."""
     timeline = timeline_of(history, _part(on_progress, *_FOLDING))
     cut = history.cut_day
     begin = begin_before(timeline, cut)
     earlier_day = cut - max(1, min(_EARLIER_DAYS_MAX, int((cut - begin) * _EARLIER_SHARE)))
-    stored = cache.load_or(lambda: _fitted(timeline, earlier_day, settings, seed, on_progress))
+    stored = cache.load_or(lambda: _fitted(timeline, earlier_day, settings, on_progress))
     models: tuple[HazardModel, HazardModel]
     if stored.fallback:
         models = baseline_of(timeline, cut), baseline_of(timeline, earlier_day)
@@ -69,18 +69,16 @@ def served(history: History, settings: FitSettings, seed: int, cache: FitCache, 
     return Served(models[0], models[1], earlier_day, stored.fallback)
 
 
-def _fitted(
-    timeline: Timeline, earlier_day: int, settings: FitSettings, seed: int, on_progress: OnProgress
-) -> StoredFit:
+def _fitted(timeline: Timeline, earlier_day: int, settings: FitSettings, on_progress: OnProgress) -> StoredFit:
     try:
         earlier_fit = _part(on_progress, *_EARLIER_FIT)
-        earlier = fit_before(timeline, earlier_day, settings, seed, on_step=earlier_fit).booster
+        earlier = fit_before(timeline, earlier_day, settings, on_step=earlier_fit).booster
         settled = known_before(timeline, timeline.cut_day).outcomes.settled
         rivals = _booster_model(earlier), baseline_of(timeline, earlier_day)
         if settled < _SETTLED_ENOUGH and not _gains(timeline, earlier_day, *rivals):
             return StoredFit(None, None, "no better than the debtors' own rates on the last part of the history")
         final_fit = _part(on_progress, *_FINAL_FIT)
-        final = fit_before(timeline, timeline.cut_day, settings, seed, on_step=final_fit).booster
+        final = fit_before(timeline, timeline.cut_day, settings, on_step=final_fit).booster
     except TooFewSettledInvoices as error:
         return StoredFit(None, None, str(error))
     return StoredFit(bytes(final.save_raw("ubj")), bytes(earlier.save_raw("ubj")), "")

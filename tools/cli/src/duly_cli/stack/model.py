@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import date
 
 from duly_contracts.model_control import CHAMPION, MODEL_NAME
+from duly_training.fit import FitSettings
 from duly_training.origin import TooFewSettledInvoices
 from duly_training.registry import RegisteredModel, Registry
+from duly_training.request import TrainingRequest
 from duly_training.train import train_on
 
 from duly_cli.playing import Prepared
@@ -43,8 +45,7 @@ def trained_model(
         report = train_on(
             prepared.ledger,
             Registry(stack.mlflow.tracking_uri, stack.tenant),
-            play_from,
-            seed,
+            TrainingRequest(play_from, FitSettings(seed)),
             lambda stage, done, total: on_progress(done, total, stage),
         )
     except TooFewSettledInvoices as error:
