@@ -12,11 +12,11 @@ from duly_risk.measures import invoice_measures
 from duly_risk.model import HazardModel
 from duly_risk.state import DebtorState
 from duly_training.backtest.answering import in_batches, survival_of
-from duly_training.backtest.asking import Purpose, Question
 from duly_training.backtest.books import NewInvoiceHabits, OpenBooks
 from duly_training.backtest.cash import CASH_DAYS, OpenBook
 from duly_training.backtest.cash_band import Paid, fit_effects
 from duly_training.backtest.cash_rows import effects_of
+from duly_training.backtest.questions import Purpose, Question
 from duly_training.backtest.receipts import Receipt, Receipts
 
 DAY = 20_000

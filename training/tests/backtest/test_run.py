@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from duly_risk.days import day_of
 from duly_training.backtest import cash_rows, predictions
-from duly_training.backtest.asked import backtest_window
 from duly_training.backtest.fit_cache import FitCache
 from duly_training.backtest.run import BacktestResult, backtest
+from duly_training.backtest.window import backtest_window
 from duly_training.fit import FitSettings
 from duly_training.history import History, history_of
 

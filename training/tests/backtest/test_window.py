@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 from duly_risk.days import date_of, day_of, weekday_of
-from duly_training.backtest.asked import WindowInvalid, backtest_window, measured_snapshots
+from duly_training.backtest.window import WindowInvalid, backtest_window, measured_snapshots
 
 KNOWN = date(2024, 1, 1)
 

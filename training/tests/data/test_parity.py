@@ -24,7 +24,7 @@ from duly_risk.score import InvoiceScore
 from duly_risk.state import DebtorState
 from duly_risk.step import fold
 from duly_training.backtest.answering import survival_of
-from duly_training.backtest.asking import AskedDays, Purpose, questions_of
+from duly_training.backtest.questions import AskedDays, Purpose, questions_of
 from duly_training.fit import FitSettings, as_model
 from duly_training.history import History, history_of
 from duly_training.origin import fit_before, known_before

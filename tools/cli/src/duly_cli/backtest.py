@@ -16,9 +16,9 @@ from duly_contracts.dates import FIRST_DATE, DateOutOfRange, in_range
 from duly_contracts.events import encode
 from duly_ledger_export import Ledger
 from duly_risk.days import date_of, day_of
-from duly_training.backtest.asked import BacktestWindow, WindowInvalid, backtest_window
 from duly_training.backtest.fit_cache import FitCache
 from duly_training.backtest.run import BacktestResult, backtest
+from duly_training.backtest.window import BacktestWindow, WindowInvalid, backtest_window
 from duly_training.backtest.writing import CASH_FILE, write_result
 from duly_training.closed_days import closed_words
 from duly_training.fit import FitSettings

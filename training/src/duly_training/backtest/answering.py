@@ -11,7 +11,7 @@ from duly_risk.curves import Floats, survival
 from duly_risk.measures import stacked
 from duly_risk.model import HazardModel
 
-from duly_training.backtest.asking import Question
+from duly_training.backtest.questions import Question
 
 BATCH = 2_048
 

@@ -11,9 +11,9 @@ from duly_risk.closed_days import ClosedRule, closed_days
 from duly_risk.curves import CASH_WEEKS, WEEK, Floats
 from duly_risk.facts import InvoiceStated
 
-from duly_training.backtest.asking import Question
 from duly_training.backtest.cash import CASH_DAYS, FreshCash, OpenBook, week_hazards
 from duly_training.backtest.cash_band import Paid
+from duly_training.backtest.questions import Question
 from duly_training.backtest.receipts import receipts_of
 from duly_training.backtest.volume import Volume, growth_of, is_quarterly
 from duly_training.history import History

@@ -9,7 +9,7 @@ from duly_risk.curves import HORIZON_DAYS, Floats, expected_days, pay_offset, un
 from duly_risk.days import date_of
 from duly_risk.model import ModelInfo
 
-from duly_training.backtest.asking import Question
+from duly_training.backtest.questions import Question
 
 COLUMNS = (
     "invoice_id", "debtor_id", "as_of", "p_late_1d", "p_late_5d", "p_late_30d", "expected_days", "median_date",

@@ -10,14 +10,14 @@ from duly_risk.days import day_of
 from duly_risk.model import ModelInfo
 
 from duly_training.backtest.answering import in_batches, survival_of
-from duly_training.backtest.asked import FORTNIGHT, BacktestWindow, asked_days, measured_snapshots
-from duly_training.backtest.asking import AskedDays, Purpose, Question, questions_of
 from duly_training.backtest.books import NewInvoiceHabits, OpenBooks, daily_totals
 from duly_training.backtest.cash import CASH_DAYS
 from duly_training.backtest.cash_rows import CashBands, Prospect, cash_rows, effects_of
 from duly_training.backtest.fit_cache import FitCache
 from duly_training.backtest.predictions import in_order, prediction_rows
+from duly_training.backtest.questions import AskedDays, Purpose, Question, questions_of
 from duly_training.backtest.serving import Served, served
+from duly_training.backtest.window import FORTNIGHT, BacktestWindow, asked_days, measured_snapshots
 from duly_training.fit import FitSettings
 from duly_training.history import History
 from duly_training.progress import OnProgress

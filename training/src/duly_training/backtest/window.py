@@ -1,4 +1,4 @@
-"""What a back-test was asked for, and the days that follow from it."""
+"""The window of a back-test: what may be learnt from, what is predicted, and the days that follow from it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import date
 from duly_risk.curves import WEEK
 from duly_risk.days import date_of, day_of, weekday_of
 
-from duly_training.backtest.asking import AskedDays
 from duly_training.backtest.cash import CASH_DAYS
+from duly_training.backtest.questions import AskedDays
 
 FORTNIGHT = 2 * WEEK
 
