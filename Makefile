@@ -32,7 +32,7 @@ test: setup ## The whole test suite
 unit: setup ## Fast tests only: no servers
 	@$(BIN)/python -m pytest -q -m "not kafka and not postgres and not docker and not sockets and not slow" $(ARGS)
 test-chaos: setup ## scoring killed, frozen, joined and simulated: SEEDS=100, SHELL_KIND=batch|take, ARGS="--first 7"
-	@$(BIN)/python -m scoring_chaos --seeds $(or $(SEEDS),100) $(if $(SHELL_KIND),--shell $(SHELL_KIND)) $(ARGS)
+	@$(BIN)/python -m duly_chaos --seeds $(or $(SEEDS),100) $(if $(SHELL_KIND),--shell $(SHELL_KIND)) $(ARGS)
 parity: setup ## Training, back-test and a worker that is killed read one log: equal bytes; EVENTS=100000
 	@DULY_PARITY_EVENTS=$(or $(EVENTS),100000) $(BIN)/python -m pytest -s -v tests/integration/parity $(ARGS)
 chaos: setup ## Kill services at random while a demo plays; SEED=n
@@ -83,7 +83,7 @@ bench-peers: setup $(PEERS) ## The engine job on our shells, Faust, Quix Streams
 	@$(BIN)/python -m bench.peers $(ARGS)
 
 bench-load: setup ## One scoring worker on a ramp, then at a peak with a hot debtor and a tick: figures; SHELL_KIND=batch|take
-	@$(BIN)/python -m scoring_chaos --load $(if $(SHELL_KIND),--shell $(SHELL_KIND)) $(ARGS)
+	@$(BIN)/python -m duly_chaos --load $(if $(SHELL_KIND),--shell $(SHELL_KIND)) $(ARGS)
 
 ##@ Model
 train: setup ## Train on a ledger export and register the model: LEDGER=DIR, by default the simulated company's

@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 from duly_booster.artefact import frame_of
 from duly_booster.model import BoosterHazards
+from duly_chaos.broker import Broker
+from duly_chaos.ledger_log import Ledger, play
+from duly_chaos.worker import Worker
 from duly_risk.asking import hazards_of
 from duly_risk.fallback import RulesModel
 from duly_risk.features import N_FEATURES, schema_sha256
@@ -19,9 +22,6 @@ from duly_risk.measures import COLUMN, N_MEASURES
 from duly_runtime.log import Record
 from scoring.adapters.booster_model import BOOSTER_FILE, GOLDEN_FILE, SCHEMA_FILE
 from scoring.adapters.memory import OneModel
-from scoring_chaos.broker import Broker
-from scoring_chaos.ledger_log import Ledger, play
-from scoring_chaos.worker import Worker
 
 
 @pytest.fixture

@@ -18,6 +18,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from duly_booster.artefact import label
+from duly_chaos.broker import Broker
+from duly_chaos.checker import check
+from duly_chaos.ledger_log import START, Ledger, play
+from duly_chaos.registry import Registry, put_in_force
+from duly_chaos.worker import Worker
 from duly_contracts.keys import split_key
 from duly_risk.asking import hazards_of
 from duly_risk.closed_days import HAZARD_LEFT, rules_of_day
@@ -32,7 +37,7 @@ from duly_risk.step import has_open_invoices
 from duly_testing.eventually import eventually
 from duly_training.artefact import write_artefact
 from duly_training.backtest.answering import survival_of
-from duly_training.backtest.asking import AskedDays, Purpose, questions_of
+from duly_training.backtest.questions import AskedDays, Purpose, questions_of
 from duly_training.fit import FitSettings
 from duly_training.folding import timeline_of
 from duly_training.history import History
@@ -42,11 +47,6 @@ from scoring.adapters.booster_model import load_model
 from scoring.adapters.memory import MemoryStates
 from scoring.application.decode_record import Usable, decode_record
 from scoring.application.score_batch import Scorer
-from scoring_chaos.broker import Broker
-from scoring_chaos.checker import check
-from scoring_chaos.ledger_log import START, Ledger, play
-from scoring_chaos.registry import Registry, put_in_force
-from scoring_chaos.worker import Worker
 
 EVENTS = int(os.environ.get("DULY_PARITY_EVENTS", "20000"))
 DAYS, LIVE = 160, 12

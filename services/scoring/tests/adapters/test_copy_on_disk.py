@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from duly_chaos.worker import Worker
 from scoring.application.pure_fold import pure_fold
-from scoring_chaos.worker import Worker
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 ON_DISK = {"DULY_SCORING_STORE": "rocksdb"}

@@ -12,11 +12,11 @@ from typing import Any
 
 import kafka
 import pytest
+from duly_chaos.registry import Registry, put_in_force
 from duly_contracts.topics import topics
 from duly_runtime.log import Record
 from duly_testing.eventually import eventually
 from kafka.admin import NewTopic
-from scoring_chaos.registry import Registry, put_in_force
 
 from duly.risk.v1 import events_pb2 as risk
 

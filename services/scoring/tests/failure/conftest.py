@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from duly_chaos.broker import Broker
+from duly_chaos.campaign import PARTITIONS
+from duly_chaos.checker import check
+from duly_chaos.ledger_log import Ledger
+from duly_chaos.worker import Kind, Worker, kinds
 from duly_risk.fallback import RulesModel
 from scoring.adapters.memory import OneModel
-from scoring_chaos.broker import Broker
-from scoring_chaos.campaign import PARTITIONS
-from scoring_chaos.checker import check
-from scoring_chaos.ledger_log import Ledger
-from scoring_chaos.worker import Kind, Worker, kinds
 
 
 @pytest.fixture(params=[kinds()[0], kinds()[-1]], ids=str)

@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from duly_chaos.broker import CHANGELOG, SCORES, Broker
+from duly_chaos.campaign import PARTITIONS
+from duly_chaos.checker import check
+from duly_chaos.ledger_log import play
+from duly_chaos.worker import PATIENCE_SECONDS, Worker
 from duly_localstack import jars
 from duly_localstack.kafka import KafkaServer
 from duly_localstack.ports import free_port
@@ -16,11 +21,6 @@ from duly_risk.fallback import RulesModel
 from duly_testing import servers
 from duly_testing.eventually import eventually
 from scoring.adapters.memory import OneModel
-from scoring_chaos.broker import CHANGELOG, SCORES, Broker
-from scoring_chaos.campaign import PARTITIONS
-from scoring_chaos.checker import check
-from scoring_chaos.ledger_log import play
-from scoring_chaos.worker import PATIENCE_SECONDS, Worker
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 

@@ -8,13 +8,13 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from duly_chaos.broker import CHANGELOG, DLQ, LEDGER, SCORES
+from duly_chaos.campaign import PARTITIONS
+from duly_chaos.checker import table_of
+from duly_chaos.ledger_log import TENANT, Ledger
+from duly_chaos.worker import Kind, kinds
 from duly_contracts.keys import debtor_key, partition_of
 from duly_risk.codec import decode_state
-from scoring_chaos.broker import CHANGELOG, DLQ, LEDGER, SCORES
-from scoring_chaos.campaign import PARTITIONS
-from scoring_chaos.checker import table_of
-from scoring_chaos.ledger_log import TENANT, Ledger
-from scoring_chaos.worker import Kind, kinds
 
 from duly.ledger.v1 import events_pb2 as ledger
 

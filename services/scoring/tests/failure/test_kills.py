@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scoring_chaos.campaign import PARTITIONS, parts_of, run_seed
-from scoring_chaos.faulty import POINTS
-from scoring_chaos.ledger_log import play
-from scoring_chaos.worker import PATIENCE_SECONDS
+from duly_chaos.campaign import PARTITIONS, parts_of, run_seed
+from duly_chaos.faulty import POINTS
+from duly_chaos.ledger_log import play
+from duly_chaos.worker import PATIENCE_SECONDS
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 

@@ -11,8 +11,8 @@ import pytest
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError
 from aiokafka.protocol.produce import ProduceRequest
+from duly_chaos.broker import LEDGER, SCORES, Broker
 from scoring.adapters.faust_app import AppOptions, make_app
-from scoring_chaos.broker import LEDGER, SCORES, Broker
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 

@@ -6,6 +6,11 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from duly_chaos.broker import CHANGELOG, DLQ, SCORES
+from duly_chaos.campaign import PARTITIONS
+from duly_chaos.checker import table_of
+from duly_chaos.ledger_log import TENANT, Ledger, play
+from duly_chaos.worker import Kind, kinds
 from duly_contracts.keys import debtor_key
 from duly_risk.codec import decode_state
 from duly_risk.fallback import RulesModel
@@ -13,11 +18,6 @@ from duly_runtime.log import Record
 from scoring.adapters.memory import OneModel
 from scoring.application.pure_fold import pure_fold
 from scoring.application.score_batch import BLOB_BYTES_MAX
-from scoring_chaos.broker import CHANGELOG, DLQ, SCORES
-from scoring_chaos.campaign import PARTITIONS
-from scoring_chaos.checker import table_of
-from scoring_chaos.ledger_log import TENANT, Ledger, play
-from scoring_chaos.worker import Kind, kinds
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 DAY = date(2031, 3, 3)

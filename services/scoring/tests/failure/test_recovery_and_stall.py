@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from duly_chaos.broker import SCORES
+from duly_chaos.campaign import PARTITIONS
+from duly_chaos.ledger_log import START, play
+from duly_chaos.worker import PATIENCE_SECONDS, kinds
 from duly_testing.eventually import eventually
-from scoring_chaos.broker import SCORES
-from scoring_chaos.campaign import PARTITIONS
-from scoring_chaos.ledger_log import START, play
-from scoring_chaos.worker import PATIENCE_SECONDS, kinds
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 

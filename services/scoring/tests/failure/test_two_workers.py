@@ -7,11 +7,11 @@ import time
 from typing import Any
 
 import pytest
+from duly_chaos.campaign import PARTITIONS, parts_of
+from duly_chaos.joining import SESSION, join_and_leave
+from duly_chaos.ledger_log import play
+from duly_chaos.worker import PATIENCE_SECONDS
 from duly_testing.eventually import eventually
-from scoring_chaos.campaign import PARTITIONS, parts_of
-from scoring_chaos.joining import SESSION, join_and_leave
-from scoring_chaos.ledger_log import play
-from scoring_chaos.worker import PATIENCE_SECONDS
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 

@@ -8,10 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from duly_chaos.checker import compare
+from duly_chaos.ledger_log import START, Ledger, play
+from duly_chaos.simulation import BATCH, TAKE, Disk, empty_store, simulate
 from duly_risk.fallback import RulesModel
-from scoring_chaos.checker import compare
-from scoring_chaos.ledger_log import START, Ledger, play
-from scoring_chaos.simulation import BATCH, TAKE, Disk, empty_store, simulate
 
 SEEDS = 100  # of each shell
 

@@ -1,4 +1,4 @@
-"""`python -m scoring_chaos`: simulated crashes, workers that come and go, then seeds of kills, on a broker of its own.
+"""`python -m duly_chaos`: simulated crashes, workers that come and go, then seeds of kills, on a broker of its own.
 
 `--load` instead: figures under load (F18, F20). Exit 1 on any difference.
 """
@@ -21,21 +21,21 @@ from duly_risk.fallback import RulesModel
 from duly_testing import servers
 from scoring.adapters.memory import OneModel
 
-from scoring_chaos.broker import Broker
-from scoring_chaos.campaign import PARTITIONS, run_seed
-from scoring_chaos.checker import Verdict, check, compare
-from scoring_chaos.joining import join_and_leave
-from scoring_chaos.ledger_log import play
-from scoring_chaos.load import Load
-from scoring_chaos.simulation import BATCH, TAKE, simulate
-from scoring_chaos.worker import Ended, Kind, Worker, choices, kinds
+from duly_chaos.broker import Broker
+from duly_chaos.campaign import PARTITIONS, run_seed
+from duly_chaos.checker import Verdict, check, compare
+from duly_chaos.joining import join_and_leave
+from duly_chaos.ledger_log import play
+from duly_chaos.load import Load
+from duly_chaos.simulation import BATCH, TAKE, simulate
+from duly_chaos.worker import Ended, Kind, Worker, choices, kinds
 
 SIMULATED_EACH = 10  # per seed of the real thing
 JOINS_EACH = 5  # seeds of the real thing per join
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m scoring_chaos", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m duly_chaos", description=__doc__)
     parser.add_argument("--seeds", type=int, default=100, help="how many, default 100")
     parser.add_argument("--first", type=int, default=1, help="the first of them, to repeat one that failed")
     for setting in ("shell", "store"):

@@ -12,11 +12,11 @@ from duly_risk.fallback import RulesModel
 from duly_testing.eventually import eventually
 from scoring.adapters.memory import OneModel
 
-from scoring_chaos.broker import Broker
-from scoring_chaos.checker import Verdict, check
-from scoring_chaos.faulty import POINTS
-from scoring_chaos.ledger_log import Ledger, play
-from scoring_chaos.worker import PATIENCE_SECONDS, Kind, Worker
+from duly_chaos.broker import Broker
+from duly_chaos.checker import Verdict, check
+from duly_chaos.faulty import POINTS
+from duly_chaos.ledger_log import Ledger, play
+from duly_chaos.worker import PATIENCE_SECONDS, Kind, Worker
 
 PARTITIONS = 6
 KILLED = -9

@@ -12,8 +12,8 @@ from scoring.application.ports import Models
 from scoring.application.pure_fold import Folded, pure_fold
 
 from duly.risk.v1 import state_pb2
-from scoring_chaos.broker import CHANGELOG, DLQ, SCORES, Broker
-from scoring_chaos.ledger_log import Ledger
+from duly_chaos.broker import CHANGELOG, DLQ, SCORES, Broker
+from duly_chaos.ledger_log import Ledger
 
 
 @dataclass(frozen=True, slots=True)

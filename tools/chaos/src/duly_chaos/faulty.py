@@ -1,4 +1,4 @@
-"""The worker with faults built in: `python -m scoring_chaos.faulty FAULT...`. Nothing of it is reachable from settings.
+"""The worker with faults built in: `python -m duly_chaos.faulty FAULT...`. Nothing of it is reachable from settings.
 
 kill:POINT:N          SIGKILL at the N-th time that POINT comes, see POINTS
 fold-raises:EVENT_ID  the fold cannot bear that event

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from duly_testing.eventually import eventually
 
-from scoring_chaos.broker import Broker
-from scoring_chaos.campaign import parts_of
-from scoring_chaos.ledger_log import Ledger
-from scoring_chaos.worker import PATIENCE_SECONDS, Ended, Worker
+from duly_chaos.broker import Broker
+from duly_chaos.campaign import parts_of
+from duly_chaos.ledger_log import Ledger
+from duly_chaos.worker import PATIENCE_SECONDS, Ended, Worker
 
 # The shortest session a broker allows: a member that has gone is missed after so long.
 SESSION = {"DULY_SCORING_SESSION_TIMEOUT_SECONDS": "6"}

@@ -22,9 +22,9 @@ from duly_testing.eventually import eventually
 
 from duly.ledger.v1 import events_pb2 as ledger
 from duly.money.v1 import money_pb2
-from scoring_chaos.broker import SCORES, Broker
-from scoring_chaos.ledger_log import START, Ledger
-from scoring_chaos.worker import Kind, Worker
+from duly_chaos.broker import SCORES, Broker
+from duly_chaos.ledger_log import START, Ledger
+from duly_chaos.worker import Kind, Worker
 
 PARTITIONS = 12
 INVOICES_EACH = 5

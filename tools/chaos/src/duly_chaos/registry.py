@@ -18,8 +18,8 @@ from duly_runtime.kafka_log import KafkaLog
 from google.protobuf.message import Message
 
 from duly.risk.v1 import events_pb2 as risk
-from scoring_chaos.broker import CONTROL
-from scoring_chaos.ledger_log import TENANT
+from duly_chaos.broker import CONTROL
+from duly_chaos.ledger_log import TENANT
 
 _ROOT = "1/models"
 

@@ -32,8 +32,8 @@ from scoring.entrypoints.positions import Positions
 from scoring.entrypoints.scoring_step import ScoringStep
 from scoring.entrypoints.stream import Stream
 
-from scoring_chaos.broker import CHANGELOG, LEDGER
-from scoring_chaos.ledger_log import Ledger
+from duly_chaos.broker import CHANGELOG, LEDGER
+from duly_chaos.ledger_log import Ledger
 
 TAKE, BATCH = "take", "batch"
 

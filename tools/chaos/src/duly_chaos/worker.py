@@ -21,7 +21,7 @@ from duly_testing.eventually import eventually
 from scoring.config import Settings
 
 STOCK = ("-m", "scoring.bootstrap")
-FAULTY = ("-m", "scoring_chaos.faulty")
+FAULTY = ("-m", "duly_chaos.faulty")
 
 
 # Longer than the watchdog's 120 s, so that a stall shows as its exit and only a busy machine needs all of it.
