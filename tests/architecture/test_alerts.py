@@ -18,7 +18,11 @@ FOLDER = ROOT / "deploy" / "observability"
 RULES, RULE_TESTS = FOLDER / "model-alerts.yaml", FOLDER / "model-alerts.test.yaml"
 RUNBOOK = ROOT / "docs" / "runbooks" / "models.md"
 SPECS = {value.name: (name, value) for name, value in vars(metrics).items() if isinstance(value, MetricSpec)}
+_RULE_KEYS = {"alert", "expr", "for", "labels", "annotations"}
+_DURATION = re.compile(r"(\d+(ms|[smhdwy]))+")
+_SHOWN_LABEL = re.compile(r"\{\{ \$labels\.(\w+) \}\}")
 _SELECTOR = re.compile(r"\b(duly_\w+)(?:\{([^}]*)\})?")
+_TARGET_LABELS = {"instance", "job"}  # Prometheus adds them to what it scrapes
 
 
 def alerts() -> dict[str, dict[str, Any]]:
@@ -44,7 +48,10 @@ def test_the_runbooks_table_lists_every_alert() -> None:
 def test_an_alert_leads_to_its_section_and_says_how_urgent_it_is(name: str) -> None:
     rule = alerts()[name]
     assert rule["annotations"]["runbook"] == f"{RUNBOOK.relative_to(ROOT)}#{name.lower()}"
-    assert rule["annotations"]["summary"]
+    read = {label for metric, _ in _SELECTOR.findall(rule["expr"]) for label in SPECS[metric][1].labels}
+    shown = set(_SHOWN_LABEL.findall(rule["annotations"]["summary"]))
+    assert shown <= read | _TARGET_LABELS
+    assert "{{" not in _SHOWN_LABEL.sub("", rule["annotations"]["summary"])
     assert rule["labels"]["severity"] in {"page", "ticket"}
 
 
@@ -64,15 +71,61 @@ def test_an_alert_reads_metrics_that_the_code_exports_by_labels_they_have(name: 
         assert set(re.findall(r"(\w+)=", selectors)) <= set(spec.labels)
 
 
+def test_the_rule_file_has_the_shape_that_prometheus_loads() -> None:
+    document = yaml.safe_load(RULES.read_text())
+    assert document.keys() == {"groups"}
+    rules = [rule for group in document["groups"] for rule in group["rules"]]
+    assert all(group.keys() <= {"name", "interval", "rules"} for group in document["groups"])
+    assert len({rule["alert"] for rule in rules}) == len(rules)
+    for rule in rules:
+        assert _RULE_KEYS - {"for"} <= rule.keys() <= _RULE_KEYS, rule["alert"]
+        assert _DURATION.fullmatch(rule.get("for", "0s")), rule["alert"]
+
+
+@pytest.mark.parametrize("name", alerts())
+def test_an_alert_is_an_expression_of_prometheus_over_series_and_labels_that_exist(name: str) -> None:
+    selectors = selectors_of(alerts()[name]["expr"])
+    assert selectors
+    for metric, labels in selectors:
+        assert labels <= {*SPECS[metric][1].labels}
+
+
+@pytest.mark.parametrize("fault", ["max(duly_model_info", "rate(duly_model_info) > 0", "summ(duly_model_info) == 1"])
+def test_an_expression_that_prometheus_would_not_load_is_noticed(fault: str) -> None:
+    with pytest.raises(ValueError):
+        selectors_of(fault)
+
+
+def selectors_of(expression: str) -> list[tuple[str, set[str]]]:
+    """Each selected series with the labels that select it. Raises ValueError for what is no PromQL."""
+    promql = pytest.importorskip("promql_parser")
+    found: list[Any] = []
+    promql.walk(promql.parse(expression), pre_visit=found.append)
+    series = [node for node in found if isinstance(node, promql.VectorSelector)]
+    return [(one.name, {matcher.name for matcher in one.matchers.matchers}) for one in series]
+
+
 @pytest.mark.parametrize("name", alerts())
 def test_an_alert_is_shown_firing_and_silent(name: str) -> None:
-    shown = [
-        bool(case["exp_alerts"])
-        for group in yaml.safe_load(RULE_TESTS.read_text())["tests"]
-        for case in group["alert_rule_test"]
-        if case["alertname"] == name
-    ]
-    assert set(shown) == {True, False}
+    assert {bool(case["exp_alerts"]) for case in cases_of(name)} == {True, False}
+
+
+@pytest.mark.parametrize("name", alerts())
+def test_what_a_firing_alert_is_shown_to_say_is_what_its_rule_says(name: str) -> None:
+    rule = alerts()[name]
+    for said in (one for case in cases_of(name) for one in case["exp_alerts"]):
+        labels = said.get("exp_labels", {})
+        assert rule["labels"].items() <= labels.items()
+        assert said["exp_annotations"] == {key: rendered(text, labels) for key, text in rule["annotations"].items()}
+
+
+def rendered(text: str, labels: dict[str, str]) -> str:
+    return _SHOWN_LABEL.sub(lambda shown: labels[shown[1]], text)
+
+
+def cases_of(name: str) -> list[dict[str, Any]]:
+    groups = yaml.safe_load(RULE_TESTS.read_text())["tests"]
+    return [case for group in groups for case in group["alert_rule_test"] if case["alertname"] == name]
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not on this machine")
