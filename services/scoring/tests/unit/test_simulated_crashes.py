@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from duly_chaos.checker import compare
 from duly_chaos.ledger_log import START, Ledger, play
-from duly_chaos.simulation import BATCH, TAKE, Disk, empty_store, simulate
+from duly_chaos.simulated_broker import Disk, empty_store
+from duly_chaos.simulation import BATCH, TAKE, simulate
 from duly_risk.fallback import RulesModel
 
 SEEDS = 100  # of each shell
