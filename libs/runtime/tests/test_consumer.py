@@ -219,10 +219,10 @@ def test_applied_positions_are_those_that_are_committed(memory_log: MemoryLog, m
     write(memory_log, "a")
     write(memory_log, "b")
     loop = make_loop(remember)
-    assert loop.applied == {}
+    assert loop.positions() == {}
     drain(loop)
-    assert list(loop.applied.values()) == [2]
-    assert make_loop(remember).applied == loop.applied
+    assert [list(of_topic.values()) for of_topic in loop.positions().values()] == [[2]]
+    assert make_loop(remember).positions() == loop.positions()
 
 
 def test_a_header_with_a_nul_byte_is_put_aside_like_any_garbage(

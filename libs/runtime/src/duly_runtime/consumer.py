@@ -86,8 +86,15 @@ class ConsumerLoop:
         self._on_restored = on_restored
         self._paused: dict[TopicPartition, _Paused] = {}
         self._poison = PoisonMeter()
-        self.applied: dict[TopicPartition, int] = self._stored_positions()
+        self._applied: dict[TopicPartition, int] = self._stored_positions()
         self._consumer: Consumer = log.consumer(name, topics, self._position)
+
+    def positions(self) -> dict[str, dict[int, int]]:
+        """Topic -> partition -> next offset, as `Status` tells it; from any thread."""
+        found: dict[str, dict[int, int]] = {}
+        for partition, next_offset in self._applied.copy().items():
+            found.setdefault(partition.topic, {})[partition.partition] = next_offset
+        return found
 
     def step(self, wait_seconds: float) -> bool:
         self._resume_due()
@@ -132,7 +139,7 @@ class ConsumerLoop:
                     fresh.discard(event.envelope.id)
                     self._handle(event, uow)
             self._restore(awaited, uow)
-        self.applied[partition] = records[-1].offset + 1
+        self._applied[partition] = records[-1].offset + 1
         for _ in records:
             self._poison.good()
 
@@ -168,7 +175,7 @@ class ConsumerLoop:
                 self._await_again(uow.connection, record)
                 if self._on_unusable is not None:
                     self._on_unusable(record, reason, uow)
-        self.applied[partition] = record.offset + 1
+        self._applied[partition] = record.offset + 1
         self._metrics.count(DLQ_RECORDS, topic=record.topic, reason=reason)
 
     def _handle(self, event: ReceivedEvent, uow: UnitOfWork) -> None:

@@ -100,5 +100,14 @@ class Database:
         with self._pool.connection() as connection:
             yield connection
 
+    def not_ready(self) -> str:
+        """Why a service on it cannot do its job now; '' while it answers. For the readiness probe."""
+        try:
+            with self.reading() as connection:
+                connection.execute("select 1")
+        except TRANSIENT_ERRORS:
+            return "the database does not answer"
+        return ""
+
     def close(self) -> None:
         self._pool.close()

@@ -13,7 +13,7 @@ from duly_runtime.admin import Status
 from duly_runtime.auth import TokenVerifier
 from duly_runtime.clock import Clock, PolicyClock, PolicyClockUnset
 from duly_runtime.consumer import ConsumerLoop
-from duly_runtime.database import TRANSIENT_ERRORS, Database
+from duly_runtime.database import Database
 from duly_runtime.kafka_log import KafkaLog
 from duly_runtime.log import EventLog
 from duly_runtime.loops import Loop, Wake
@@ -149,7 +149,7 @@ def build(
         name="gateway",
         loops=gateway.loops,
         status=gateway.status,
-        not_ready=lambda: _not_ready(gateway.database),
+        not_ready=gateway.database.not_ready,
         start=(grpc_server.start, rest_server.start),
         closers=(grpc_server.close, rest_server.close, *gateway.closers),
     )
@@ -184,24 +184,13 @@ def _channels(settings: Settings) -> Channels:
 
 def _status(database: Database, consumer: ConsumerLoop, policy_clock: PolicyClock) -> Status:
     """Positions are read first: what they stand for is committed, so its contacts and events are in the counts."""
-    positions: dict[str, dict[int, int]] = {}
-    for partition, offset in consumer.applied.copy().items():
-        positions.setdefault(partition.topic, {})[partition.partition] = offset
+    positions = consumer.positions()
     try:
         now = policy_clock.now()
     except PolicyClockUnset:
         now = None
     work, outbox = work_and_outbox(database, now)
     return Status("gateway", positions, outbox, work, format_instant(now) if now else "")
-
-
-def _not_ready(database: Database) -> str:
-    try:
-        with database.reading() as connection:
-            connection.execute("select 1")
-    except TRANSIENT_ERRORS:
-        return "the database does not answer"
-    return ""
 
 
 def _closer(queries: DebtorQueries) -> tuple[Callable[[], None], ...]:

@@ -10,7 +10,7 @@ from duly_runtime.admin import Status
 from duly_runtime.auth import TokenVerifier
 from duly_runtime.clock import Clock
 from duly_runtime.consumer import ConsumerLoop
-from duly_runtime.database import TRANSIENT_ERRORS, Database
+from duly_runtime.database import Database
 from duly_runtime.kafka_log import KafkaLog
 from duly_runtime.log import EventLog
 from duly_runtime.loops import Loop, Wake
@@ -53,7 +53,7 @@ def compose(settings: Settings, clock: Clock, metrics: Metrics, log: EventLog | 
         queries=DebtorQueries(PostgresQueries(database)),
         loops=(projector, relay),
         status=lambda: _status(database, projector),
-        not_ready=lambda: _not_ready(database),
+        not_ready=database.not_ready,
         closers=(projections.close, database.close),
     )
 
@@ -78,21 +78,10 @@ def main() -> int:
 
 
 def _status(database: Database, projector: ConsumerLoop) -> Status:
-    positions: dict[str, dict[int, int]] = {}
-    for partition, offset in list(projector.applied.items()):
-        positions.setdefault(partition.topic, {})[partition.partition] = offset
+    positions = projector.positions()
     with database.reading() as connection:
         outbox = unsent_rows(connection)
     return Status("insights", positions, outbox)
-
-
-def _not_ready(database: Database) -> str:
-    try:
-        with database.reading() as connection:
-            connection.execute("select 1")
-    except TRANSIENT_ERRORS:
-        return "the database does not answer"
-    return ""
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def compose(settings: Settings, clock: Clock, metrics: Metrics, log: EventLog | 
         NAME,
         loops,
         status=lambda: _status(database, normaliser),
-        not_ready=lambda: _not_ready(database),
+        not_ready=database.not_ready,
         closers=(database.close,),
     )
     return LedgerSync(Ingress(EventLogRaw(producer), clock), calendar, quarantine, database, service)
@@ -89,9 +89,7 @@ def build(settings: Settings, clock: Clock, metrics: Metrics, log: EventLog | No
 
 
 def _status(database: Database, normaliser: ConsumerLoop) -> Status:
-    positions: dict[str, dict[int, int]] = {}
-    for partition, next_offset in normaliser.applied.copy().items():
-        positions.setdefault(partition.topic, {})[partition.partition] = next_offset
+    positions = normaliser.positions()
     with database.reading() as connection:
         unsent = unsent_rows(connection)
         row = connection.execute(
@@ -99,12 +97,6 @@ def _status(database: Database, normaliser: ConsumerLoop) -> Status:
         ).fetchone()
     instant, left = (row["instant"], row["left"]) if row else (None, 0)
     return Status(NAME, positions, outbox=unsent, work=left, clock=format_instant(instant) if instant else "")
-
-
-def _not_ready(database: Database) -> str:
-    with database.reading() as connection:
-        connection.execute("select 1")
-    return ""
 
 
 def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None) -> int:

@@ -13,7 +13,7 @@ from duly_policy import load_packs, load_strategy
 from duly_runtime.admin import Status
 from duly_runtime.clock import Clock, PolicyClock, PolicyClockUnset
 from duly_runtime.consumer import ConsumerLoop
-from duly_runtime.database import TRANSIENT_ERRORS, Database
+from duly_runtime.database import Database
 from duly_runtime.kafka_log import KafkaLog
 from duly_runtime.log import EventLog
 from duly_runtime.loops import Wake
@@ -64,7 +64,7 @@ def build(
             RelayLoop(database, log.producer(NAME), relay_wake, clock, metrics),
         ),
         status=lambda: _status(consumer, database, policy_clock),
-        not_ready=lambda: _not_ready(database),
+        not_ready=database.not_ready,
         closers=(*((client.close,) if client is not None else ()), database.close),
     )
 
@@ -88,9 +88,7 @@ def _owner(settings: Settings) -> str:
 
 def _status(consumer: ConsumerLoop, database: Database, policy_clock: PolicyClock) -> Status:
     """Positions are read first: what they stand for is committed, so its events and calls are in the counts."""
-    positions: dict[str, dict[int, int]] = {}
-    for partition, after in consumer.applied.copy().items():
-        positions.setdefault(partition.topic, {})[partition.partition] = after
+    positions = consumer.positions()
     with database.reading() as connection:
         outbox, work = work_left(connection)
     try:
@@ -98,15 +96,6 @@ def _status(consumer: ConsumerLoop, database: Database, policy_clock: PolicyCloc
     except PolicyClockUnset:
         instant = ""
     return Status(NAME, positions, outbox, work, instant)
-
-
-def _not_ready(database: Database) -> str:
-    try:
-        with database.reading() as connection:
-            connection.execute("select 1")
-    except TRANSIENT_ERRORS:
-        return "the database does not answer"
-    return ""
 
 
 def main() -> int:
