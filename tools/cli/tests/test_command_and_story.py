@@ -43,7 +43,8 @@ def test_an_unknown_option_shows_the_usage(capsys):
 
 
 @pytest.mark.parametrize(
-    "command", ["up", "demo", "demo-once", "down", "purge", "import", "train", "evaluate", "token", "status"]
+    "command",
+    ["up", "demo", "demo-once", "down", "purge", "import", "train", "evaluate", "token", "status", "quarantine"],
 )
 def test_every_command_explains_itself(command, capsys):
     assert run([command, "--help"]) == 0

@@ -152,7 +152,7 @@ def _require_near(window: BacktestWindow, end: date) -> None:
 
 
 def _require_answers(choice: BacktestChoice, window: BacktestWindow, ledger: Ledger, end: date) -> None:
-    """Two files without a row answer nobody. end: the day behind the last fact that is no stray. Raises CommandFailed."""
+    """Two files without a row answer nobody. Raises CommandFailed. end: the day after the last fact but for strays."""
     first = next(ledger.facts(), None)
     if first is None:
         raise CommandFailed(f"The ledger {choice.ledger} holds no fact, so nothing can be learnt or predicted.")
