@@ -213,7 +213,7 @@ class TestNothingToAnswer:
     @pytest.mark.parametrize(
         ("lines", "more", "told"),
         [
-            (invoices(0), (), "holds no fact"),
+            (invoices(0), (), "holds no invoice"),
             (invoices(60), ("--known-until", "2024-01-01"), "Nothing was known before --known-until 2024-01-01"),
             (invoices(10), (), "Nothing is there to predict from 2024-05-01 on: the ledger's last fact is of 2024-0"),
             (
@@ -222,7 +222,7 @@ class TestNothingToAnswer:
                 "No invoice was issued from 2024-05-02 to 2024-05-02, and no snapshot day",
             ),
         ],
-        ids=["no fact", "before the first fact", "after the last fact", "a day without invoice or snapshot"],
+        ids=["no invoice", "before the first fact", "after the last fact", "a day without invoice or snapshot"],
     )
     def test_two_empty_files_are_one_error_instead(self, ledger, lines, more, told, capsys):
         write(ledger, lines)

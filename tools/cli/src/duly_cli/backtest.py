@@ -26,6 +26,7 @@ from duly_training.history import History, read_history
 from duly_training.splits import end_of, left_out_words, without_strays
 from duly_training.whole_file import require_replaceable
 
+from duly.ledger.v1.events_pb2 import PartyUpserted
 from duly_cli.aside import FIT_SECONDS, Aside
 from duly_cli.errors import CommandFailed
 from duly_cli.fingerprint import LEARNING, code_fingerprint
@@ -153,9 +154,10 @@ def _require_near(window: BacktestWindow, end: date) -> None:
 
 def _require_answers(choice: BacktestChoice, window: BacktestWindow, ledger: Ledger, end: date) -> None:
     """Two files without a row answer nobody. Raises CommandFailed. end: the day after the last fact but for strays."""
-    first = next(ledger.facts(), None)
+    told = (fact for fact in ledger.facts() if not isinstance(fact.message, PartyUpserted))  # may be of any old day
+    first = next(told, None)
     if first is None:
-        raise CommandFailed(f"The ledger {choice.ledger} holds no fact, so nothing can be learnt or predicted.")
+        raise CommandFailed(f"The ledger {choice.ledger} holds no invoice, so nothing can be learnt or predicted.")
     if first.known_on >= window.known_until:
         raise CommandFailed(
             f"Nothing was known before --known-until {window.known_until}: the ledger's first fact is of "
