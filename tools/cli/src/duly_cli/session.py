@@ -12,6 +12,7 @@ from duly_runtime.clock import Clock, SystemClock
 
 from duly_cli.checks.comparison import compare
 from duly_cli.checks.evidence import Evidence
+from duly_cli.counts import WITHOUT_ADDRESS
 from duly_cli.demo import DemoRun, reference_file
 from duly_cli.errors import CommandFailed
 from duly_cli.folders import StateFolder, announce, only_stack
@@ -140,6 +141,12 @@ class Session:
         say()
         say(counts_table(summary.counts))
         say(checks_table(summary.checks))
+        if summary.counts[WITHOUT_ADDRESS]:
+            say(
+                f"{summary.counts[WITHOUT_ADDRESS]:,} debtors were due a reminder that nobody could send: they have no "
+                "e-mail address that may be used (rule DULY-ADDR). Each is a work item for a person; an address comes "
+                "with its party (email in parties.csv)."
+            )
         say(f"E-mails: {stack.run.maildir}")
         say(f"Summary: {self.state.summary}")
         self._addresses(stack)
