@@ -15,7 +15,7 @@ from duly_cli.checks.evidence import Evidence
 from duly_cli.counts import WITHOUT_ADDRESS
 from duly_cli.demo import DemoRun, reference_file
 from duly_cli.errors import CommandFailed
-from duly_cli.folders import StateFolder, announce, only_stack
+from duly_cli.folders import RUNS_KEPT, RunFolder, StateFolder, announce, only_stack
 from duly_cli.ledgers import LedgerChoice
 from duly_cli.options import STATE
 from duly_cli.ports import Ports
@@ -40,12 +40,15 @@ class Session:
     def stack(self) -> Iterator[LocalStack]:
         """A stack in a fresh run folder; at the end nothing of it runs."""
         run = self.state.new_run(self.clock.now())
-        with LocalStack(self.state, run, self.ports, clock=self.clock) as stack:
-            announce(self.state, run, self.ports.base)
-            try:
-                yield stack
-            finally:
-                self.terminal.say("Stopping what was started.")
+        try:
+            with LocalStack(self.state, run, self.ports, clock=self.clock) as stack:
+                announce(self.state, run, self.ports.base)
+                try:
+                    yield stack
+                finally:
+                    self.terminal.say("Stopping what was started.")
+        finally:
+            self._tell_kept(run)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -156,8 +159,17 @@ class Session:
         for name, address in stack.ports.addresses().items():
             say(f"{name + ':':8} {address}")
         say(f"Logs:    {stack.run.logs}")
-        where = "" if self.state.root == STATE else f" --state {self.state.root}"
-        say(f"A token: duly token --scope debtors:read --scope contacts:read{where}")
+        say(f"A token: duly token --scope debtors:read --scope contacts:read{self._where()}")
+
+    def _tell_kept(self, run: RunFolder) -> None:
+        megabytes = f"{run.size_bytes() / 1e6:,.0f} MB"
+        self.terminal.say(
+            f"What it left stays in {run.root}: {megabytes}. The newest {RUNS_KEPT} runs are kept; delete any of them "
+            f"when you like, or everything, models and jars too, with `duly purge{self._where()}`."
+        )
+
+    def _where(self) -> str:
+        return "" if self.state.root == STATE else f" --state {self.state.root}"
 
     def _stay(self, stack: LocalStack) -> None:
         self.terminal.say("Running. Ctrl-C stops everything.")
