@@ -41,7 +41,7 @@ def lines(events: Sequence[Mapping[str, Any]], limit: int) -> list[str]:
     """A table, newest last as in `duly dlq list`, what to do, and how many."""
     if not events:
         return ["Nothing is in quarantine."]
-    heads = ("when (UTC)", "state", "debtor", "event", "type", "reason", "delivery", "why")
+    heads = ("when (UTC)", "state", "debtor", "event", "type", "reason", "why")
     found = {state: sum(event["state"] == state for event in events) for state in _TO_DO}
     return [
         *columns(heads, [_row(event) for event in reversed(events)]),
@@ -54,6 +54,5 @@ def lines(events: Sequence[Mapping[str, Any]], limit: int) -> list[str]:
 def _row(event: Mapping[str, Any]) -> tuple[str, ...]:
     when = datetime.fromisoformat(event["received_at"]).astimezone(UTC)
     kind = event["event_type"].removeprefix("duly.").removesuffix(".v1")
-    named = (event["state"], event["debtor_id"], event["event_id"], kind)
-    cells = (*named, event["code"], event["delivery_id"], event["text"])
+    cells = (event["state"], event["debtor_id"], event["event_id"], kind, event["code"], event["text"])
     return (f"{when:%Y-%m-%d %H:%M:%S}", *(cell or "-" for cell in cells))
