@@ -162,9 +162,11 @@ class Session:
         say(f"A token: duly token --scope debtors:read --scope contacts:read{self._where()}")
 
     def _tell_kept(self, run: RunFolder) -> None:
-        megabytes = f"{run.size_bytes() / 1e6:,.0f} MB"
+        megabytes = run.size_bytes() // 1_000_000
+        if not megabytes:  # it never came to start a server
+            return
         self.terminal.say(
-            f"What it left stays in {run.root}: {megabytes}. The newest {RUNS_KEPT} runs are kept; delete any of them "
+            f"What it left stays in {run.root}: {megabytes:,} MB. The newest {RUNS_KEPT} runs are kept; delete any of them "
             f"when you like, or everything, models and jars too, with `duly purge{self._where()}`."
         )
 
