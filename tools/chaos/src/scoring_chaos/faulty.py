@@ -100,9 +100,9 @@ def fold_raises(event_id: str) -> None:
 
 def unknown_enum(number: str) -> None:
     from duly_contracts import events
-    from scoring.application import decode_record
+    from duly_risk import ledger_record
 
-    decode = decode_record.decode
+    decode = ledger_record.decode
 
     def older(ce_type: str, value: bytes) -> Any:
         message = decode(ce_type, value)
@@ -110,7 +110,7 @@ def unknown_enum(number: str) -> None:
             raise events.EventUndecodable(f"reason: enum value {number} is not known to this version")
         return message
 
-    decode_record.decode = older
+    ledger_record.decode = older
 
 
 def stall(partition: str) -> None:
