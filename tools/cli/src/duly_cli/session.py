@@ -166,8 +166,8 @@ class Session:
         if not megabytes:  # it never came to start a server
             return
         self.terminal.say(
-            f"What it left stays in {run.root}: {megabytes:,} MB. The newest {RUNS_KEPT} runs are kept; delete any of them "
-            f"when you like, or everything, models and jars too, with `duly purge{self._where()}`."
+            f"What it left stays in {run.root}: {megabytes:,} MB. The newest {RUNS_KEPT} runs are kept; delete any of "
+            f"them when you like, or everything, models and jars too, with `duly purge{self._where()}`."
         )
 
     def _where(self) -> str:
