@@ -93,7 +93,7 @@ class World:
     def tick(self, day: str, instant: str = "", backfill: bool = False) -> bool:
         when = datetime.fromisoformat(instant) if instant else datetime.fromisoformat(day).replace(tzinfo=UTC)
         tick = Tick(date.fromisoformat(day), when)
-        return self.parts.calendar.tick(self.principal, TENANT, tick, backfill)
+        return self.parts.calendar.tick(self.principal, TENANT, tick, backfill).moved
 
     def settle(self) -> None:
         while any([loop.step(0) for loop in self.parts.service.loops]):  # noqa: C419  # every loop must get its step

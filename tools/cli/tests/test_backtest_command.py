@@ -110,16 +110,15 @@ class TestLedgersOfAllKinds:
     @pytest.mark.parametrize(
         "lines",
         [
-            invoices(0),
             invoices(1),
             invoices(60, paid=False),
             invoices(60, currencies=("JPY", "KWD", "USD"), debtors=7),
         ],
-        ids=["no invoice", "one invoice", "no payment", "three currencies"],
+        ids=["one invoice", "no payment", "three currencies"],
     )
     def test_both_files_are_there_with_their_columns(self, ledger, lines, capsys):
         write(ledger, lines)
-        code, out = backtest(ledger, "--predict-to", "2024-06-30")
+        code, out = backtest(ledger, "--predict-to", "2024-06-30", "--snapshots", "2024-05-06")
         assert code == 0
         assert out.read_text().splitlines()[0] == PREDICTIONS
         assert (out.parent / "cash.csv").read_text().splitlines()[0] == CASH
@@ -202,12 +201,43 @@ class TestWhatIsWritten:
         assert not list(out.parent.glob(".*.part"))
 
     def test_the_cash_of_another_back_test_is_replaced_but_not_in_silence(self, ledger, capsys):
-        write(ledger, invoices(20))
+        write(ledger, invoices(60))
         _, out = backtest(ledger)
         backtest(ledger)
         assert "will be replaced" not in capsys.readouterr().err
         assert backtest(ledger, "--out", str(out.with_name("another.csv")))[0] == 0
         assert "cash.csv is of another --out and will be replaced" in capsys.readouterr().err
+
+
+class TestNothingToAnswer:
+    @pytest.mark.parametrize(
+        ("lines", "more", "told"),
+        [
+            (invoices(0), (), "holds no invoice"),
+            (invoices(60), ("--known-until", "2024-01-01"), "Nothing was known before --known-until 2024-01-01"),
+            (invoices(10), (), "Nothing is there to predict from 2024-05-01 on: the ledger's last fact is of 2024-0"),
+            (
+                invoices(60),
+                ("--predict-from", "2024-05-02", "--predict-to", "2024-05-02"),
+                "No invoice was issued from 2024-05-02 to 2024-05-02, and no snapshot day",
+            ),
+        ],
+        ids=["no invoice", "before the first fact", "after the last fact", "a day without invoice or snapshot"],
+    )
+    def test_two_empty_files_are_one_error_instead(self, ledger, lines, more, told, capsys):
+        write(ledger, lines)
+        code, out = backtest(ledger, *more)
+        assert code == EXIT_FAULT
+        assert told in capsys.readouterr().err
+        assert not out.exists()
+        assert not (out.parent / "cash.csv").exists()
+
+    def test_the_cash_of_a_ledgers_open_invoices_is_forecast_from_its_end_on(self, ledger, capsys):
+        write(ledger, invoices(10))
+        code, out = backtest(ledger, "--snapshots", "2024-04-30")
+        assert (code, rows(out)) == (0, [])
+        assert rows(out.parent / "cash.csv")
+        assert "No invoice was issued" in capsys.readouterr().err
 
 
 class TestErrors:
@@ -245,7 +275,7 @@ class TestErrors:
         assert "line 7, paid_on: '9999-12-31'" in capsys.readouterr().err
 
     def test_a_fit_that_cannot_be_kept_is_told(self, ledger, capsys):
-        write(ledger, invoices(20))
+        write(ledger, invoices(60))
         (ledger.parent / "state").mkdir()
         (ledger.parent / "state" / "backtests").touch()
         assert backtest(ledger)[0] == EXIT_FAULT
@@ -258,7 +288,7 @@ class TestErrors:
         assert "--ledger" in capsys.readouterr().err
 
     def test_a_place_that_cannot_be_written_is_told(self, ledger, capsys):
-        write(ledger, invoices(20))
+        write(ledger, invoices(60))
         (ledger.parent / "file").touch()
         code, _ = backtest(ledger, "--out", str(ledger.parent / "file" / "predictions.csv"))
         assert code == EXIT_FAULT
@@ -286,8 +316,9 @@ class TestWhatCameOfIt:
 
     def test_nothing_predicted_is_judged_too(self, ledger, capsys):
         write(ledger, invoices(10))
-        _, out = backtest(ledger, "--predict-from", "2024-05-02", "--predict-to", "2024-05-02", "--snapshots", ",")
-        assert "--snapshots , names no day, so there is no cash forecast" in capsys.readouterr().err
+        _, out = backtest(ledger, "--snapshots", "2024-05-06")
+        assert "No invoice was issued from 2024-05-01 to 2024-05-01" in capsys.readouterr().err
+        (out.parent / "cash.csv").write_text(f"{CASH}\n")
         assert self.judge(ledger, out) == 0
         assert json.loads(capsys.readouterr().out) == {"predictions": {"invoices": 0, "ripe": 0}, "cash": {}}
 

@@ -11,7 +11,7 @@ from duly_cli.checks.mails import read_maildir
 from duly_cli.counts import contact_states, counts_of
 from duly_cli.errors import CommandFailed
 from duly_cli.folders import StateFolder, only_stack
-from duly_cli.ledgers import LedgerChoice, read_given, window_of
+from duly_cli.ledgers import LedgerChoice, address_words, read_given, window_of
 from duly_cli.main import EXIT_FAULT, run
 from duly_cli.story import StoryLine, cause_words, choose_debtor, in_causal_order, story_begins, tell
 from duly_cli.summary import read_reference, write_summary
@@ -43,7 +43,8 @@ def test_an_unknown_option_shows_the_usage(capsys):
 
 
 @pytest.mark.parametrize(
-    "command", ["up", "demo", "demo-once", "down", "purge", "import", "train", "evaluate", "token", "status"]
+    "command",
+    ["up", "demo", "demo-once", "down", "purge", "import", "train", "evaluate", "token", "status", "quarantine"],
 )
 def test_every_command_explains_itself(command, capsys):
     assert run([command, "--help"]) == 0
@@ -118,6 +119,26 @@ def test_a_contact_counts_by_its_last_word(world):
     assert contact_states(evidence) == {"contact-1": "sent", "c-2": "cancelled"}
     counts = counts_of(evidence)
     assert (counts["invoices"], counts["payments"], counts["open_balance"]) == (3, 1, {"USD": 17_000})
+
+
+def test_debtors_that_were_due_a_reminder_and_have_no_address_are_counted(world, made):
+    first, again = made.decided("treatment-2"), made.decided("treatment-3")
+    call = made.decided("treatment-4")
+    call.action, call.debtor_id = "call_task", "D-2"  # a person calls: no address of ours is needed
+    for number, message in enumerate((first, again, call)):
+        message.rule_ids.append("DULY-ADDR")
+        world.add(message, f"denied-{number}", message.debtor_id)
+    assert counts_of(world.evidence())["debtors_without_address"] == 1
+
+
+def test_a_ledger_of_invoices_only_says_that_nobody_can_be_written_to(tmp_path):
+    (tmp_path / "invoices.csv").write_text(
+        "invoice_id,debtor_id,issue_date,due_date,total,currency\n"
+        "I1,D1,2024-01-01,2024-02-01,10.00,EUR\nI2,D2,2024-01-01,2024-02-01,10.00,EUR\n"
+    )
+    assert address_words(read_given(tmp_path, "demo")).startswith("; 2 debtors have no e-mail address")
+    (tmp_path / "parties.csv").write_text("debtor_id,email\nD1,a@d.example\nD2,b@d.example\n")
+    assert address_words(read_given(tmp_path, "demo")) == ""
 
 
 def test_a_maildir_is_read_with_the_contact_of_each_mail(tmp_path):

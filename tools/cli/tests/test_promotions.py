@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from duly_cli.errors import CommandFailed
+from duly_cli.model_list import told_stream, worker_lines
 from duly_cli.promotions import ModelPromotions
 from duly_cli.servers import Servers, servers_of
 from duly_contracts.events import encode
@@ -319,3 +320,14 @@ def test_servers_are_named_both_or_none(tmp_path: Any) -> None:
         servers_of(StateFolder(tmp_path), {"KAFKA_BOOTSTRAP_SERVERS": "k:1"})
     with pytest.raises(CommandFailed, match="Nothing runs here"):
         servers_of(StateFolder(tmp_path), {})
+
+
+def test_an_ended_challenger_is_told_as_ended_and_the_worker_by_its_last_batch(bench: Bench) -> None:
+    bench.promote("2", "SHADOW")
+    bench.promotions.end_shadow("seen enough")
+    told = told_stream("SHADOW", bench.control.history("demo", "SHADOW")[-1], bench.control.newest)
+    assert "no model, on every date (ended by ann" in told
+    scored, pending = worker_lines({"model": "risk 1 CHAMPION, risk 2 SHADOW"})  # it has seen no batch since
+    assert scored == "The local worker scored its last batch with risk 1 CHAMPION, risk 2 SHADOW."
+    assert "shows there after its next one" in pending
+    assert worker_lines({})[0] == "The local worker has scored nothing yet."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import threading
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from duly_cli.errors import CommandFailed, Interrupted
 from duly_cli.folders import RUNS_KEPT, StateFolder, announce, is_locked, only_stack, running_stack, stop_running
 from duly_cli.ledgers import LedgerChoice
 from duly_cli.ports import Ports
+from duly_cli.session import Session
 from duly_cli.stack.local import STOP_ORDER, LocalStack
 from duly_cli.stack.services import SERVICES, service_env
 from duly_cli.stack.startup import Startup
@@ -125,6 +127,17 @@ def test_two_runs_of_the_same_second_get_folders_of_their_own(state):
 def test_only_the_newest_runs_are_kept(state):
     names = [state.new_run(NOW + timedelta(seconds=second)).name for second in range(RUNS_KEPT + 3)]
     assert sorted(path.name for path in (state.root / "runs").iterdir()) == names[-RUNS_KEPT:]
+
+
+def test_the_end_of_a_run_says_what_it_left_and_how_to_be_rid_of_it(state, terminal):
+    with Session(state, Ports(28000), terminal).stack() as stack:
+        (stack.run.root / "data").write_bytes(b"x" * 3_000_000)
+        with (stack.run.root / "index").open("wb") as holes:
+            holes.truncate(90_000_000)
+    said = " ".join(terminal.console.file.getvalue().split())
+    (megabytes,) = re.findall(rf"stays in {re.escape(str(stack.run.root))}: (\d+) MB\.", said)
+    assert 0 < int(megabytes) < 90
+    assert f"`duly purge --state {state.root}`" in said
 
 
 def test_a_folder_that_is_not_ours_is_not_purged(tmp_path):

@@ -222,6 +222,24 @@ def test_a_tick_moves_the_calendar_once(edge: Edge) -> None:
     again = edge.client.post("/v1/ticks", json=tick, headers=bearer())
     assert [(r.status_code, r.json()["advanced"]) for r in (first, again)] == [(202, True), (202, False)]
     assert len(edge.calendar.emitted) == 12
+    stands = "demo stands at 2031-03-01 (2031-03-01T00:00:00Z)"
+    assert [r.json()["detail"].partition(" already")[0] for r in (first, again)] == [stands, stands]
+    assert "nothing was changed" in again.json()["detail"]
+
+
+def test_a_tick_far_ahead_is_refused_with_the_newest_date_unless_it_is_said_to_be_meant(edge: Edge) -> None:
+    def tick(day: str, **more: bool) -> httpx.Response:
+        body = {"tenant": "demo", "business_date": day, "instant": f"{day}T10:00:00Z", **more}
+        return edge.client.post("/v1/ticks", json=body, headers=bearer())
+
+    assert tick("2031-03-01").status_code == 202  # the first may be of any day
+    far = tick("2041-03-01")
+    assert (far.status_code, far.json()["code"]) == (409, "tick_too_far")
+    assert "2041-03-01 is 3653 days after 2031-03-01" in far.json()["detail"]
+    assert len(edge.calendar.emitted) == 12
+    assert [tick(day).status_code for day in ("2031-04-01", "2031-05-03")] == [202, 409]  # 31 days, 32 days
+    assert tick("2031-05-03", jump=True).json()["business_date"] == "2031-05-03"
+    assert tick("2035-01-01", backfill=True).status_code == 202  # the last day of an imported history
 
 
 def test_a_tick_of_another_tenant_backwards_malformed_or_in_real_time_is_refused(edge: Edge) -> None:
@@ -231,6 +249,10 @@ def test_a_tick_of_another_tenant_backwards_malformed_or_in_real_time_is_refused
     assert edge.client.post("/v1/ticks", json=tick, headers=everywhere).status_code == 202
     back = tick | {"business_date": "2031-03-01", "instant": "2031-03-02T01:00:00Z"}
     assert edge.client.post("/v1/ticks", json=back, headers=bearer()).status_code == 409
+    torn = tick | {"business_date": "2031-03-03"}
+    assert edge.client.post("/v1/ticks", json=torn, headers=bearer()).json()["code"] == "tick_backwards"
+    elsewhere = tick | {"instant": "2041-03-02T00:00:00Z"}
+    assert edge.client.post("/v1/ticks", json=elsewhere, headers=bearer()).status_code == 422
     naive = tick | {"instant": "2031-03-02T00:00:00"}
     assert edge.client.post("/v1/ticks", json=naive, headers=bearer()).status_code == 422
     far = tick | {"business_date": "2160-01-01", "instant": "2160-01-01T00:00:00Z"}

@@ -26,6 +26,7 @@ from duly_training.history import History, read_history
 from duly_training.splits import end_of, left_out_words, without_strays
 from duly_training.whole_file import require_replaceable
 
+from duly.ledger.v1.events_pb2 import PartyUpserted
 from duly_cli.aside import FIT_SECONDS, Aside
 from duly_cli.errors import CommandFailed
 from duly_cli.fingerprint import LEARNING, code_fingerprint
@@ -79,6 +80,7 @@ def _run(choice: BacktestChoice, state: StateFolder, terminal: Terminal, aside: 
             window = _window(choice, choice.predict_to or _last_issued(ledger, first))
             history = _history(ledger, window)
             _require_near(window, date_of(history.cut_day))
+            _require_answers(choice, window, ledger, date_of(history.cut_day))
         figures = f"{len(ledger.records.invoices):,} invoices, {len(history.by_debtor):,} debtors"
         line.done("; ".join(filter(None, (figures, left_out_words(history.left_out)))))
         settings = FitSettings(choice.seed)
@@ -149,6 +151,38 @@ def _require_near(window: BacktestWindow, end: date) -> None:
             f"{latest} is asked for, and the ledger's last fact is of {end - timedelta(days=1)}: --predict-to and "
             f"--snapshots may lie at most {DAYS_BEYOND_MAX} days after it."
         )
+
+
+def _require_answers(choice: BacktestChoice, window: BacktestWindow, ledger: Ledger, end: date) -> None:
+    """Two files without a row answer nobody. Raises CommandFailed. end: the day after the last fact but for strays."""
+    told = (fact for fact in ledger.facts() if not isinstance(fact.message, PartyUpserted))  # may be of any old day
+    first = next(told, None)
+    if first is None:
+        raise CommandFailed(f"The ledger {choice.ledger} holds no invoice, so nothing can be learnt or predicted.")
+    if first.known_on >= window.known_until:
+        raise CommandFailed(
+            f"Nothing was known before --known-until {window.known_until}: the ledger's first fact is of "
+            f"{first.known_on}. Choose a later day."
+        )
+    if window.predict_from >= end and not choice.snapshots:
+        raise CommandFailed(
+            f"Nothing is there to predict from {window.predict_from} on: the ledger's last fact is of "
+            f"{end - timedelta(days=1)}. Choose an earlier --predict-from or --known-until, or name --snapshots for a "
+            "forecast of cash alone."
+        )
+    issued = any(window.predict_from <= one.issue_date <= window.predict_to for one in ledger.records.invoices)
+    if not issued and not window.snapshots:
+        raise CommandFailed(f"{_none_issued(window)}, and {_no_snapshot(window, choice)}: choose a wider window.")
+
+
+def _none_issued(window: BacktestWindow) -> str:
+    return f"No invoice was issued from {window.predict_from} to {window.predict_to}"
+
+
+def _no_snapshot(window: BacktestWindow, choice: BacktestChoice) -> str:
+    if choice.snapshots:
+        return f"--snapshots {choice.snapshots} names no day"
+    return f"no snapshot day (every second Monday) lies between {window.predict_from} and {window.predict_to}"
 
 
 def _last_issued(ledger: Ledger, first: date) -> date:
@@ -229,11 +263,9 @@ def _tell(
     if result.fallback:
         _warn(f"the baseline {result.model.version} answers, not a fitted model: {result.fallback}.")
     if not result.predictions:
-        _warn(f"no invoice was issued from {window.predict_from} to {window.predict_to}.")
+        _warn(f"{_none_issued(window)}.")
     if not window.snapshots:
-        between = f"no Monday lies between {window.predict_from} and {window.predict_to}"
-        why = f"--snapshots {choice.snapshots} names no day" if choice.snapshots else between
-        _warn(f"{why}, so there is no cash forecast.")
+        _warn(f"{_no_snapshot(window, choice)}, so there is no cash forecast.")
 
 
 def _warn(text: str) -> None:

@@ -10,6 +10,8 @@ from duly_contracts.money import Money
 from duly.risk.v1 import events_pb2 as risk
 from duly_cli.checks.evidence import Evidence
 
+WITHOUT_ADDRESS = "debtors_without_address"
+_ADDRESS_RULE = "DULY-ADDR"
 # Later words win: what a contact came to in the end.
 _LAST_WORD = {
     "contact.planned": "planned",
@@ -36,11 +38,18 @@ def counts_of(evidence: Evidence) -> dict[str, object]:
         "scores": len(evidence.named("risk-scores", "risk.score_updated")),
         "models": _models(evidence),
         "decisions": len(evidence.decided),
+        WITHOUT_ADDRESS: len(without_address(evidence)),
         "contacts": dict(sorted(Counter(contact_states(evidence).values()).items())),
         "replies": len(evidence.named("inbound-messages", "reply.received")),
         "emails": len(evidence.mails),
         "open_balance": open_balance(evidence),
     }
+
+
+def without_address(evidence: Evidence) -> set[str]:
+    """Debtors that were due a reminder and have no e-mail address that may be used: a person got the work instead."""
+    decided = (event.message for event in evidence.decided.values())
+    return {one.debtor_id for one in decided if one.action == "reminder" and _ADDRESS_RULE in one.rule_ids}
 
 
 def contact_states(evidence: Evidence) -> Mapping[str, str]:

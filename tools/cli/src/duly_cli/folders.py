@@ -19,7 +19,7 @@ from duly_runtime.clock import SystemClock
 from duly_cli.errors import CommandFailed
 
 STATE_VARIABLE = "DULY_STATE"
-RUNS_KEPT = 8
+RUNS_KEPT = 4  # of about half a gigabyte each: to compare with the run before, and to look at starts that failed
 STOP_WITHIN_SECONDS = 60.0
 _MARK = ".duly-state"
 
@@ -72,7 +72,7 @@ class StateFolder:
             ) from error
 
     def new_run(self, started: datetime) -> RunFolder:
-        """A fresh run folder; the oldest beyond the newest eight are removed."""
+        """A fresh run folder; the oldest beyond the newest `RUNS_KEPT` are removed."""
         runs = self.root / "runs"
         for old in sorted(path for path in runs.iterdir() if path.is_dir())[: -(RUNS_KEPT - 1)]:
             shutil.rmtree(old, ignore_errors=True)
@@ -122,6 +122,14 @@ class RunFolder:
     @property
     def played(self) -> Path:
         return self.root / "played"
+
+    def size_bytes(self) -> int:
+        """What it takes of the disk: Kafka's index files have holes, so not the sum of lengths."""
+        total = 0
+        with suppress(OSError):  # what did not stop in time may still take files away
+            for path in self.root.rglob("*"):
+                total += path.lstat().st_blocks * 512
+        return total
 
     def make(self) -> None:
         for folder in (self.root, self.logs):

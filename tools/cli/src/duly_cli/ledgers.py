@@ -50,6 +50,13 @@ def read_given(path: Path, tenant: str) -> Ledger:
         raise CommandFailed(f"The ledger {path} cannot be used:\n{error}") from error
 
 
+def address_words(ledger: Ledger) -> str:
+    """How many debtors nobody can write to, in half a sentence; "" where each has an e-mail address."""
+    reached = {party.debtor_id for party in ledger.records.parties if party.email}
+    missing = sum(debtor not in reached for debtor in ledger.debtors())
+    return f"; {missing:,} debtors have no e-mail address, so nobody writes to them" if missing else ""
+
+
 @contextmanager
 def ledger_faults() -> Iterator[None]:
     """Around everything that asks a ledger for its days or folds its facts: what is wrong with it in one sentence."""

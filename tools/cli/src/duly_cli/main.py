@@ -148,6 +148,22 @@ def import_(
 
 
 @app.command()
+def quarantine(
+    limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="The newest so many.")] = 50,
+    tenant: Annotated[str, typer.Option("--tenant", help="Whose facts.")] = "demo",
+    state: StateOption = STATE,
+) -> None:
+    """Facts that ledger-sync rejected or holds back, why, and what to do; newest last. Changes nothing."""
+    from duly_cli.dlq.letters import printable
+    from duly_cli.quarantine import lines, quarantined
+    from duly_cli.with_running import attached
+
+    events = quarantined(attached(StateFolder(state)), tenant, limit, SystemClock())
+    for line in lines(events, limit):
+        typer.echo(printable(line))
+
+
+@app.command()
 def preflight(state: StateOption = STATE, base_port: BaseOption = BASE_DEFAULT) -> None:
     """Check Python, platform, disk and ports without starting anything."""
     from duly_localstack.ports import require_free_ports

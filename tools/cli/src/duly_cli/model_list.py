@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
+from typing import Any
 
 import httpx
 from duly_contracts.model_control import CHAMPION, SHADOW, Promotion
@@ -27,7 +29,7 @@ def print_models(promotions: ModelPromotions, servers: Servers, terminal: Termin
     for role, history in histories.items():
         if history:
             for line in (
-                _told_stream(role, history[-1], stands_at),
+                told_stream(role, history[-1], stands_at),
                 *_alias_gap(alias_of(role, promotions.tenant), history[-1], versions),
             ):
                 terminal.plain(line)
@@ -54,12 +56,15 @@ def _gate_words(version: ModelVersion) -> str:
     return "passed" if version.verdict.promote else f"refused ({len(version.verdict.failed)} checks)"
 
 
-def _told_stream(role: str, newest: Promotion, stands_at: date | None) -> str:
+def told_stream(role: str, newest: Promotion, stands_at: date | None) -> str:
+    """What the newest record of a role asks for, since when, by whom."""
     since = f"from business date {newest.effective}" if newest.effective else "on every date"
     if newest.effective and (stands_at is None or stands_at < newest.effective):
         since += f", which has not begun: the ledger stands at {stands_at or 'no date'}"
     what = f"version {newest.version}" if newest.version else "no model"
     how = "rolled back to" if newest.is_rollback else "promoted"
+    if role == SHADOW and not newest.version:
+        how = "ended"
     by = f"{how} by {newest.by}, {newest.promoted_at:%Y-%m-%d %H:%M}: {newest.reason or 'no reason told'}"
     return f"{ALIASES[role]} of the stream: {what}, {since} ({by})"
 
@@ -80,8 +85,17 @@ def _worker(servers: Servers) -> list[str]:
         status = httpx.get(f"{servers.scoring}/status", timeout=2.0, trust_env=False).json()
     except (httpx.HTTPError, ValueError):
         return ["The local scoring worker does not answer."]
+    return worker_lines(status)
+
+
+def worker_lines(status: Mapping[str, Any]) -> list[str]:
+    """Of the worker's /status. A worker looks at what it was told when a batch comes: until then it names the last."""
+    scored = status.get("model")
     faults = [one for one in status.get("promotions", []) if one["fault"]]
     return [
-        f"The local worker scores with {status.get('model') or 'nothing yet'}.",
+        f"The local worker scored its last batch with {scored}."
+        if scored
+        else "The local worker has scored nothing yet.",
+        "What was promoted, rolled back or ended since shows there after its next one: a fact, or a day that begins.",
         *(f"  {one['role']} version {one['version']} is {one['state']}: {one['fault']}" for one in faults),
     ]

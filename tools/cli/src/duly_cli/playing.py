@@ -20,7 +20,7 @@ from duly_simulator.settle import Barrier, ServiceStatus, StatusReader
 from duly_simulator.sources import LedgerSource, PlayWindowInvalid, RecordedSource, SimulatedSource
 
 from duly_cli.errors import CommandFailed
-from duly_cli.ledgers import PLAY_DAYS_DEFAULT, LedgerChoice, read_given, window_of
+from duly_cli.ledgers import PLAY_DAYS_DEFAULT, LedgerChoice, address_words, read_given, window_of
 from duly_cli.stack.local import LocalStack
 from duly_cli.stack.services import SERVICE_NAMES
 
@@ -65,7 +65,7 @@ def _recorded(choice: LedgerChoice, tenant: str) -> Prepared:
     except (PlayWindowInvalid, LedgerEmpty) as error:
         raise CommandFailed(f"The ledger cannot be played: {error}.") from error
     invoices, debtors = len(ledger.records.invoices), len(ledger.debtors())
-    what = f"{invoices:,} invoices of {debtors:,} debtors from {choice.path.name}"
+    what = f"{invoices:,} invoices of {debtors:,} debtors from {choice.path.name}{address_words(ledger)}"
     return Prepared(source, ledger, what)
 
 

@@ -12,9 +12,10 @@ from duly_runtime.clock import Clock, SystemClock
 
 from duly_cli.checks.comparison import compare
 from duly_cli.checks.evidence import Evidence
+from duly_cli.counts import WITHOUT_ADDRESS
 from duly_cli.demo import DemoRun, reference_file
 from duly_cli.errors import CommandFailed
-from duly_cli.folders import StateFolder, announce, only_stack
+from duly_cli.folders import RUNS_KEPT, RunFolder, StateFolder, announce, only_stack
 from duly_cli.ledgers import LedgerChoice
 from duly_cli.options import STATE
 from duly_cli.ports import Ports
@@ -39,12 +40,15 @@ class Session:
     def stack(self) -> Iterator[LocalStack]:
         """A stack in a fresh run folder; at the end nothing of it runs."""
         run = self.state.new_run(self.clock.now())
-        with LocalStack(self.state, run, self.ports, clock=self.clock) as stack:
-            announce(self.state, run, self.ports.base)
-            try:
-                yield stack
-            finally:
-                self.terminal.say("Stopping what was started.")
+        try:
+            with LocalStack(self.state, run, self.ports, clock=self.clock) as stack:
+                announce(self.state, run, self.ports.base)
+                try:
+                    yield stack
+                finally:
+                    self.terminal.say("Stopping what was started.")
+        finally:
+            self._tell_kept(run)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -140,6 +144,12 @@ class Session:
         say()
         say(counts_table(summary.counts))
         say(checks_table(summary.checks))
+        if summary.counts[WITHOUT_ADDRESS]:
+            say(
+                f"{summary.counts[WITHOUT_ADDRESS]:,} debtors were due a reminder that nobody could send: they have no "
+                "e-mail address that may be used (rule DULY-ADDR). Each is a work item for a person; an address comes "
+                "with its party (email in parties.csv)."
+            )
         say(f"E-mails: {stack.run.maildir}")
         say(f"Summary: {self.state.summary}")
         self._addresses(stack)
@@ -149,8 +159,19 @@ class Session:
         for name, address in stack.ports.addresses().items():
             say(f"{name + ':':8} {address}")
         say(f"Logs:    {stack.run.logs}")
-        where = "" if self.state.root == STATE else f" --state {self.state.root}"
-        say(f"A token: duly token --scope debtors:read --scope contacts:read{where}")
+        say(f"A token: duly token --scope debtors:read --scope contacts:read{self._where()}")
+
+    def _tell_kept(self, run: RunFolder) -> None:
+        megabytes = run.size_bytes() // 1_000_000
+        if not megabytes:  # it never came to start a server
+            return
+        self.terminal.say(
+            f"What it left stays in {run.root}: {megabytes:,} MB. The newest {RUNS_KEPT} runs are kept; delete any of "
+            f"them when you like, or everything, models and jars too, with `duly purge{self._where()}`."
+        )
+
+    def _where(self) -> str:
+        return "" if self.state.root == STATE else f" --state {self.state.root}"
 
     def _stay(self, stack: LocalStack) -> None:
         self.terminal.say("Running. Ctrl-C stops everything.")

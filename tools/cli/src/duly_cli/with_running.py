@@ -11,7 +11,7 @@ from duly_simulator.sources import PlayWindowInvalid, RecordedSource
 
 from duly_cli.errors import CommandFailed
 from duly_cli.folders import StateFolder, running_stack
-from duly_cli.ledgers import LedgerChoice, read_given
+from duly_cli.ledgers import LedgerChoice, address_words, read_given
 from duly_cli.playing import Prepared, make_player, prepare_ledger
 from duly_cli.ports import Ports
 from duly_cli.stack.local import DEMO_TENANT, LocalStack
@@ -54,4 +54,4 @@ def prepared_history(stack: LocalStack, choice: LedgerChoice) -> Prepared:
     except (LedgerEmpty, PlayWindowInvalid) as error:
         raise CommandFailed(f"The ledger cannot be imported: {error}.") from error
     invoices = sum(invoice.issue_date < end for invoice in ledger.records.invoices)
-    return Prepared(source, ledger, f"{invoices:,} invoices known before {end}")
+    return Prepared(source, ledger, f"{invoices:,} invoices known before {end}{address_words(ledger)}")

@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 
 from duly.ledger.v1 import events_pb2 as pb
 from ledger_sync.application.ports import CalendarStore, CalendarUnit, TickLeft
-from ledger_sync.domain.calendar import Tick, is_new
+from ledger_sync.domain.calendar import Tick, is_new, require_near
 
 SCOPE = "ledger:write"
 CALENDAR_ID = "default"
@@ -28,6 +28,14 @@ class TicksNotAllowed(RuntimeError):
     """In real time the ticker owns the calendar; nobody moves it from outside."""
 
     code = "ticks_not_allowed"
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """What came of a tick. moved: it was new. newest: where the tenant's calendar stands now."""
+
+    moved: bool
+    newest: Tick
 
 
 class Calendar:
@@ -44,27 +52,33 @@ class Calendar:
         self._simulated = simulated
         self._debtors_per_slice = debtors_per_slice
 
-    def tick(self, principal: Principal, tenant: str, tick: Tick, backfill: bool = False) -> bool:
-        """A tick from outside, written whole; False when it is not new.
+    def tick(
+        self, principal: Principal, tenant: str, tick: Tick, backfill: bool = False, jump: bool = False
+    ) -> Advance:
+        """A tick from outside, written whole. jump: it may go far ahead, as that of an import's history always may.
 
-        Raises PermissionDenied, TicksNotAllowed, TickBackwards.
+        Raises PermissionDenied, TicksNotAllowed, TickBackwards, TickTooFar.
         """
         principal.require(tenant, SCOPE)
         if not self._simulated:
             raise TicksNotAllowed("time is real here: the ticker moves the business date")
-        return self.advance(tenant, tick, backfill)
+        return self.advance(tenant, tick, backfill, bounded=not (backfill or jump))
 
-    def advance(self, tenant: str, tick: Tick, backfill: bool = False, paced: bool = False) -> bool:
+    def advance(
+        self, tenant: str, tick: Tick, backfill: bool = False, paced: bool = False, bounded: bool = False
+    ) -> Advance:
         """Write a tick, or nothing when it is not new. paced: of several slices the first record only; then `go_on`.
 
-        Raises TickBackwards.
+        bounded: not far ahead of the one before. Raises TickBackwards, TickTooFar.
         """
         partitions = self._partitions()
         with self._unit() as store:
             last = store.last_tick(tenant)
-            if not is_new(last, tick):
-                return False
             if last is not None:
+                if not is_new(last, tick):
+                    return Advance(False, last)
+                if bounded:
+                    require_near(last, tick)
                 _write(store, _Move(tenant, last), store.left(tenant), partitions, sys.maxsize)
             slices = slices_of(store.debtors(tenant), partitions, self._debtors_per_slice)
             left = TickLeft(slices, slices * partitions)
@@ -73,7 +87,7 @@ class Calendar:
             _write(store, move, left, partitions, at_once)
             if last is not None and tick.business_date > last.business_date:
                 _doubt_waiting(store, move)
-        return True
+        return Advance(True, tick)
 
     def go_on(self, tenant: str) -> bool:
         """Write the next record of a paced tick; False when nothing is left of it."""

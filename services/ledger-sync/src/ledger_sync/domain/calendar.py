@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 
 # A tenant that was switched off for longer starts again at today: a year and a bit covers any pause on purpose.
 MISSED_DAYS_MAX = 400
+# Whoever sends ticks may skip a month on purpose; beyond it stands a slip of the pen, and no tick can be taken back.
+JUMP_DAYS_MAX = 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,20 +21,42 @@ class Tick:
 
 
 class TickBackwards(ValueError):
-    """A later instant with an earlier business date: no clock moves like that."""
+    """Date and instant move opposite ways: no clock moves like that."""
 
     code = "tick_backwards"
 
 
-def is_new(last: Tick | None, tick: Tick) -> bool:
+class TickTooFar(ValueError):
+    """More than `JUMP_DAYS_MAX` days after the newest business date, and nobody said that it is meant."""
+
+    code = "tick_too_far"
+
+
+def is_new(last: Tick, tick: Tick) -> bool:
     """Whether a tick moves the calendar. A repeated or older instant does not (I8). Raises TickBackwards."""
-    if last is None:
-        return True
-    if tick.instant <= last.instant:
-        return False
-    if tick.business_date < last.business_date:
-        raise TickBackwards(f"business date {tick.business_date} after {last.business_date}")
-    return True
+    later = tick.instant > last.instant
+    if tick.business_date < last.business_date if later else tick.business_date > last.business_date:
+        raise TickBackwards(
+            f"the calendar stands at {words(last)} and {words(tick)} was asked for: "
+            "a later instant needs the same business date or a later one, a later date a later instant"
+        )
+    return later
+
+
+def require_near(last: Tick, tick: Tick) -> None:
+    """Raises TickTooFar."""
+    days = (tick.business_date - last.business_date).days
+    if days > JUMP_DAYS_MAX:
+        raise TickTooFar(
+            f"business date {tick.business_date} is {days} days after {last.business_date}, where the calendar stands, "
+            f"and a tick cannot be taken back: mend the date (at most {JUMP_DAYS_MAX} days at once), "
+            'or say that it is meant with "jump": true'
+        )
+
+
+def words(tick: Tick) -> str:
+    """A tick as people are told of it: `2026-05-29 (2026-05-29T14:00:00Z)`."""
+    return f"{tick.business_date} ({tick.instant.astimezone(UTC).isoformat().replace('+00:00', 'Z')})"
 
 
 def due_ticks(last: Tick | None, now: datetime, zone: ZoneInfo) -> list[Tick]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import date, datetime
-from typing import Annotated, Any, Protocol
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any, Protocol, Self
 
 from duly_contracts.dates import FIRST_DATE, LAST_DATE
 from duly_runtime.auth import Principal, TokenVerifier
@@ -17,13 +17,13 @@ from fastapi import FastAPI, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from ledger_sync.application.advance_business_date import SCOPE, Calendar
 from ledger_sync.application.cloudevents import BODY_BYTES_MAX
 from ledger_sync.application.delivery import Framing, Rejection
 from ledger_sync.application.receive_delivery import DeliveryRefused, Ingress, Receipt
-from ledger_sync.domain.calendar import Tick
+from ledger_sync.domain.calendar import Tick, words
 from ledger_sync.entrypoints.problems import ERROR_STATUS, FAULT_STATUS, Problem, problem_of
 
 
@@ -44,7 +44,7 @@ class DeliveryAccepted(BaseModel):
 
 
 class TickRequest(BaseModel):
-    """A business date and the instant it stands for."""
+    """A business date and the instant it stands for. jump: also more than a month after the newest date."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -52,12 +52,23 @@ class TickRequest(BaseModel):
     business_date: date = Field(ge=FIRST_DATE, le=LAST_DATE)
     instant: AwareDatetime
     backfill: bool = False
+    jump: bool = False
+
+    @model_validator(mode="after")
+    def _instant_of_that_day(self) -> Self:
+        """In every zone a day's instants are, in UTC, of that date or of one beside it."""
+        if abs(self.instant.astimezone(UTC).date() - self.business_date) > timedelta(days=1):
+            raise ValueError(f"instant {self.instant.isoformat()} is not of the business date {self.business_date}")
+        return self
 
 
 class TickAccepted(BaseModel):
-    """advanced: False when the calendar had already passed that instant."""
+    """advanced: False when the calendar had already come so far. business_date, instant: where it stands now."""
 
     advanced: bool
+    business_date: date
+    instant: datetime
+    detail: str
 
 
 class Quarantined(BaseModel):
@@ -116,7 +127,15 @@ def http_app(
     def receive_tick(request: Request, tick: TickRequest) -> TickAccepted:
         """Move a tenant's business date; only where time is simulated."""
         moment = Tick(tick.business_date, tick.instant)
-        return TickAccepted(advanced=calendar.tick(caller(request), tick.tenant, moment, tick.backfill))
+        done = calendar.tick(caller(request), tick.tenant, moment, tick.backfill, tick.jump)
+        stands = f"{tick.tenant} stands at {words(done.newest)}"
+        why = "" if done.moved else f" already: {words(moment)} is not after it, so nothing was changed"
+        return TickAccepted(
+            advanced=done.moved,
+            business_date=done.newest.business_date,
+            instant=done.newest.instant,
+            detail=f"{stands}{why}",
+        )
 
     @app.get("/v1/quarantine", response_model=QuarantinePage)
     def list_quarantine(request: Request, limit: Annotated[int, Query(ge=1, le=500)] = 100) -> QuarantinePage:

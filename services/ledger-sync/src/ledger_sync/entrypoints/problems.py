@@ -11,7 +11,7 @@ from ledger_sync.application.advance_business_date import TicksNotAllowed
 from ledger_sync.application.delivery import Fault
 from ledger_sync.application.ports import RawUnavailable
 from ledger_sync.application.receive_delivery import DeliveryRefused
-from ledger_sync.domain.calendar import TickBackwards
+from ledger_sync.domain.calendar import TickBackwards, TickTooFar
 
 RETRY_AFTER_SECONDS = 30
 
@@ -23,6 +23,7 @@ ERROR_STATUS: dict[type[Exception], int] = {
     PermissionDenied: 403,
     TicksNotAllowed: 409,
     TickBackwards: 409,
+    TickTooFar: 409,
     RawUnavailable: 503,
 }
 _TITLES = {

@@ -70,7 +70,7 @@ class TickerLoop:
     def _advance(self, tenant: str) -> bool:
         """The next tick that is due, or the beginning of it."""
         due = due_ticks(self._last_tick(tenant), self._clock.now(), self._zones[tenant])
-        return bool(due) and self._calendar.advance(tenant, due[0], paced=True)
+        return bool(due) and self._calendar.advance(tenant, due[0], paced=True).moved
 
     def _tried(self, tenant: str, write: Callable[[str], bool]) -> bool:
         try:

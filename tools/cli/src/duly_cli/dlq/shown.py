@@ -11,8 +11,12 @@ from duly_cli.dlq.payload import shown_value
 
 def table(entries: Sequence[tuple[Letter, bool]]) -> Iterator[str]:
     """Letters and whether they are settled, in plain columns as wide as they need be: lines can be cut and searched."""
-    rows = [_row(letter, settled) for letter, settled in entries]
     heads = ("when (UTC)", "id", "was at", "reason", "by", "version", "debtor", "event", "settled")
+    return columns(heads, [_row(letter, settled) for letter, settled in entries])
+
+
+def columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lines of plain columns under their heads; none without rows."""
     if not rows:
         return
     widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
