@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import promql_parser as promql
 import pytest
 import yaml
 from duly_runtime import metrics
@@ -98,7 +99,6 @@ def test_an_expression_that_prometheus_would_not_load_is_noticed(fault: str) -> 
 
 def selectors_of(expression: str) -> list[tuple[str, set[str]]]:
     """Each selected series with the labels that select it. Raises ValueError for what is no PromQL."""
-    promql = pytest.importorskip("promql_parser")
     found: list[Any] = []
     promql.walk(promql.parse(expression), pre_visit=found.append)
     series = [node for node in found if isinstance(node, promql.VectorSelector)]
