@@ -65,35 +65,45 @@ def _invoice(score: InvoiceScore) -> bytes:
     else:
         unpaid = _double(_P1, p1) + _double(_P30, p30) + _double(_P60, p60) + _double(_P90, p90)
         later = _double(_P5, p5) + _double(_DAYS, days)
-    return b"".join(
-        (
-            _text(_INVOICE["invoice_id"], invoice_id),
-            unpaid,
-            _INVOICE["pay_date_p10"] + _iso(pay10) if pay10 else b"",
-            _INVOICE["pay_date_p50"] + _iso(pay50) if pay50 else b"",
-            _INVOICE["pay_date_p90"] + _iso(pay90) if pay90 else b"",
-            later,
-        )
-    )
+    return b"".join((_text(_ID, invoice_id), unpaid, _pay_dates(pay10, pay50, pay90), later))
+
+
+@lru_cache(maxsize=16_384)
+def _pay_dates(pay10: int, pay50: int, pay90: int) -> bytes:
+    """Debtors are many, days few: most of these come again."""
+    days = {"pay_date_p10": pay10, "pay_date_p50": pay50, "pay_date_p90": pay90}
+    return b"".join([_INVOICE[name] + _iso(day) for name, day in days.items() if day])
 
 
 def _cash(score: ScoreUpdated) -> list[bytes]:
     """By week and currency."""
     parts: list[bytes] = []
-    tag, amount, minor_tag = _SCORE["expected_cash"], _CASH["amount"], _MONEY["amount_minor"]
-    columns = [(_currency(currency), weeks) for currency, weeks in score.expected_cash_minor]
-    for week, start in enumerate(_week_starts(score.business_day) if columns else ()):
-        for currency, weeks in columns:
+    columns = [
+        (_cash_heads(score.business_day, currency), weeks, _currency(currency))
+        for currency, weeks in score.expected_cash_minor
+    ]
+    for week in range(CASH_WEEKS) if columns else ():
+        for heads, weeks, currency in columns:
             minor = weeks[week]
-            money = minor_tag + _varint(minor) + currency if minor else currency
-            body = start + amount + _varint(len(money)) + money
-            parts += (tag, _varint(len(body)), body)
+            number = _varint(minor) if minor else b""
+            parts += (heads[len(number)][week], number, currency)
     return parts
 
 
-@lru_cache(maxsize=64)
-def _week_starts(business_day: int) -> tuple[bytes, ...]:
-    return tuple(_CASH["week_start"] + _iso(business_day + 1 + WEEK * week) for week in range(CASH_WEEKS))
+@lru_cache(maxsize=256)
+def _cash_heads(business_day: int, currency: str) -> tuple[tuple[bytes, ...], ...]:
+    """What stands before the minor units: by how many bytes these take (0: they are 0 and left out), by week."""
+    return tuple(
+        tuple(_cash_head(business_day + 1 + WEEK * week, size, len(_currency(currency))) for week in range(CASH_WEEKS))
+        for size in range(_VARINT_BYTES_MAX + 1)
+    )
+
+
+def _cash_head(week_start: int, number_bytes: int, currency_bytes: int) -> bytes:
+    minor_tag = _MONEY["amount_minor"] if number_bytes else b""
+    money_bytes = len(minor_tag) + number_bytes + currency_bytes
+    start = _CASH["week_start"] + _iso(week_start) + _CASH["amount"] + _varint(money_bytes)
+    return _SCORE["expected_cash"] + _varint(len(start) + money_bytes) + start + minor_tag
 
 
 def _reason(reason: Reason) -> bytes:
@@ -121,6 +131,7 @@ def _segment(segment: Segment) -> bytes:
 
 # Every score has dozens of lengths and amounts: two bytes at a time come out of a table.
 _TABLED = 1 << 14
+_VARINT_BYTES_MAX = 10
 _VARINTS = tuple(bytes((n,)) if n < 0x80 else bytes((n & 0x7F | 0x80, n >> 7)) for n in range(_TABLED))
 _BEFORE_MORE = tuple(bytes((n & 0x7F | 0x80, n >> 7 | 0x80)) for n in range(_TABLED))
 
@@ -191,7 +202,7 @@ _INVOICE = _tags(
     },
 )
 _P1, _P5, _P30, _P60, _P90 = (_INVOICE[f"p_unpaid_{k}"][0] for k in (1, 5, 30, 60, 90))
-_DAYS = _INVOICE["expected_days"][0]
+_ID, _DAYS = _INVOICE["invoice_id"], _INVOICE["expected_days"][0]
 _CASH = _tags(risk.ExpectedCash.DESCRIPTOR, {"week_start": _BYTES, "amount": _BYTES})
 _REASON = _tags(
     risk.ScoreReason.DESCRIPTOR, {"feature": _BYTES, "direction": _VARINT, "contribution": _DOUBLE, "text": _BYTES}

@@ -55,6 +55,8 @@ PORTION_BYTES = 16 * 1024 * 1024
 class BatchOutcome:
     """outputs: to be sent first, in order. blobs: then written, each once, by (partition, key); same bytes on a replay.
 
+    output_bytes: of their values; headers are small.
+
     facts, scores, poison: how many there were. scores: without those of challengers, of which `shadow_faults`
     says why some are missing.
     """
@@ -69,7 +71,7 @@ class BatchOutcome:
 
     def send(self, *outputs: Output) -> None:
         self.outputs += outputs
-        self.output_bytes += sum([output.size for output in outputs])
+        self.output_bytes += sum([len(output.value) for output in outputs])
 
 
 class Work(NamedTuple):
