@@ -18,7 +18,7 @@ from duly_ledger_export.facts import FactFactory
 from duly_ledger_export.records import Allocation, AllocationSource, Invoice, LedgerSettings, Party, Payment
 from duly_risk.codec import encode_state
 from duly_risk.facts import Position
-from duly_risk.state import DebtorState, replaced
+from duly_risk.state import DebtorState
 from duly_risk.step import fold
 from duly_runtime.log import Record
 from scoring.application.decode_record import Usable, decode_record
@@ -49,7 +49,7 @@ class LargeTenant:
         """(partition, key, blob) of every debtor, as if its last fact had been at offset 0 of its partition."""
         states = [self._book(number) for number in range(min(BOOKS, self.debtors))]
         blobs = [
-            [encode_state(replaced(state, applied=Position(partition, 0))) for state in states]
+            [encode_state(state._replace(applied=Position(partition, 0))) for state in states]
             for partition in range(self.partitions)
         ]
         for number, (partition, key) in enumerate(self.keys):

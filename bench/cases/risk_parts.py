@@ -24,7 +24,7 @@ from duly_risk.fallback import RulesModel
 from duly_risk.measures import stacked
 from duly_risk.outlook import outlooks_of
 from duly_risk.plan import plan_of
-from duly_risk.state import DebtorState, replaced
+from duly_risk.state import DebtorState
 from duly_risk.step import conclude, fold
 from duly_runtime.log import Record
 from scoring.adapters.memory import MemoryStates, OneModel
@@ -119,7 +119,7 @@ class _World:
         )
         pairs = [(u, score) for u, (_, score) in zip(usable, scored, strict=True)]
         timed("score_outputs", lambda: [score_outputs(u, u.record.key, score) for u, score in pairs])
-        after = [replaced(state, standing=one) for state, (one, _) in zip(folded, scored, strict=True)]
+        after = [state._replace(standing=one) for state, (one, _) in zip(folded, scored, strict=True)]
         blobs = timed("encode_state", lambda: [encode_state(state) for state in after])
         timed("decode_state", lambda: [decode_state(blob) for blob in blobs])
         for u, state in zip(usable, after, strict=True):

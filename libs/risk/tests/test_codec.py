@@ -181,14 +181,14 @@ def test_bytes_that_a_later_version_can_read_are_a_state_again_which_waits_for_w
     assert not has_open_invoices(unreadable)
     with pytest.raises(StateUnreadable):
         fold(unreadable, RiskEvent("e-2", "n", 1, False, NoBalanceChange()), Position(3, 2**41 + 1))
-    again = decode_state(encode_state(replaced(unreadable, unreadable=blob)))
+    again = decode_state(encode_state(unreadable._replace(unreadable=blob)))
     assert waits_for(again, "e-1")
-    assert no_longer_waiting_for(again, "e-1") == replaced(state, applied=Position(3, 2**41))
+    assert no_longer_waiting_for(again, "e-1") == state._replace(applied=Position(3, 2**41))
 
 
 def test_damaged_closed_invoices_are_state_unreadable_when_a_fact_needs_them():
     state = folded_states()[-1]
-    damaged = replaced(state, closed=replaced(state.closed, packed=b"\xff" + state.closed.packed))
+    damaged = state._replace(closed=replaced(state.closed, packed=b"\xff" + state.closed.packed))
     fact = PaymentReversed("R", "P1", 1, 20_009)
     with pytest.raises(StateUnreadable):
         fold(damaged, RiskEvent("e", "n", 20_009, False, fact), Position(0, 99))

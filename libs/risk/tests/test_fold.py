@@ -73,7 +73,7 @@ def settlement(state: DebtorState, name: str = "I1") -> Settlement:
 
 def records(state: DebtorState) -> DebtorState:
     """The state without what must depend on the order: positions and the ring of recent ids."""
-    return replace(state, applied=None, recent_facts=b"", earlier_facts=b"")
+    return state._replace(applied=None, recent_facts=b"", earlier_facts=b"")
 
 
 STORY: tuple[Fact, ...] = (
@@ -122,7 +122,7 @@ def test_a_repeated_offset_changes_nothing_at_all(cut):
 def test_the_same_fact_at_a_later_offset_is_counted_once_and_not_scored_again():
     state = folded(invoice())
     again = fold(state, event(invoice()), Position(0, 7))
-    assert again.state == replace(state, applied=Position(0, 7))
+    assert again.state == state._replace(applied=Position(0, 7))
     assert not again.changed
     assert not again.rescore
 

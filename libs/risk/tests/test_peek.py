@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from duly_risk.codec import decode_state, encode_state
 from duly_risk.facts import Position
@@ -19,7 +17,7 @@ from duly.risk.v1 import state_pb2
 @settings(deadline=None)
 @given(st.integers(0, 2**31 - 1), st.integers(0, 2**63 - 1))
 def test_the_head_tells_what_decoding_tells(partition: int, offset: int) -> None:
-    state = replace(DebtorState(), applied=Position(partition, offset), business_day=20_000, degraded_event_ids=("e",))
+    state = DebtorState()._replace(applied=Position(partition, offset), business_day=20_000, degraded_event_ids=("e",))
     blob = encode_state(state)
     assert applied_position(blob) == decode_state(blob).applied == Position(partition, offset)
 

@@ -1,7 +1,6 @@
 """Scores: money adds up, batches may be cut anywhere, bands wait on the way down, the rules score is monotone."""
 
 import itertools
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -237,6 +236,6 @@ def test_days_overdue_never_raise_the_rules_hazard_of_a_weekday(values):
 
 
 def test_the_standing_is_no_part_of_the_fold():
-    state = replace(state_of(InvoiceStated("I", T0, T0 + 30, 999, "EUR", "1")), standing=Standing(Band.HIGH, (1, 2, 3)))
+    state = state_of(InvoiceStated("I", T0, T0 + 30, 999, "EUR", "1"))._replace(standing=Standing(Band.HIGH, (1, 2, 3)))
     event = RiskEvent("tick", "", T0 + 1, False, Tick(T0 + 1))
     assert fold(state, event, Position(0, 99)).state.standing is state.standing

@@ -55,7 +55,7 @@ def leaking(history: History) -> Timeline:
 
 
 def _early(event: RiskEvent) -> RiskEvent:
-    return event if isinstance(event.body, InvoiceStated) else replace(event, business_day=event.business_day - 30)
+    return event if isinstance(event.body, InvoiceStated) else event._replace(business_day=event.business_day - 30)
 
 
 def _day(event: RiskEvent) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from typing import NamedTuple
 
 from duly_contracts.ids import ID_BYTES_MAX
 from duly_contracts.keys import tenant_of
@@ -24,8 +24,7 @@ class EnvelopeInvalid(ValueError):
     code = "envelope_invalid"
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """What is known of an event without decoding its value.
 
     time: business time of the event (aware UTC), part of the event, never a wall clock of the reader.
@@ -111,7 +110,7 @@ class Envelope:
 
     def with_traceparent(self, traceparent: str) -> Envelope:
         """The same envelope inside another span."""
-        return replace(self, traceparent=traceparent)
+        return self._replace(traceparent=traceparent)
 
 
 def _check_length(name: str, length: int) -> None:

@@ -49,7 +49,7 @@ def archived(state: DebtorState, leaving: Sequence[tuple[Invoice, Settlement]]) 
         or not source.known
         or source.amount_minor > source.reversed_minor + source.archived_minor
     }
-    return replaced(state, invoices=invoices, sources=kept, archive=archive)
+    return state._replace(invoices=invoices, sources=kept, archive=archive)
 
 
 def _counted(archive: Archive, invoice: Invoice, settlement: Settlement) -> Archive:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from duly_risk.score import Band
-from duly_risk.state import Standing, replaced
+from duly_risk.state import Standing
 
 THRESHOLDS = (0.05, 0.20, 0.50)
 WAY_DOWN = 0.8
@@ -22,7 +22,7 @@ def next_standing(standing: Standing, risk: float, any_open: bool, *, on_tick: b
     row (facts do not count), one step a day. With nothing open, LOW at once: there is no risk left to remember.
     """
     if not any_open:
-        return replaced(standing, band=Band.LOW, ticks_below=(0, 0, 0))
+        return standing._replace(band=Band.LOW, ticks_below=(0, 0, 0))
     below = standing.ticks_below
     if on_tick:
         counted = [
@@ -31,8 +31,8 @@ def next_standing(standing: Standing, risk: float, any_open: bool, *, on_tick: b
         below = (counted[0], counted[1], counted[2])
     reached = band_of(risk)
     if reached >= standing.band:
-        return replaced(standing, band=reached, ticks_below=below)
+        return standing._replace(band=reached, ticks_below=below)
     waited = below[standing.band - Band.MEDIUM] >= TICKS_BELOW
     if not (on_tick and waited and day > standing.stepped_down_day):
-        return replaced(standing, ticks_below=below)
-    return replaced(standing, band=Band(standing.band - 1), ticks_below=below, stepped_down_day=day)
+        return standing._replace(ticks_below=below)
+    return standing._replace(band=Band(standing.band - 1), ticks_below=below, stepped_down_day=day)

@@ -13,7 +13,7 @@ from duly_risk.model import HazardModel
 from duly_risk.outlook import Outlook, outlooks_of
 from duly_risk.plan import Plan, plan_of
 from duly_risk.score import ScoreUpdated
-from duly_risk.state import DebtorState, Standing, replaced
+from duly_risk.state import DebtorState, Standing
 from duly_risk.step import Folded, conclude, fold
 
 ScoreIdOf = Callable[[bytes, RiskEvent], str]
@@ -80,7 +80,7 @@ def apply_batch(
         standings[item.key] = standing
         scores.append((index, score))
     for key, standing in standings.items():
-        after[key] = replaced(after[key], standing=standing)
+        after[key] = after[key]._replace(standing=standing)
     return BatchResult(after, tuple(folded), tuple(scores), tuple(plans))
 
 

@@ -12,7 +12,7 @@ from operator import mul
 from typing import NamedTuple
 
 from duly_risk.balances import disputed_minor, settle, unapplied_minor
-from duly_risk.state import Archive, Closed, DebtorState
+from duly_risk.state import Archive, Closed, DebtorState, Invoice, Source
 
 LATE_DAYS = 5
 VERY_LATE_DAYS = 15
@@ -172,8 +172,7 @@ _EWM_WEIGHTS = tuple(EWM_DECAY**age for age in range(NEWEST_KEPT))
 _EWM_SUMS = tuple(math.fsum(_EWM_WEIGHTS[:n]) for n in range(NEWEST_KEPT + 1))
 
 
-@dataclass(frozen=True, slots=True)
-class Book:
+class Book(NamedTuple):
     """open: by invoice id. invoices, billed, first/last issue: over all invoices not voided, open ones too.
 
     last_issues: (issue day, invoice id) of the two latest invoices, latest first, so that one of them can be left out.
@@ -195,24 +194,18 @@ def book_of(state: DebtorState) -> Book:
     for currency, (minor, count) in closed.billed.items():
         before = billed.get(currency, (0, 0))
         billed[currency] = (before[0] + minor, before[1] + count)
-    rows: list[tuple[Terms, int, int]] = []
+    lines = [_line(invoice, state.sources) for _, invoice in sorted(state.invoices.items()) if invoice.known]
     issues = [(max(archive.last_issue_day, closed.last_issue_day), "")]
-    for invoice_id, invoice in sorted(state.invoices.items()):
-        if not invoice.known:
-            continue
-        settlement = settle(invoice, state.sources)
-        assert settlement.closing is None, "a closed invoice is not packed"
-        terms = Terms(invoice_id, invoice.issue_day, invoice.due_day, invoice.total_minor, invoice.currency)
-        issues.append((terms.issue_day, invoice_id))
-        minor, count = billed.get(terms.currency, (0, 0))
-        billed[terms.currency] = (minor + terms.total_minor, count + 1)
-        rows.append((terms, settlement.open_minor, disputed_minor(invoice, settlement.open_minor)))
+    for (invoice_id, issue_day, _, total_minor, currency), _, _, _ in lines:
+        issues.append((issue_day, invoice_id))
+        minor, count = billed.get(currency, (0, 0))
+        billed[currency] = (minor + total_minor, count + 1)
     first_days = [day for day in (archive.first_issue_day, closed.first_issue_day) if day]
     unapplied = unapplied_minor(state)
     return Book(
-        open=_with_claims(rows, unapplied),
+        open=_with_claims(lines, unapplied),
         history=_history(archive, closed),
-        invoices=archive.invoices + closed.invoices + len(rows),
+        invoices=archive.invoices + closed.invoices + len(lines),
         billed=billed,
         first_issue_day=min([*first_days, *(day for day, invoice_id in issues if invoice_id)], default=0),
         last_issues=tuple(sorted(issues, reverse=True)[:2]),
@@ -220,23 +213,37 @@ def book_of(state: DebtorState) -> Book:
     )
 
 
-def _with_claims(rows: Sequence[tuple[Terms, int, int]], unapplied: Mapping[str, int]) -> tuple[OpenInvoice, ...]:
-    """Claimable: open - disputed, unapplied cash of the currency taken off the oldest due first."""
+def _line(invoice: Invoice, sources: Mapping[str, Source]) -> OpenInvoice:
+    """As the book holds it while no cash is unapplied."""
+    settlement = settle(invoice, sources)
+    assert settlement.closing is None, "a closed invoice is not packed"
+    known = invoice.memo
+    if isinstance(known, tuple) and known[0] is settlement:
+        line: OpenInvoice = known[1]
+        return line
+    terms = Terms(invoice.invoice_id, invoice.issue_day, invoice.due_day, invoice.total_minor, invoice.currency)
+    disputed = disputed_minor(invoice, settlement.open_minor)
+    line = OpenInvoice(terms, settlement.open_minor, disputed, settlement.open_minor - disputed)
+    # A memo on a frozen value: an event changes one invoice of a book, seldom two.
+    object.__setattr__(invoice, "memo", (settlement, line))
+    return line
+
+
+def _with_claims(lines: Sequence[OpenInvoice], unapplied: Mapping[str, int]) -> tuple[OpenInvoice, ...]:
+    """Unapplied cash of the currency taken off what is claimable, the oldest due first."""
     if not unapplied:
-        return tuple(OpenInvoice(terms, minor, disputed, minor - disputed) for terms, minor, disputed in rows)
+        return tuple(lines)
     rest = dict(unapplied)
-    covered: dict[str, int] = {}
-    for terms, minor, disputed in sorted(rows, key=_oldest_due):
-        covered[terms.invoice_id] = min(minor - disputed, rest.get(terms.currency, 0))
-        rest[terms.currency] = rest.get(terms.currency, 0) - covered[terms.invoice_id]
-    return tuple(
-        OpenInvoice(terms, minor, disputed, minor - disputed - covered[terms.invoice_id])
-        for terms, minor, disputed in rows
-    )
+    left: dict[str, int] = {}
+    for line in sorted(lines, key=_oldest_due):
+        covered = min(line.claimable_minor, rest.get(line.terms.currency, 0))
+        rest[line.terms.currency] = rest.get(line.terms.currency, 0) - covered
+        left[line.terms.invoice_id] = line.claimable_minor - covered
+    return tuple(line._replace(claimable_minor=left[line.terms.invoice_id]) for line in lines)
 
 
-def _oldest_due(row: tuple[Terms, int, int]) -> tuple[int, str]:
-    return row[0].due_day, row[0].invoice_id
+def _oldest_due(line: OpenInvoice) -> tuple[int, str]:
+    return line.terms.due_day, line.terms.invoice_id
 
 
 def _history(archive: Archive, closed: Closed) -> DelayHistory:

@@ -30,9 +30,9 @@ def _drop_oldest_sources(state: DebtorState) -> DebtorState:
     leaving = {source_id for _, source_id in free[: len(state.sources) - SOURCES_KEPT]}
     staying = {source_id: source for source_id, source in state.sources.items() if source_id not in leaving}
     rest = unapplied_minor(
-        replaced(state, sources={source_id: state.sources[source_id] for source_id in leaving}, invoices={})
+        state._replace(sources={source_id: state.sources[source_id] for source_id in leaving}, invoices={})
     )
-    return replaced(state, sources=staying, archive=replaced(state.archive, unapplied=rest))
+    return state._replace(sources=staying, archive=replaced(state.archive, unapplied=rest))
 
 
 def _drop_pending(state: DebtorState) -> DebtorState:
@@ -41,4 +41,4 @@ def _drop_pending(state: DebtorState) -> DebtorState:
         return state
     leaving = set(pending[:-PENDING_KEPT])
     invoices = {invoice_id: invoice for invoice_id, invoice in state.invoices.items() if invoice_id not in leaving}
-    return replaced(state, invoices=invoices)
+    return state._replace(invoices=invoices)

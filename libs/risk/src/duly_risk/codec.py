@@ -11,7 +11,7 @@ from duly_risk.degraded import waiting_for
 from duly_risk.facts import Position
 from duly_risk.packing import packed
 from duly_risk.score import Band, Behaviour, Segment, Tier
-from duly_risk.state import FORMAT_VERSION, Archive, Closed, DebtorState, Standing, StateUnreadable, replaced
+from duly_risk.state import FORMAT_VERSION, Archive, Closed, DebtorState, Standing, StateUnreadable
 from duly_risk.wire import invoice_bytes, invoice_from, source_bytes, source_from
 
 
@@ -71,7 +71,7 @@ def decode_state(blob: bytes) -> DebtorState:
     if state.unreadable:
         return _read_after_all(state)
     # Format 1 kept closed invoices among the others, and facts of all times.
-    return state if frame.format_version == FORMAT_VERSION else packed(replaced(state, week_day=state.business_day))
+    return state if frame.format_version == FORMAT_VERSION else packed(state._replace(week_day=state.business_day))
 
 
 def _read_after_all(beside: DebtorState) -> DebtorState:
@@ -81,7 +81,7 @@ def _read_after_all(beside: DebtorState) -> DebtorState:
     except StateUnreadable:
         return beside
     earlier = state.degraded_earlier + beside.degraded_earlier
-    state = replaced(state, applied=beside.applied, degraded_earlier=earlier)
+    state = state._replace(applied=beside.applied, degraded_earlier=earlier)
     for event_id in beside.degraded_event_ids:
         state = waiting_for(state, event_id)
     return state

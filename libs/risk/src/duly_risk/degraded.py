@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from duly_risk.digests import digest, holds
-from duly_risk.state import DebtorState, replaced
+from duly_risk.state import DebtorState
 
 IDS_KEPT = 32
 EARLIER_KEPT = 1024
@@ -27,7 +27,7 @@ def waiting_for(state: DebtorState, event_id: str) -> DebtorState:
         earlier += digest(pushed_out, _BYTES)
     if len(earlier) > EARLIER_KEPT * _BYTES:
         earlier = _COUNTLESS + earlier[-(EARLIER_KEPT - 1) * _BYTES :]
-    return replaced(state, degraded_event_ids=ids[-IDS_KEPT:], degraded_earlier=earlier)
+    return state._replace(degraded_event_ids=ids[-IDS_KEPT:], degraded_earlier=earlier)
 
 
 def no_longer_waiting_for(state: DebtorState, event_id: str) -> DebtorState:
@@ -36,8 +36,7 @@ def no_longer_waiting_for(state: DebtorState, event_id: str) -> DebtorState:
         return state
     this, earlier = digest(event_id, _BYTES), state.degraded_earlier
     digests = [earlier[at : at + _BYTES] for at in range(0, len(earlier), _BYTES)]
-    return replaced(
-        state,
+    return state._replace(
         degraded_event_ids=tuple(known for known in state.degraded_event_ids if known != event_id),
         degraded_earlier=b"".join(known for known in digests if known != this),
     )

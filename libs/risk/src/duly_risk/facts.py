@@ -127,8 +127,7 @@ Fact = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RiskEvent:
+class RiskEvent(NamedTuple):
     """One record of `ledger-events` for one debtor.
 
     name: short event name (`payment.received`). business_day: the tenant's day when ledger-sync recorded it,

@@ -79,7 +79,7 @@ def apply_records(state: DebtorState, fact: Fact) -> DebtorState:
             return state
         case SourceReceived() | PaymentReversed() | CreditNoteVoided():
             source = _with_source_fact(state, fact)
-            return replaced(state, sources={**state.sources, source.source_id: source})
+            return state._replace(sources={**state.sources, source.source_id: source})
         case _:
             return _apply_to_invoice(state, fact)
 
@@ -92,7 +92,7 @@ def _apply_to_invoice(
     if invoice is None and is_archived(state.archive, fact.invoice_id):
         return _late(state, fact)
     after = _with_invoice_fact(invoice or Invoice(fact.invoice_id), fact)
-    return replaced(state, invoices={**state.invoices, fact.invoice_id: after})
+    return state._replace(invoices={**state.invoices, fact.invoice_id: after})
 
 
 def _late(state: DebtorState, fact: object) -> DebtorState:
@@ -103,7 +103,7 @@ def _late(state: DebtorState, fact: object) -> DebtorState:
         used = replaced(source, archived_minor=source.archived_minor + fact.amount_minor)
         sources = {**sources, fact.source_id: used}
     archive = replaced(state.archive, late_facts=state.archive.late_facts + 1)
-    return replaced(state, sources=sources, archive=archive)
+    return state._replace(sources=sources, archive=archive)
 
 
 def _with_source_fact(state: DebtorState, fact: SourceReceived | PaymentReversed | CreditNoteVoided) -> Source:

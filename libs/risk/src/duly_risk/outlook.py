@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,7 @@ UNPAID_DAYS = (1, 5, 30, 60, 90)
 PAID_SHARES = (0.1, 0.5, 0.9)
 
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
+class Outlook(NamedTuple):
     """invoices: by invoice id. risk: R = sum(claimable x p_unpaid_30) / sum(claimable), 0 if nothing is claimable;
     currencies are never added, so a debtor with several has the largest of their risks.
 

@@ -37,8 +37,7 @@ def unpacked(state: DebtorState) -> DebtorState:
     invoices, sources = closed_from(state.closed.packed)
     everything = {source.source_id: replaced(source, settled_minor=0) for source in state.sources.values()}
     everything |= {source.source_id: source for source in sources}
-    return replaced(
-        state,
+    return state._replace(
         invoices={**state.invoices, **{invoice.invoice_id: invoice for invoice in invoices}},
         sources=everything,
         closed=Closed(),
@@ -71,7 +70,7 @@ def packed(state: DebtorState) -> DebtorState:
     for used_up in beside:
         used_up.sort(key=_source_id)
     closed = _closed_of(rows, beside)
-    return replaced(state, invoices=live, sources=sources, closed=closed)
+    return state._replace(invoices=live, sources=sources, closed=closed)
 
 
 def with_closed_packed(state: DebtorState, candidates: Iterable[Invoice]) -> DebtorState:
@@ -115,7 +114,7 @@ def _with_one_packed(state: DebtorState, row: _Row) -> DebtorState:
             sources[source_id] = _with_settled(source, used)
     used_up.sort(key=_source_id)
     closed = (_appended if row[0] > state.closed.last else _inserted)(state.closed, row, used_up)
-    return replaced(state, invoices=live, sources=sources, closed=closed)
+    return state._replace(invoices=live, sources=sources, closed=closed)
 
 
 def _add_settled(settled: dict[str, int], invoice: Invoice, sources: Mapping[str, Source]) -> None:

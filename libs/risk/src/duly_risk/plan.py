@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from duly_risk.book import Book, OpenInvoice, book_of
 from duly_risk.measures import Measures, measures_of
 from duly_risk.state import DebtorState
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """measures: a row per claim, (n, >= N_MEASURES); n = 0 for a debtor without open invoices."""
 
     measures: Measures

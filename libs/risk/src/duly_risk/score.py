@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -39,8 +38,7 @@ class Behaviour(IntEnum):
     PROMPT = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """Debtors that share a strategy. All NONE: none yet."""
 
     band: Band = Band.NONE
@@ -55,8 +53,7 @@ class Direction(IntEnum):
     LOWERS_RISK = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(NamedTuple):
     """contribution: 0..1, how strong the reason is next to the others; not a probability."""
 
     feature: str
@@ -83,8 +80,7 @@ class InvoiceScore(NamedTuple):
     pay_day_p90: int
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreUpdated:
+class ScoreUpdated(NamedTuple):
     """amount_at_risk_minor, expected_cash_minor: by currency, see `outlook.Outlook`; t0 is business_day.
 
     segment: as last told. segment_before: where the debtor moved from, if this score tells it: an event of its own.

@@ -91,6 +91,7 @@ class Invoice:
     allocations: tuple[Allocation, ...] = ()
     write_offs: tuple[WriteOff, ...] = ()
     undisturbed: Settlement | None = field(default=None, init=False, repr=False, compare=False)
+    memo: object = field(default=None, init=False, repr=False, compare=False)
     encoded: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
 
@@ -175,8 +176,7 @@ class Closed:
 _NO_SEGMENT = Segment()
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """What scoring said last; only `conclude` writes it, no feature reads it. segment_day: of the last segment told."""
 
     band: Band = Band.NONE
@@ -188,8 +188,14 @@ class Standing:
     segment_day: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class DebtorState:
+_NO_STANDING = Standing()
+_NO_INVOICES: Mapping[str, Invoice] = {}
+_NO_SOURCES: Mapping[str, Source] = {}
+_NONE_CLOSED, _NONE_ARCHIVED = Closed(), Archive()
+
+
+# This and what every score is made of are named tuples: to make one costs a third of a frozen dataclass.
+class DebtorState(NamedTuple):
     """See the module. business_day and tick_day are days since 1970-01-01, 0 = none yet.
 
     invoices: open and pending ones; between `packing.unpacked` and `packing.packed` all of them, as are sources.
@@ -202,14 +208,14 @@ class DebtorState:
     business_day: int = 0
     tick_day: int = 0
     facts_applied: int = 0
-    invoices: Mapping[str, Invoice] = field(default_factory=dict)
-    sources: Mapping[str, Source] = field(default_factory=dict)
-    closed: Closed = field(default_factory=Closed)
-    archive: Archive = field(default_factory=Archive)
+    invoices: Mapping[str, Invoice] = _NO_INVOICES
+    sources: Mapping[str, Source] = _NO_SOURCES
+    closed: Closed = _NONE_CLOSED
+    archive: Archive = _NONE_ARCHIVED
     recent_facts: bytes = b""
     earlier_facts: bytes = b""
     week_day: int = 0
-    standing: Standing = field(default_factory=Standing)
+    standing: Standing = _NO_STANDING
     degraded_event_ids: tuple[str, ...] = ()
     degraded_earlier: bytes = b""
     unreadable: bytes = b""

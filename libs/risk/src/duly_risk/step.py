@@ -10,12 +10,12 @@ Scoring and training run these same functions. For one event::
 
 `batch.apply_batch` does this for a whole batch with one model call. `fold` never touches `state.standing`, and
 `conclude` changes nothing else; so a batch may fold ahead and carry the standing over afterwards
-(`replaced(later, standing=...)`).
+(`later._replace(standing=...)`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from duly_risk.bands import next_standing
 from duly_risk.degraded import no_longer_waiting_for, waiting_for
@@ -28,15 +28,14 @@ from duly_risk.plan import Plan
 from duly_risk.reasons import explain
 from duly_risk.score import Band, ScoreUpdated, Segment, Tier
 from duly_risk.segments import segment_of
-from duly_risk.state import DebtorState, Standing, StateUnreadable, replaced
+from duly_risk.state import DebtorState, Standing, StateUnreadable
 
 RECENT_FACTS = 1024
 RECENT_DAYS = 7
 _DIGEST_BYTES = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Folded:
+class Folded(NamedTuple):
     """state: to be written even when nothing changed (a replay re-writes the blob).
 
     changed: a fact was applied, for the first time. rescore: a score is due from `state`.
@@ -66,11 +65,10 @@ def fold(state: DebtorState, event: RiskEvent, position: Position) -> Folded:
         return Folded(folded.state, folded.changed, folded.rescore, restored)
     this = digest(event.event_id, _DIGEST_BYTES)
     if holds(state.recent_facts, this) or holds(state.earlier_facts, this):
-        return Folded(replaced(state, applied=position), changed=False, rescore=False, restored=restored)
+        return Folded(state._replace(applied=position), changed=False, rescore=False, restored=restored)
     day = max(state.business_day, event.business_day)
     earlier, recent, week_day = _week_of(state, day)
-    after = replaced(
-        apply_fact(state, event.body),
+    after = apply_fact(state, event.body)._replace(
         applied=position,
         business_day=day,
         facts_applied=state.facts_applied + 1,
@@ -83,11 +81,10 @@ def fold(state: DebtorState, event: RiskEvent, position: Position) -> Folded:
 
 def _fold_tick(state: DebtorState, tick: Tick, backfill: bool, position: Position) -> Folded:
     if tick.day <= state.tick_day:
-        return Folded(replaced(state, applied=position), changed=False, rescore=False)
+        return Folded(state._replace(applied=position), changed=False, rescore=False)
     day = max(state.business_day, tick.day)
     earlier, recent, week_day = _week_of(state, day)
-    after = replaced(
-        state,
+    after = state._replace(
         applied=position,
         tick_day=tick.day,
         business_day=day,
@@ -110,7 +107,7 @@ def degrade(state: DebtorState, event_id: str, position: Position) -> DebtorStat
     """The state after an event that could not be used: it waits for that event until it folds after all."""
     if state.applied is not None and position.offset <= state.applied.offset:
         return state
-    return replaced(waiting_for(state, event_id), applied=position)
+    return waiting_for(state, event_id)._replace(applied=position)
 
 
 def has_open_invoices(state: DebtorState) -> bool:

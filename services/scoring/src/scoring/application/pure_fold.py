@@ -7,7 +7,7 @@ rules of its own for whom a tick visits and what a challenger says.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from duly_contracts.keys import partition_of, slice_of, split_key
 from duly_risk.batch import outlooks_by
@@ -17,7 +17,7 @@ from duly_risk.facts import RiskEvent, Tick
 from duly_risk.model import HazardModel
 from duly_risk.plan import Plan, plan_of
 from duly_risk.score import ScoreUpdated
-from duly_risk.state import DebtorState, Standing, StateUnreadable, replaced
+from duly_risk.state import DebtorState, Standing, StateUnreadable
 from duly_risk.step import conclude, degrade, fold, has_open_invoices
 from duly_runtime.log import Record
 
@@ -115,7 +115,7 @@ def _step(folded: Folded, cause: Usable, key: bytes, debtor_id: str, models: Mod
             debtor_id=debtor_id,
             on_tick=event.is_tick,
         )
-        state = replaced(state, standing=standing)
+        state = state._replace(standing=standing)
         folded.outputs += score_outputs(cause, key, score)
         if challenger is not None:
             folded.outputs.append(score_output(cause, key, _shadow(cause, key, debtor_id, plan, challenger)))
@@ -135,7 +135,7 @@ def _shadow(cause: Usable, key: bytes, debtor_id: str, plan: Plan, challenger: H
         debtor_id=debtor_id,
         on_tick=cause.event.is_tick,
     )
-    return replace(score, reasons=())
+    return score._replace(reasons=())
 
 
 def _put_aside(folded: Folded, aside: Poison, key: bytes) -> None:

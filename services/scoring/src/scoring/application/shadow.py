@@ -7,7 +7,7 @@ that fails costs its own scores and nothing else.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from duly_contracts.keys import split_key
 from duly_risk.batch import BatchResult, Item, outlooks_by
@@ -64,7 +64,7 @@ def _shadow_score(item: Item, plan: Plan, outlook: Outlook, challenger: HazardMo
         debtor_id=item.debtor_id,
         on_tick=item.event.is_tick,
     )
-    return replace(score, reasons=())
+    return score._replace(reasons=())
 
 
 def _alone(shadows: Shadows, item: Item, index: int, plan: Plan, model: HazardModel) -> None:

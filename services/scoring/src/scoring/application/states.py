@@ -10,9 +10,9 @@ from duly_risk.state import DebtorState, StateUnreadable
 
 from scoring.application.ports import StateStore
 
-# Decoded states that are kept: each takes some 30 kB, a tick over many debtors finds none of its own among them.
+# Decoded states that are kept: each takes some 10 kB, a tick over many debtors finds none of its own among them.
 CACHED_STATES_MAX = 4_096
-# And the bytes that they came from, of which a decoded state takes about ten times as many: one may be 512 KiB.
+# And the bytes that they came from, of which a decoded state takes about three times as many: one may be 512 KiB.
 CACHED_BYTES_MAX = 16 * 1024 * 1024
 
 Place = tuple[int, bytes]

@@ -13,7 +13,7 @@ from duly_risk.asking import HazardInvalid
 from duly_risk.codec import decode_state, encode_state
 from duly_risk.facts import InvoiceStated, Position, RiskEvent
 from duly_risk.fallback import RulesModel
-from duly_risk.state import DebtorState, replaced
+from duly_risk.state import DebtorState
 from duly_risk.step import fold
 from duly_runtime.dlq import LETTER_BYTES_MAX
 from duly_runtime.poison_meter import TooMuchPoison
@@ -244,7 +244,7 @@ def test_a_debtor_is_restored_by_the_version_that_can_read_its_state(
     bench.store.put(first.partition, KEY, readable + b"\x08\x63")
     bench.feed([second])
     kept = decode_state(bench.blobs()[KEY])
-    bench.store.put(first.partition, KEY, encode_state(replaced(kept, unreadable=readable)))
+    bench.store.put(first.partition, KEY, encode_state(kept._replace(unreadable=readable)))
 
     outputs = bench.restarted().feed([book.again(second)])
     assert types(outputs) == ["duly.risk.debtor_restored.v1", "duly.risk.score_updated.v1"]
