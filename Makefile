@@ -105,7 +105,7 @@ help: ## This list
 $(STAMP): requirements/dev.txt requirements/bootstrap.txt requirements/compiler.txt $(addsuffix /pyproject.toml,$(MEMBERS)) \
   $(wildcard libs/booster/src/duly_booster/setwalk.*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Duly needs Python 3.11 or newer, this is %d.%d. Say which: make PYTHON=python3.12" % sys.version_info[:2])'
-	@echo "environment: 1/3 folder"; test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "environment: 1/3 folder, of $(PYTHON)"; test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "environment: 2/3 packages, each checked against its hash"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements/dev.txt

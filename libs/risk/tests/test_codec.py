@@ -186,6 +186,17 @@ def test_bytes_that_a_later_version_can_read_are_a_state_again_which_waits_for_w
     assert no_longer_waiting_for(again, "e-1") == state._replace(applied=Position(3, 2**41))
 
 
+def test_states_that_several_versions_could_not_read_lie_within_each_other_up_to_a_bound():
+    blob = encode_state(folded_states()[-1])
+    for offset in range(1_500):
+        blob = encode_state(degrade(DebtorState(unreadable=blob), f"e-{offset}", Position(0, offset)))
+        if offset == 3:
+            assert not decode_state(blob).unreadable
+    deep = decode_state(blob)
+    assert deep.unreadable
+    assert deep.degraded
+
+
 def test_damaged_closed_invoices_are_state_unreadable_when_a_fact_needs_them():
     state = folded_states()[-1]
     damaged = state._replace(closed=replaced(state.closed, packed=b"\xff" + state.closed.packed))

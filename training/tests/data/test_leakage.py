@@ -88,14 +88,14 @@ def test_a_payment_is_no_news_on_its_own_day_and_is_on_the_next(made_up_ledger, 
     for gap, known in ((0, 0.0), (1, 1.0)):
         events = {
             "D": tuple(
-                replace(event, business_day=day - gap if "I00-000" not in event.event_id else event.business_day)
+                event._replace(business_day=day - gap if "I00-000" not in event.event_id else event.business_day)
                 for event in whole.by_debtor["D00"]
                 if "I00-000" in event.event_id
             )
         }
         paid_day = max(event.business_day for event in events["D"])
-        fresh = replace(whole.by_debtor["D00"][0], event_id="fresh", business_day=paid_day + gap)
-        fresh = replace(fresh, body=replace(fresh.body, invoice_id="FRESH"))
+        fresh = whole.by_debtor["D00"][0]._replace(event_id="fresh", business_day=paid_day + gap)
+        fresh = fresh._replace(body=replace(fresh.body, invoice_id="FRESH"))
         history = History(paid_day + 90, {"D": (*events["D"], fresh)}, "")
         timeline = timeline_of(history)
         first = timeline.snapshots.invoice.tolist().index(timeline.invoice_ids.index("FRESH"))

@@ -158,7 +158,7 @@ def test_a_closed_day_is_in_those_scores(made_up_ledger, known_until, christmas_
 def scores_on(history: History, number: int, model: HazardModel) -> Iterator[tuple[tuple[Purpose, str], InvoiceScore]]:
     """The live scores of a debtor on DAY: of an invoice that begins the day, and of all that are open at its end."""
     items = [one for one in stream(history, number, range(DAY, DAY + 1)) if business_day(one) <= DAY]
-    items = [one._replace(event=replace(one.event, backfill=business_day(one) < DAY)) for one in items]
+    items = [one._replace(event=one.event._replace(backfill=business_day(one) < DAY)) for one in items]
     result = apply_batch({}, items, lambda key, day: model, lambda key, event: event.event_id)
     scores = {index: score for index, score in result.scores if score.business_day == DAY}
     first = next((index for index in scores if isinstance(items[index].event.body, InvoiceStated)), None)

@@ -52,10 +52,15 @@ def encode_state(state: DebtorState) -> bytes:
     return frame.SerializeToString(deterministic=True)
 
 
-def decode_state(blob: bytes) -> DebtorState:
+# Versions that each could not read the one before them, one around the other; more than that nobody has written.
+_NESTED_MAX = 8
+
+
+def decode_state(blob: bytes, nested_max: int = _NESTED_MAX) -> DebtorState:
     """The state of a blob of this format version or the one before. Raises StateUnreadable.
 
     Bytes that an earlier version could not read, and this one can, are a state again, which waits for all since then.
+    nested_max: how many such bytes may lie within each other; what lies deeper stays as it is.
     """
     try:
         frame = pb.DebtorStateFrame.FromString(blob)
@@ -69,15 +74,15 @@ def decode_state(blob: bytes) -> DebtorState:
     except (DecodeError, ValueError) as error:
         raise StateUnreadable(f"no state blob: {error}") from error
     if state.unreadable:
-        return _read_after_all(state)
+        return _read_after_all(state, nested_max) if nested_max else state
     # Format 1 kept closed invoices among the others, and facts of all times.
     return state if frame.format_version == FORMAT_VERSION else packed(state._replace(week_day=state.business_day))
 
 
-def _read_after_all(beside: DebtorState) -> DebtorState:
+def _read_after_all(beside: DebtorState, nested_max: int) -> DebtorState:
     """The state in the unreadable bytes; `beside` itself if they still are."""
     try:
-        state = decode_state(beside.unreadable)
+        state = decode_state(beside.unreadable, nested_max - 1)
     except StateUnreadable:
         return beside
     earlier = state.degraded_earlier + beside.degraded_earlier

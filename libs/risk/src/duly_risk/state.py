@@ -188,6 +188,7 @@ class Standing(NamedTuple):
     segment_day: int = 0
 
 
+# Shared by all states that have none; dicts are never changed in place.
 _NO_STANDING = Standing()
 _NO_INVOICES: Mapping[str, Invoice] = {}
 _NO_SOURCES: Mapping[str, Source] = {}

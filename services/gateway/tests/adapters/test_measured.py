@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from duly_policy import Channel
-from duly_runtime.log import TopicPartition
 from duly_runtime.metrics import Metrics
 from gateway import bootstrap
 from gateway.bootstrap import compose
@@ -70,7 +69,7 @@ def test_positions_are_read_before_what_is_counted(world, monkeypatch):
 
     def counting(database, now):
         counted = count(database, now)
-        world.gateway.loops[0].applied[TopicPartition("ledger-events", 0)] = 10_000
+        monkeypatch.setattr(world.gateway.loops[0], "positions", lambda: {"ledger-events": {0: 10_000}})
         return counted
 
     monkeypatch.setattr(bootstrap, "work_and_outbox", counting)

@@ -35,7 +35,8 @@ class TickTooFar(ValueError):
 def is_new(last: Tick, tick: Tick) -> bool:
     """Whether a tick moves the calendar. A repeated or older instant does not (I8). Raises TickBackwards."""
     later = tick.instant > last.instant
-    if tick.business_date < last.business_date if later else tick.business_date > last.business_date:
+    opposite = tick.business_date < last.business_date if later else tick.business_date > last.business_date
+    if opposite:
         raise TickBackwards(
             f"the calendar stands at {words(last)} and {words(tick)} was asked for: "
             "a later instant needs the same business date or a later one, a later date a later instant"

@@ -10,7 +10,8 @@ from duly_risk.state import DebtorState, StateUnreadable
 
 from scoring.application.ports import StateStore
 
-# Decoded states that are kept: each takes some 10 kB, a tick over many debtors finds none of its own among them.
+# Decoded states that are kept: each takes some 10 kB (tracemalloc, 5 open and 20 closed invoices), a tick over many
+# debtors finds none of its own among them. Three times as many saved 3 % of the step: what is cold costs as much.
 CACHED_STATES_MAX = 4_096
 # And the bytes that they came from, of which a decoded state takes about three times as many: one may be 512 KiB.
 CACHED_BYTES_MAX = 16 * 1024 * 1024
