@@ -10,6 +10,8 @@ Features are those of t0 all the same.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from duly_risk.closed_days import closed_days
@@ -22,7 +24,7 @@ from duly_risk.model import FeatureFrame, HazardModel, Hazards
 class HazardInvalid(ValueError):
     """A model answered with a wrong number of hazards, NaN, or a value outside [0, 1]."""
 
-    code = "hazard_invalid"
+    code: ClassVar[str] = "hazard_invalid"
 
 
 def hazards_of(model: HazardModel, measures: Measures, frame: FeatureFrame | None = None) -> Hazards:

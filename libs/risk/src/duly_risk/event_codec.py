@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from typing import Any
+from typing import Any, ClassVar
 
 from duly_contracts.dates import in_range
 from duly_contracts.keys import SLICES_MAX
@@ -37,7 +37,7 @@ class EventUnusable(ValueError):
     """A ledger event the fold cannot use: not one of its kinds, a malformed date, an id missing, no
     currency, a date, an amount or a tick's slice beyond all bounds (`duly_contracts`). Goes to the DLQ."""
 
-    code = "event_unusable"
+    code: ClassVar[str] = "event_unusable"
 
 
 def decode_event(

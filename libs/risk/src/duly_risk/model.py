@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +97,7 @@ def _mean(name: str, value: object) -> float:
 class FrameUnreadable(ValueError):
     """A model artefact whose feature frame is missing or malformed."""
 
-    code = "frame_unreadable"
+    code: ClassVar[str] = "frame_unreadable"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 No fact changes a sum that a reversal would have to undo: what is packed is unpacked first (`packing`), delays, rates
 and balances are derived from the records again, so the same set of facts gives the same answers in any order. Dicts
-are never changed in place. Fields called `encoded` and `memo` are no part of a value: what was once computed from it.
+are never changed in place. Fields that do not compare (`encoded`, `memo`) are no part of a value: what was once
+computed from it. They stand last, with defaults, and a class constant is a `ClassVar`: the compiled fold needs it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from operator import attrgetter
-from typing import NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from duly_risk.facts import Position
 from duly_risk.score import Band, Segment
@@ -24,7 +25,7 @@ WHOLE = 2**63 - 1
 class StateUnreadable(ValueError):
     """Bytes that are no state of this or the previous format version, or a state whose packed part is damaged."""
 
-    code = "state_unreadable"
+    code: ClassVar[str] = "state_unreadable"
 
 
 class Closing(StrEnum):
@@ -90,9 +91,9 @@ class Invoice:
     dispute_resolved: bool = False
     allocations: tuple[Allocation, ...] = ()
     write_offs: tuple[WriteOff, ...] = ()
-    undisturbed: Settlement | None = field(default=None, init=False, repr=False, compare=False)
-    memo: object = field(default=None, init=False, repr=False, compare=False)
-    encoded: bytes | None = field(default=None, init=False, repr=False, compare=False)
+    undisturbed: Settlement | None = field(default=None, repr=False, compare=False)
+    memo: Any = field(default=None, repr=False, compare=False)
+    encoded: bytes | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class Source:
     reversals: tuple[Reversal, ...] = ()
     archived_minor: int = 0
     settled_minor: int = 0
-    encoded: bytes | None = field(default=None, init=False, repr=False, compare=False)
+    encoded: bytes | None = field(default=None, repr=False, compare=False)
 
     @property
     def reversed_minor(self) -> int:
@@ -146,7 +147,7 @@ class Archive:
     invoice_digests: bytes = b""
     unapplied: Mapping[str, int] = field(default_factory=dict)
     late_facts: int = 0
-    encoded: bytes | None = field(default=None, init=False, repr=False, compare=False)
+    encoded: bytes | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +170,8 @@ class Closed:
     last_issue_day: int = 0
     last_paid_day: int = 0
     billed: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    encoded: bytes | None = field(default=None, init=False, repr=False, compare=False)
-    memo: object = field(default=None, init=False, repr=False, compare=False)
+    encoded: bytes | None = field(default=None, repr=False, compare=False)
+    memo: Any = field(default=None, repr=False, compare=False)
 
 
 _NO_SEGMENT = Segment()
@@ -245,7 +246,7 @@ _SHAPES: dict[type, _Shape] = {}
 
 
 def _shape(kind: type) -> _Shape:
-    """Fields by place, and what reads them all: worked out once per class."""
-    names = [one.name for one in fields(kind) if one.init]
+    """Fields by place, memos aside, and what reads them all: worked out once per class."""
+    names = [one.name for one in fields(kind) if one.compare]
     shape: _Shape = ({name: index for index, name in enumerate(names)}, attrgetter(*names))
     return _SHAPES.setdefault(kind, shape)
