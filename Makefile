@@ -6,16 +6,17 @@ PYTHON ?= $(shell requirements/python.sh)
 BIN := .venv/bin
 MEMBERS := $(wildcard libs/* services/* tools/*) training
 STAMP := .venv/.ready
+COMPILED := .venv/.compiled
 PEERS := $(or $(DULY_STATE),.duly)/peers/.ready
 export PYTHONDONTWRITEBYTECODE =
 
 ##@ Start
 setup: $(STAMP) ## Make the environment (.venv, with the duly command)
-up: setup ## Start the stack with an empty ledger; Ctrl-C ends it
+up: setup $(COMPILED) ## Start the stack with an empty ledger; Ctrl-C ends it
 	@$(BIN)/duly up $(ARGS)
-demo: setup ## Play a company's receivables; LEDGER=DIR takes your own ledger, ARGS= goes to `duly demo`
+demo: setup $(COMPILED) ## Play a company's receivables; LEDGER=DIR takes your own ledger, ARGS= goes to `duly demo`
 	@$(BIN)/duly demo $(if $(LEDGER),--ledger "$(LEDGER)") $(ARGS)
-demo-once: setup ## The same, checked and ended: exits 0 only if every check holds
+demo-once: setup $(COMPILED) ## The same, checked and ended: exits 0 only if every check holds
 	@$(BIN)/duly demo --once $(if $(LEDGER),--ledger "$(LEDGER)") $(ARGS)
 down: ## Stop a running stack
 	@if [ -x $(BIN)/duly ]; then $(BIN)/duly down; fi
@@ -27,15 +28,15 @@ purge: down ## Remove everything that was made here: runs, jars, models, environ
 	@echo "removed $${DULY_STATE:-.duly} and .venv"
 
 ##@ Test
-test: setup ## The whole test suite
+test: setup $(COMPILED) ## The whole test suite
 	@$(BIN)/python -m pytest -n 2 $(or $(T),libs services training tools tests bench) $(ARGS)
 unit: setup ## Fast tests only: no servers
 	@$(BIN)/python -m pytest -q -m "not kafka and not postgres and not docker and not sockets and not slow" $(ARGS)
-test-chaos: setup ## scoring killed, frozen, joined and simulated: SEEDS=100, SHELL_KIND=batch|take, ARGS="--first 7"
+test-chaos: setup $(COMPILED) ## scoring killed, frozen, joined and simulated: SEEDS=100, SHELL_KIND=batch|take, ARGS="--first 7"
 	@$(BIN)/python -m duly_chaos --seeds $(or $(SEEDS),100) $(if $(SHELL_KIND),--shell $(SHELL_KIND)) $(ARGS)
-parity: setup ## Training, back-test and a worker that is killed read one log: equal bytes; EVENTS=100000
+parity: setup $(COMPILED) ## Training, back-test and a worker that is killed read one log: equal bytes; EVENTS=100000
 	@DULY_PARITY_EVENTS=$(or $(EVENTS),100000) $(BIN)/python -m pytest -s -v tests/integration/parity $(ARGS)
-chaos: setup ## Kill services at random while a demo plays; SEED=n
+chaos: setup $(COMPILED) ## Kill services at random while a demo plays; SEED=n
 	@$(BIN)/duly demo --once --chaos $(or $(SEED),1) $(ARGS)
 test-docker: images ## Build the images and test them; needs a Docker engine
 	@DULY_REQUIRE=docker $(BIN)/python -m pytest -m docker tests/docker $(ARGS)
@@ -77,12 +78,12 @@ images: setup ## Build the five images; needs a Docker engine
 	@deploy/docker/build.sh
 
 ##@ Measure
-bench: setup ## Throughput and latency of the hot paths, as JSON
+bench: setup $(COMPILED) ## Throughput and latency of the hot paths, as JSON
 	@$(BIN)/python -m bench $(ARGS)
 bench-peers: setup $(PEERS) ## The engine job on our shells, Faust, Quix Streams and aiokafka, each tuned and checked
 	@$(BIN)/python -m bench.peers $(ARGS)
 
-bench-load: setup ## One scoring worker on a ramp, then at a peak with a hot debtor and a tick: figures; SHELL_KIND=batch|take
+bench-load: setup $(COMPILED) ## One scoring worker on a ramp, then at a peak with a hot debtor and a tick: figures; SHELL_KIND=batch|take
 	@$(BIN)/python -m duly_chaos --load $(if $(SHELL_KIND),--shell $(SHELL_KIND)) $(ARGS)
 
 ##@ Model
@@ -114,6 +115,11 @@ $(STAMP): requirements/dev.txt requirements/bootstrap.txt requirements/compiler.
 	@$(BIN)/python -m duly_booster.build --require 2>/dev/null || \
 	  { $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/compiler.txt 2>/dev/null || true; \
 	    $(BIN)/python -m duly_booster.build; }
+	@touch $@
+
+$(COMPILED): $(STAMP) $(wildcard libs/risk/src/duly_risk/*.py libs/compiled/src/duly_compiled/*.py)
+	@echo "the fold of scoring: compiled by mypyc, a minute"
+	@$(BIN)/python -m duly_compiled.build
 	@touch $@
 
 $(PEERS): requirements/peers.txt $(STAMP)

@@ -117,6 +117,11 @@ class ScoringWorker:
         at = [datetime.fromisoformat(self.said(event)["timestamp"]) for event in (first, then)]
         return (at[1] - at[0]).total_seconds()
 
+    @property
+    def fold(self) -> str:
+        """What folds in this life, by its own word."""
+        return "compiled" if '"compiled": true' in self.log.read_text("utf-8") else "source"
+
     def _has_said(self, event: str) -> bool:
         return f'"{event}"' in self.log.read_text("utf-8")
 

@@ -10,6 +10,6 @@ compile dev.in -o dev.txt
 for name in bootstrap ledger-sync scoring outreach gateway insights training; do
   compile "$name.in" --constraint dev.txt -o "$name.txt"
 done
-compile compiler.in -o compiler.txt
+compile compiler.in --constraint dev.txt -o compiler.txt
 compile peers.in -o peers.txt
 compile ../deploy/docker/backend.in --constraint dev.txt -o ../deploy/docker/backend.txt

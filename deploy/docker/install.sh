@@ -25,7 +25,7 @@ dependencies() {
 members() {
   service=$1
   case "$service" in
-    scoring) libraries="contracts runtime risk booster" ;;
+    scoring) libraries="contracts runtime risk booster compiled" ;;
     outreach | gateway) libraries="contracts runtime policy" ;;
     ledger-sync | insights) libraries="contracts runtime" ;;
     *) echo "no such service: '$service'" >&2; exit 64 ;;
@@ -35,8 +35,12 @@ members() {
   python -m pip --python /opt/backend/bin/python wheel --quiet \
     --no-deps --no-build-isolation --no-index --wheel-dir /build/wheels "$@" "/build/services/$service"
   into /opt/venv --no-index --no-deps /build/wheels/*.whl
-  if [ "$service" = scoring ]; then # the base image has no C compiler, but pip has one; it stays in this stage
-    CC="/opt/backend/bin/python -m ziglang cc -mcpu=baseline" /opt/venv/bin/python -m duly_booster.build --require
+  if [ "$service" = scoring ]; then # the base image has no C compiler, but pip has one; it stays in this stage, as mypy
+    export CC="/opt/backend/bin/python -m ziglang cc -mcpu=baseline"
+    /opt/venv/bin/python -m duly_booster.build --require
+    # Needs Python's headers, which official base images bring; without them the fold runs as source, and this says so.
+    PYTHONPATH=$(/opt/backend/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
+      /opt/venv/bin/python -m duly_compiled.build
   fi
   start=/opt/venv/bin/duly-service
   printf '#!/bin/sh\nexec /opt/venv/bin/python -m %s.bootstrap "$@"\n' "$(echo "$service" | tr - _)" >"$start"

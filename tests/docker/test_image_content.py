@@ -12,7 +12,7 @@ pytestmark = pytest.mark.docker
 BUDGET_MB = {"ledger-sync": 250, "scoring": 800, "outreach": 250, "gateway": 250, "insights": 250}
 MEMBERS = {
     "ledger-sync": {"duly", "duly_contracts", "duly_runtime", "ledger_sync"},
-    "scoring": {"duly", "duly_contracts", "duly_runtime", "duly_risk", "duly_booster", "scoring"},
+    "scoring": {"duly", "duly_contracts", "duly_runtime", "duly_risk", "duly_booster", "duly_compiled", "scoring"},
     "outreach": {"duly", "duly_contracts", "duly_runtime", "duly_policy", "outreach"},
     "gateway": {"duly", "duly_contracts", "duly_runtime", "duly_policy", "gateway"},
     "insights": {"duly", "duly_contracts", "duly_runtime", "insights"},

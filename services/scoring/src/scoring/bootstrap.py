@@ -10,6 +10,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from duly_compiled.use import is_compiled, use_compiled
+
+if __name__ == "__main__":  # before anything of the fold is imported
+    use_compiled()
+
 import faust
 import uvloop
 from duly_runtime.admin import STALL_LIMIT_SECONDS, AdminServer, Probes, Status
@@ -184,7 +189,7 @@ def run_worker(settings: Settings, partitions: int, models: ServingModels, clock
     admin.start()
     watchdog.start()
     models.start()
-    _log.info("scoring.worker_started", admin_port=admin.port, partitions=partitions)
+    _log.info("scoring.worker_started", admin_port=admin.port, partitions=partitions, compiled=is_compiled())
     calm_collector()
     try:
         Worker(app, asyncio.new_event_loop()).execute_from_commandline()

@@ -28,6 +28,11 @@ from pathlib import Path
 from typing import Any
 
 import aiokafka
+from duly_compiled.use import use_compiled
+
+if __name__ == "__main__":  # as the worker itself does
+    use_compiled()
+
 from scoring import bootstrap
 
 _OUTPUTS = ("risk-scores", "ledger-events-dlq")

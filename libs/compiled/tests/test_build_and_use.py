@@ -1,0 +1,86 @@
+"""The compiled fold gives the bytes of its source, and is loaded for no other."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from duly_compiled import build, place
+
+WORK = Path(__file__).with_name("fold_a_ledger.py")
+
+
+def folded(compiled: str) -> tuple[str, str]:
+    """("compiled" or "source", digest of all states and scores) of a process of its own."""
+    env = os.environ | {"DULY_COMPILED": compiled}
+    done = subprocess.run([sys.executable, str(WORK)], env=env, capture_output=True, text=True, timeout=200, check=True)
+    by, digest = done.stdout.split()
+    return by, digest
+
+
+@pytest.mark.skipif(not place.folder().is_dir(), reason="the fold is not compiled here: make test, with a C compiler")
+def test_the_compiled_fold_gives_every_byte_of_the_source() -> None:
+    (first, compiled), (second, source) = folded("1"), folded("0")
+    assert (first, second) == ("compiled", "source")
+    assert compiled == source
+
+
+def test_another_source_has_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = place.folder(tmp_path)
+    edited = tmp_path / place.PACKAGE
+    shutil.copytree(place.source(), edited)
+    monkeypatch.setattr(place, "source", lambda: edited)
+    assert place.folder(tmp_path) == before
+    (edited / "step.py").write_text((edited / "step.py").read_text() + "\n")
+    assert place.folder(tmp_path) != before
+
+
+def test_without_mypy_everything_works_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(place, "folder", lambda into=None: tmp_path / "none")
+    monkeypatch.setattr(build.importlib.util, "find_spec", lambda name: None)
+    assert (build.main(), build.main(["--require"])) == (0, 1)
+    assert "the fold runs as Python source" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_mypyc_refuses_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / place.PACKAGE
+    shutil.copytree(place.source(), broken, ignore=shutil.ignore_patterns("__pycache__"))
+    (broken / "days.py").write_text("def off(day: int) -> int:\n    return 'monday'\n")
+    monkeypatch.setattr(place, "source", lambda: broken)
+    monkeypatch.setattr(place, "modules", lambda: ["days"])
+    with pytest.raises(build.NotCompiled, match=r"days.py:2: error: Incompatible return"):
+        build.build(tmp_path / "made")
+    assert not list((tmp_path / "made").iterdir())
+
+
+def test_missing_headers_are_named_by_the_package_that_brings_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = tmp_path / place.PACKAGE
+    small.mkdir()
+    (small / "__init__.py").touch()
+    (small / "days.py").write_text("def off(day: int) -> int:\n    return day\n")
+    compiler = tmp_path / "cc"
+    compiler.write_text("#!/bin/sh\necho 'fatal error: Python.h: No such file or directory' >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", str(compiler))
+    monkeypatch.setattr(place, "source", lambda: small)
+    with pytest.raises(build.NotCompiled, match="python3-dev"):
+        build.build(tmp_path / "made")
+
+
+def test_the_newest_builds_stay(tmp_path: Path) -> None:
+    folders = [tmp_path / f"{number:016x}" for number in range(7)]
+    for age, folder in enumerate(folders):
+        folder.mkdir()
+        os.utime(folder, (age, age))
+    (tmp_path / "build-half").mkdir()
+    build._remove_older(folders[-1])
+    assert {one.name for one in tmp_path.iterdir()} == {"build-half", *(one.name for one in folders[-4:])}
