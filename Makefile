@@ -117,8 +117,9 @@ $(STAMP): requirements/dev.txt requirements/bootstrap.txt requirements/compiler.
 	    $(BIN)/python -m duly_booster.build; }
 	@touch $@
 
-$(COMPILED): $(STAMP) $(wildcard libs/risk/src/duly_risk/*.py libs/compiled/src/duly_compiled/*.py)
-	@echo "the fold of scoring: compiled by mypyc, a minute"
+$(COMPILED): $(STAMP) $(wildcard $(addsuffix /*.py,libs/contracts/src/duly_contracts libs/risk/src/duly_risk libs/compiled/src/duly_compiled \
+             services/scoring/src/scoring/application services/scoring/src/scoring/domain))
+	@echo "the step of scoring: compiled by mypyc, a minute"
 	@$(BIN)/python -m duly_compiled.build
 	@touch $@
 

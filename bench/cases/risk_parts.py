@@ -100,7 +100,7 @@ class _World:
         plans = timed("plan", lambda: [plan_of(state) for state in folded])
         measures = stacked([plan.measures for plan in plans])
         hazards = timed("curves", lambda: hazards_of(model, measures))
-        outlooks = timed("outlook", lambda: outlooks_of(plans, hazards))
+        outlooks = timed("outlook", lambda: list(outlooks_of(plans, hazards)))
         scored = timed(
             "conclude",
             lambda: [

@@ -26,6 +26,7 @@ from duly_risk.facts import (
     Tick,
 )
 from duly_risk.fallback import RulesModel
+from duly_risk.score import ScoreUpdated
 from duly_risk.score_codec import encode_score
 from duly_risk.state import DebtorState
 
@@ -52,6 +53,10 @@ def fact(rng: random.Random, day: int) -> Fact | Tick:
     )
 
 
+def as_it_is(index: int, score: ScoreUpdated) -> ScoreUpdated:
+    return score
+
+
 def main() -> None:
     rng, digest = random.Random(7), hashlib.sha256()
     states: dict[bytes, DebtorState] = {}
@@ -62,12 +67,12 @@ def main() -> None:
             day, debtor = FIRST_DAY + at // 8, rng.randrange(DEBTORS)
             event = RiskEvent(f"e-{at}", "some.fact", day, rng.random() < 0.1, fact(rng, day))
             items.append(Item(b"t|%d" % debtor, str(debtor), event, Position(0, at)))
-        result = apply_batch(states, items, lambda key, day: model, lambda key, event: f"s-{event.event_id}")
+        result = apply_batch(states, items, lambda key, day: model, lambda key, event: f"s-{event.event_id}", as_it_is)
         for key, state in result.states.items():
             blob = encode_state(state)
             states[key] = decode_state(blob)
             digest.update(blob)
-        for _, score in result.scores:
+        for score in result.told.values():
             digest.update(encode_score(score))
     print("compiled" if is_compiled() else "source", digest.hexdigest())
 

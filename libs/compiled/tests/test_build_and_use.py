@@ -31,11 +31,13 @@ def test_the_compiled_fold_gives_every_byte_of_the_source() -> None:
 
 def test_another_source_has_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = place.folder(tmp_path)
-    edited = tmp_path / place.PACKAGE
-    shutil.copytree(place.source(), edited)
-    monkeypatch.setattr(place, "source", lambda: edited)
+    edited = {name: tmp_path / f"{name}.py" for name in place.sources()}
+    for name, file in place.sources().items():
+        shutil.copy(file, edited[name])
+    monkeypatch.setattr(place, "sources", lambda: edited)
     assert place.folder(tmp_path) == before
-    (edited / "step.py").write_text((edited / "step.py").read_text() + "\n")
+    step = edited["duly_risk.step"]
+    step.write_text(step.read_text() + "\n")
     assert place.folder(tmp_path) != before
 
 
@@ -45,16 +47,21 @@ def test_without_mypy_everything_works_and_says_so(
     monkeypatch.setattr(place, "folder", lambda into=None: tmp_path / "none")
     monkeypatch.setattr(build.importlib.util, "find_spec", lambda name: None)
     assert (build.main(), build.main(["--require"])) == (0, 1)
-    assert "the fold runs as Python source" in capsys.readouterr().err
+    assert "the step runs as Python source" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
+def one_module(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of everything that is compiled."""
+    (folder / "small").mkdir()
+    (folder / "small/__init__.py").touch()
+    (folder / "small/days.py").write_text(text)
+    monkeypatch.setattr(place, "sources", lambda: {"small.days": folder / "small/days.py"})
+    monkeypatch.setattr(place, "folder_of", lambda package: folder / "small")
+
+
 def test_what_mypyc_refuses_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = tmp_path / place.PACKAGE
-    shutil.copytree(place.source(), broken, ignore=shutil.ignore_patterns("__pycache__"))
-    (broken / "days.py").write_text("def off(day: int) -> int:\n    return 'monday'\n")
-    monkeypatch.setattr(place, "source", lambda: broken)
-    monkeypatch.setattr(place, "modules", lambda: ["days"])
+    one_module(tmp_path, "def off(day: int) -> int:\n    return 'monday'\n", monkeypatch)
     with pytest.raises(build.NotCompiled, match=r"days.py:2: error: Incompatible return"):
         build.build(tmp_path / "made")
     assert not list((tmp_path / "made").iterdir())
@@ -63,15 +70,11 @@ def test_what_mypyc_refuses_is_told_and_leaves_nothing(tmp_path: Path, monkeypat
 def test_missing_headers_are_named_by_the_package_that_brings_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = tmp_path / place.PACKAGE
-    small.mkdir()
-    (small / "__init__.py").touch()
-    (small / "days.py").write_text("def off(day: int) -> int:\n    return day\n")
+    one_module(tmp_path, "def off(day: int) -> int:\n    return day\n", monkeypatch)
     compiler = tmp_path / "cc"
     compiler.write_text("#!/bin/sh\necho 'fatal error: Python.h: No such file or directory' >&2\nexit 1\n")
     compiler.chmod(0o755)
     monkeypatch.setenv("CC", str(compiler))
-    monkeypatch.setattr(place, "source", lambda: small)
     with pytest.raises(build.NotCompiled, match="python3-dev"):
         build.build(tmp_path / "made")
 

@@ -306,8 +306,10 @@ def test_the_last_date_and_the_largest_amount_fold_score_and_encode():
     issued = ledger.InvoiceIssued(invoice_id="I", issue_date=on, due_date=on, total=money(AMOUNT_MAX_MINOR))
     event = decode_event(event_id="e", name="n", business_date=LAST_DATE, backfill=False, message=issued)
     item = Item(b"t|D", "D", event, Position(0, 1))
-    result = apply_batch({}, [item], lambda key, day: RulesModel(), lambda key, event: "score")
-    score = risk.RiskScoreUpdated.FromString(encode_score(result.scores[0][1]))
+    result = apply_batch(
+        {}, [item], lambda key, day: RulesModel(), lambda key, event: "score", lambda index, score: score
+    )
+    score = risk.RiskScoreUpdated.FromString(encode_score(result.told[0]))
     assert 0 < score.amount_at_risk[0].amount_minor <= AMOUNT_MAX_MINOR
     assert decode_state(encode_state(result.states[b"t|D"])) == result.states[b"t|D"]
 

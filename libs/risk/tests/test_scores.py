@@ -42,6 +42,10 @@ def always(key: bytes, day: int) -> RulesModel:
     return MODEL
 
 
+def as_it_is(index: int, score: ScoreUpdated) -> ScoreUpdated:
+    return score
+
+
 def item(offset: int, debtor: int, body: Fact | Tick, day: int, backfill: bool = False) -> Item:
     event = RiskEvent(f"e{offset}-{debtor}", type(body).__name__, day, backfill, body)
     return Item(f"demo|D{debtor}".encode(), f"D{debtor}", event, Position(0, offset))
@@ -76,25 +80,25 @@ stories = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 40), st.integers(
 @settings(deadline=None, max_examples=40)
 @given(stories.map(story), st.lists(st.integers(0, 200), max_size=8))
 def test_where_a_batch_ends_changes_no_byte(items, cuts):
-    whole = apply_batch({}, items, always, score_id)
+    whole = apply_batch({}, items, always, score_id, as_it_is)
     states: dict[bytes, DebtorState] = {}
     scores: list[ScoreUpdated] = []
     bounds = [0, *sorted(min(cut, len(items)) for cut in cuts), len(items)]
     for start, stop in itertools.pairwise(bounds):
-        part = apply_batch(states, items[start:stop], always, score_id)
+        part = apply_batch(states, items[start:stop], always, score_id, as_it_is)
         states |= part.states
-        scores += [score for _, score in part.scores]
-    assert [encode_score(score) for score in scores] == [encode_score(score) for _, score in whole.scores]
+        scores += part.told.values()
+    assert [encode_score(score) for score in scores] == [encode_score(score) for score in whole.told.values()]
     assert {k: encode_state(s) for k, s in states.items()} == {k: encode_state(s) for k, s in whole.states.items()}
-    again = apply_batch(whole.states, items, always, score_id)
+    again = apply_batch(whole.states, items, always, score_id, as_it_is)
     assert again.states == whole.states
-    assert again.scores == ()
+    assert again.told == {}
 
 
 @settings(deadline=None, max_examples=60)
 @given(stories.map(story))
 def test_cash_of_the_weeks_and_the_rest_is_what_can_be_claimed(items):
-    result = apply_batch({}, items, always, score_id)
+    result = apply_batch({}, items, always, score_id, as_it_is)
     for state in result.states.values():
         plan = plan_of(state)
         [outlook] = outlooks_of([plan], hazards_of(MODEL, plan.measures))
@@ -142,8 +146,8 @@ def test_a_debtor_who_owes_nothing_more_is_scored_low_with_no_invoices():
         SourceReceived("P", False, 100, "EUR", T0),
         AllocationApplied("A", "I", "P", False, 100, 0, T0),
     )
-    result = apply_batch({}, [item(i, 0, body, T0) for i, body in enumerate(bodies)], always, score_id)
-    first, last = result.scores[0][1], result.scores[-1][1]
+    result = apply_batch({}, [item(i, 0, body, T0) for i, body in enumerate(bodies)], always, score_id, as_it_is)
+    first, last = result.told[0], result.told[len(bodies) - 1]
     assert first.band > Band.LOW
     assert (last.band, last.invoices, last.risk, last.expected_cash_minor) == (Band.LOW, (), 0.0, ())
     assert result.states[b"demo|D0"].standing.band is Band.LOW
@@ -154,8 +158,8 @@ def test_a_score_names_its_model_and_gives_its_reasons_in_plain_words():
         InvoiceStated("I", T0 - 90, T0 - 23, 100, "EUR", "1"),
         InvoiceStated("J", T0 - 90, T0 - 3, 100, "EUR", "1"),
     ]
-    result = apply_batch({}, [item(i, 0, body, T0) for i, body in enumerate(bodies)], always, score_id)
-    message = risk.RiskScoreUpdated.FromString(encode_score(result.scores[-1][1]))
+    result = apply_batch({}, [item(i, 0, body, T0) for i, body in enumerate(bodies)], always, score_id, as_it_is)
+    message = risk.RiskScoreUpdated.FromString(encode_score(result.told[1]))
     assert (message.role, message.model_name, message.model_version) == (4, "risk-rules", "rules-1")
     assert message.business_date == "2024-10-04"
     assert message.ledger_version == 1

@@ -70,7 +70,9 @@ def test_the_stream_at_a_tick_is_the_log_up_to_it_over_a_thousand_debtor_dates(m
         if not batch:
             break
         states = {one.key: decode_state(blobs[one.key]) for one in batch if one.key in blobs}
-        result = apply_batch(states, batch, lambda key, day: RulesModel(), lambda key, event: event.event_id)
+        result = apply_batch(
+            states, batch, lambda key, day: RulesModel(), lambda key, event: event.event_id, lambda index, score: score
+        )
         blobs |= {key: encode_state(state) for key, state in result.states.items()}
         for one, folded in zip(batch, result.folded, strict=True):
             if one.event.is_tick:
@@ -159,8 +161,10 @@ def scores_on(history: History, number: int, model: HazardModel) -> Iterator[tup
     """The live scores of a debtor on DAY: of an invoice that begins the day, and of all that are open at its end."""
     items = [one for one in stream(history, number, range(DAY, DAY + 1)) if business_day(one) <= DAY]
     items = [one._replace(event=one.event._replace(backfill=business_day(one) < DAY)) for one in items]
-    result = apply_batch({}, items, lambda key, day: model, lambda key, event: event.event_id)
-    scores = {index: score for index, score in result.scores if score.business_day == DAY}
+    result = apply_batch(
+        {}, items, lambda key, day: model, lambda key, event: event.event_id, lambda index, score: score
+    )
+    scores = {index: score for index, score in result.told.items() if score.business_day == DAY}
     first = next((index for index in scores if isinstance(items[index].event.body, InvoiceStated)), None)
     if first is not None and items[first - 1].event.is_tick:
         issued = items[first].event.body.invoice_id

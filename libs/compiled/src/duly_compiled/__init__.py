@@ -1,1 +1,1 @@
-"""The risk fold compiled by mypyc: `build` makes it, `use` has a process import it instead of the source."""
+"""The step of scoring compiled by mypyc: `build` makes it, `use` has a process import it instead of the source."""

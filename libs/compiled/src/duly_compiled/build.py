@@ -1,4 +1,4 @@
-"""`python -m duly_compiled.build`: compile the fold into this environment with mypyc, once per source.
+"""`python -m duly_compiled.build`: compile the step into this environment with mypyc, once per source.
 
 mypyc comes with mypy and needs a C compiler and Python's headers. Without them everything works, more slowly.
 """
@@ -24,11 +24,13 @@ _BUILT_BY = "built-by"
 _DIGEST = re.compile(r"[0-9a-f]{16}")
 # A native class has slots anyway, and mypyc takes no other class in its place.
 _SLOTTED, _NATIVE = "@dataclass(frozen=True, slots=True)", "@dataclass(frozen=True)"
+# Not compiled, but the step speaks of their types: generated messages, records.
+_TYPES = {"duly", "duly_runtime"}
 _CONFIG = "[mypy]\nignore_missing_imports = True\nfollow_imports = silent\n"
 
 
 class NotCompiled(RuntimeError):
-    """Nothing here compiles the fold, or what was made does not load."""
+    """Nothing here compiles the step, or what was made does not load."""
 
     code = "not_compiled"
 
@@ -63,23 +65,28 @@ def build(into: Path | None = None) -> tuple[Path, bool]:
 
 
 def _remove_older(newest: Path) -> None:
-    """Every edit of the fold leaves four megabytes: the newest few stay, for branches that are changed to and fro."""
+    """Every edit of the step leaves four megabytes: the newest few stay, for branches that are changed to and fro."""
     others = [folder for folder in newest.parent.iterdir() if folder.is_dir() and _DIGEST.fullmatch(folder.name)]
     for folder in sorted(others, key=lambda one: one.stat().st_mtime)[:-_KEPT]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _copy(work: Path) -> None:
-    package = work / place.PACKAGE
-    shutil.copytree(place.source(), package, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in package.glob("*.py"):
+    """The packages as they are installed, whole: what is not compiled says what types it has."""
+    for package in {name.partition(".")[0] for name in place.sources()} | _TYPES:
+        shutil.copytree(place.folder_of(package), work / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in _files(work):
         text = file.read_text().replace(_SLOTTED, _NATIVE).replace("@dataclass(slots=True)", "@dataclass")
         file.write_text(text)
     (work / "mypy.ini").write_text(_CONFIG)
 
 
+def _files(work: Path) -> list[Path]:
+    return [work / f"{name.replace('.', '/')}.py" for name in place.sources()]
+
+
 def _compile(work: Path) -> None:
-    files = [f"{place.PACKAGE}/{name}.py" for name in place.modules()]
+    files = [str(file.relative_to(work)) for file in _files(work)]
     env = {
         "MYPYC_OPT_LEVEL": "3",
         **os.environ,
@@ -88,7 +95,6 @@ def _compile(work: Path) -> None:
         "CFLAGS": "-ffp-contract=off",
         "ZIG_GLOBAL_CACHE_DIR": str(work),
         "ZIG_LOCAL_CACHE_DIR": str(work),
-        "MYPYPATH": str(place.folder_of("duly_contracts").parent),
     }
     command = [sys.executable, "-m", "mypyc", "--config-file=mypy.ini", *files]
     try:
@@ -119,21 +125,19 @@ def _gathered(work: Path) -> Path:
     """All libraries in one folder, named as the modules they are."""
     made = work / "made"
     made.mkdir()
-    for file in work.glob(f"*{place.SUFFIX}"):
-        file.replace(made / file.name)
-    for file in (work / place.PACKAGE).glob(f"*{place.SUFFIX}"):
-        file.replace(made / f"{place.PACKAGE}.{file.name}")
+    for file in [*work.rglob(f"*{place.SUFFIX}")]:
+        if made not in file.parents:
+            file.replace(made / ".".join(file.relative_to(work).parts))
     return made
 
 
 def _require_loads(made: Path) -> None:
     """A process of its own: what does not load could take this one along."""
-    imports = "; ".join(f"import {place.PACKAGE}.{name}" for name in place.modules())
+    names = list(place.sources())
     code = (
         "import sys; from pathlib import Path; from duly_compiled.use import CompiledFinder; "
-        f"sys.meta_path.insert(0, CompiledFinder(Path({str(made)!r}))); {imports}; "
-        f"found = {{name: sys.modules['{place.PACKAGE}.' + name].__file__ for name in {place.modules()!r}}}; "
-        "sys.exit(' '.join(name for name, file in found.items() if file.endswith('.py')) or None)"
+        f"sys.meta_path.insert(0, CompiledFinder(Path({str(made)!r}))); import {', '.join(names)}; "
+        f"sys.exit(' '.join(name for name in {names!r} if sys.modules[name].__file__.endswith('.py')) or None)"
     )
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=_WITHIN_SECONDS, check=False
@@ -147,10 +151,10 @@ def main(arguments: Sequence[str] = ()) -> int:
     try:
         folder, new = build()
     except (NotCompiled, OSError) as error:
-        print(f"not compiled: the fold runs as Python source, a quarter slower ({error}).", file=sys.stderr)
+        print(f"not compiled: the step runs as Python source, a quarter slower ({error}).", file=sys.stderr)
         print("once mended: python -m duly_compiled.build", file=sys.stderr)
         return int("--require" in arguments)
-    print(f"fold: {len(place.modules())} modules, {'compiled' if new else 'already there'} ({folder.name})")
+    print(f"step: {len(place.sources())} modules, {'compiled' if new else 'already there'} ({folder.name})")
     return 0
 
 

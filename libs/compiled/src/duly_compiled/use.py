@@ -1,4 +1,4 @@
-"""`use_compiled()`: this process imports the compiled fold, if there is one of this very source."""
+"""`use_compiled()`: this process imports the compiled step, if there is one of this very source."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SETTING = "DULY_COMPILED"
 
 
 class ImportedTooEarly(RuntimeError):
-    """A module of the fold was imported from its source before `use_compiled` could have it found compiled."""
+    """A module of the step was imported from its source before `use_compiled` could have it found compiled."""
 
     code = "imported_too_early"
 
@@ -37,17 +37,17 @@ class CompiledFinder:
 
 
 def use_compiled() -> bool:
-    """Whether the compiled fold serves. To be called before anything of it is imported; DULY_COMPILED=0 forbids it."""
+    """Whether the compiled step serves. To be called before anything of it is imported; DULY_COMPILED=0 forbids it."""
     folder = place.folder()
     if os.environ.get(SETTING, "1") == "0" or not folder.is_dir():
         return False
-    loaded = [name for name in sys.modules if name.startswith(f"{place.PACKAGE}.")]
+    loaded = [name for name in place.sources() if name in sys.modules]
     if loaded:
-        raise ImportedTooEarly(f"{', '.join(loaded)}: call use_compiled() before the first import of {place.PACKAGE}")
+        raise ImportedTooEarly(f"{', '.join(loaded)}: call use_compiled() before the first import of these")
     sys.meta_path.insert(0, CompiledFinder(folder))
     return True
 
 
 def is_compiled() -> bool:
-    """Whether the fold that this process has imported is the compiled one."""
-    return getattr(sys.modules.get(f"{place.PACKAGE}.step"), "__file__", "").endswith(place.SUFFIX)
+    """Whether the step that this process has imported is the compiled one."""
+    return getattr(sys.modules.get("duly_risk.step"), "__file__", "").endswith(place.SUFFIX)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from duly_contracts.ids import ID_BYTES_MAX
 from duly_contracts.keys import tenant_of
@@ -21,7 +21,7 @@ _SHORTEST_LIMIT = min(ID_BYTES_MAX, *_LONGEST.values())
 class EnvelopeInvalid(ValueError):
     """The headers of a record are not a CloudEvents envelope of ours."""
 
-    code = "envelope_invalid"
+    code: ClassVar[str] = "envelope_invalid"
 
 
 class Envelope(NamedTuple):
@@ -48,24 +48,23 @@ class Envelope(NamedTuple):
 
     def to_headers(self) -> Headers:
         """Kafka headers; empty attributes are left out, the order is fixed."""
-        attributes = {
-            "ce_specversion": "1.0",
-            "ce_id": self.id,
-            "ce_type": self.type,
-            "ce_source": self.source,
-            "ce_subject": self.subject,
-            "ce_time": format_instant(self.time),
-            "ce_tenantid": self.tenant,
-            "ce_businessdate": self.business_date.isoformat() if self.business_date else "",
-            "ce_sourceversion": self.source_version,
-            "ce_ingestedat": self.ingested_at,
-            "ce_correlationid": self.correlation_id,
-            "ce_causationid": self.causation_id,
-            "ce_backfill": "true" if self.backfill else "",
-            "content-type": CONTENT_TYPE,
-            "traceparent": self.traceparent,
-        }
-        return [(name, value.encode()) for name, value in attributes.items() if value]
+        attributes = (
+            ("ce_id", self.id),
+            ("ce_type", self.type),
+            ("ce_source", self.source),
+            ("ce_subject", self.subject),
+            ("ce_time", format_instant(self.time)),
+            ("ce_tenantid", self.tenant),
+            ("ce_businessdate", self.business_date.isoformat() if self.business_date else ""),
+            ("ce_sourceversion", self.source_version),
+            ("ce_ingestedat", self.ingested_at),
+            ("ce_correlationid", self.correlation_id),
+            ("ce_causationid", self.causation_id),
+            ("ce_backfill", "true" if self.backfill else ""),
+            ("content-type", CONTENT_TYPE),
+            ("traceparent", self.traceparent),
+        )
+        return [("ce_specversion", b"1.0"), *[(name, value.encode()) for name, value in attributes if value]]
 
     @staticmethod
     def from_headers(headers: Iterable[tuple[str, bytes]]) -> Envelope:
@@ -123,7 +122,8 @@ def format_instant(instant: datetime) -> str:
     """RFC 3339 in UTC with microseconds only where there are any. Raises ValueError for a naive datetime."""
     if instant.tzinfo is None:
         raise ValueError("instant without a time zone")
-    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    utc = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
+    return utc.isoformat().removesuffix("+00:00") + "Z"
 
 
 def parse_instant(text: str) -> datetime:

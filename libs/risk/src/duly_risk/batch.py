@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Generic, NamedTuple, TypeVar
 
 from duly_risk.asking import hazards_of
 from duly_risk.facts import Position, RiskEvent
@@ -19,6 +18,7 @@ from duly_risk.step import Folded, conclude, fold
 ScoreIdOf = Callable[[bytes, RiskEvent], str]
 # (debtor key, business day of the score) -> the model that computes it. Depends on nothing else, see ADR 13.
 ModelOf = Callable[[bytes, int], HazardModel]
+Told = TypeVar("Told")
 
 
 # One per event and debtor: a named tuple costs a third of a frozen dataclass to make.
@@ -31,24 +31,28 @@ class Item(NamedTuple):
     position: Position
 
 
-@dataclass(frozen=True, slots=True)
-class BatchResult:
-    """states: after the batch, for every key of its items. folded: one per item. scores: (index of the item, score).
+class BatchResult(NamedTuple, Generic[Told]):
+    """states: after the batch, for every key of its items. folded: one per item. told: of each score, by its item.
 
-    plans: (index of the item, what its score was computed from), in the order of `scores`.
+    plans: (index of the item, what its score was computed from), in the order of `told`.
     """
 
     states: dict[bytes, DebtorState]
     folded: tuple[Folded, ...]
-    scores: tuple[tuple[int, ScoreUpdated], ...]
+    told: dict[int, Told]
     plans: tuple[tuple[int, Plan], ...]
 
 
 def apply_batch(
-    states: Mapping[bytes, DebtorState], items: Sequence[Item], model_of: ModelOf, score_id_of: ScoreIdOf
-) -> BatchResult:
+    states: Mapping[bytes, DebtorState],
+    items: Sequence[Item],
+    model_of: ModelOf,
+    score_id_of: ScoreIdOf,
+    tell: Callable[[int, ScoreUpdated], Told],
+) -> BatchResult[Told]:
     """Fold all items in order, call each model once, conclude in order. A key absent from `states` starts empty.
 
+    tell: what is kept of the score of an item, asked as soon as there is one: hundreds fill a processor's cache.
     Where a batch ends has no influence: the same items cut differently give the same states and scores, byte for byte.
     """
     after: dict[bytes, DebtorState] = {}
@@ -61,7 +65,7 @@ def apply_batch(
         folded.append(step)
         if step.rescore:
             plans.append((index, plan_of(step.state)))
-    scores: list[tuple[int, ScoreUpdated]] = []
+    told: dict[int, Told] = {}
     standings: dict[bytes, Standing] = {}
     models = [model_of(items[index].key, plan.as_of_day) for index, plan in plans]
     outlooks = outlooks_by([plan for _, plan in plans], models)
@@ -78,20 +82,21 @@ def apply_batch(
             on_tick=item.event.is_tick,
         )
         standings[item.key] = standing
-        scores.append((index, score))
+        told[index] = tell(index, score)
     for key, standing in standings.items():
         after[key] = after[key]._replace(standing=standing)
-    return BatchResult(after, tuple(folded), tuple(scores), tuple(plans))
+    return BatchResult(after, tuple(folded), told, tuple(plans))
 
 
-def outlooks_by(plans: Sequence[Plan], models: Sequence[HazardModel]) -> list[Outlook]:
+def outlooks_by(plans: Sequence[Plan], models: Sequence[HazardModel]) -> Iterator[Outlook]:
     """One outlook per plan. models: one per plan; each is called once, with the rows of all its plans."""
-    places: dict[int, list[int]] = {}
-    for place, model in enumerate(models):
-        places.setdefault(id(model), []).append(place)
-    outlooks: dict[int, Outlook] = {}
-    for mine in places.values():
-        asked = [plans[place] for place in mine]
-        hazards = hazards_of(models[mine[0]], stacked([plan.measures for plan in asked]))
-        outlooks |= zip(mine, outlooks_of(asked, hazards), strict=True)
-    return [outlooks[place] for place in range(len(plans))]
+    asked: dict[int, list[Plan]] = {}
+    for plan, model in zip(plans, models, strict=True):
+        asked.setdefault(id(model), []).append(plan)
+    by_id = {id(model): model for model in models}
+    outlooks = {
+        key: outlooks_of(mine, hazards_of(by_id[key], stacked([plan.measures for plan in mine])))
+        for key, mine in asked.items()
+    }
+    for model in models:
+        yield next(outlooks[id(model)])

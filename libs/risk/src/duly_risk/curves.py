@@ -1,8 +1,8 @@
 """From hazards to curves: survival, quantiles and probabilities over a fixed horizon.
 
 A curve covers 182 days (26 weeks), and the model is asked for every one of them. Functions take many curves at once,
-one per row; all arithmetic is elementwise or runs along a row in order, so that a curve never depends on its
-neighbours in a batch, to the last bit.
+one per row; all arithmetic is elementwise or stays within a row, in an order that only the row's length decides, so
+that a curve never depends on its neighbours in a batch, to the last bit.
 """
 
 from __future__ import annotations
@@ -56,5 +56,9 @@ def pay_offset(curves: Floats, paid_share: float) -> Ints:
 
 
 def expected_days(curves: Floats, within_days: int = EXPECTED_WITHIN_DAYS) -> Floats:
-    """Restricted mean days from t0 to payment: sum of S(t0 + j), j = 0..within_days-1, added in order. Returns (n,)."""
-    return np.cumsum(curves[:, :within_days], axis=1)[:, -1]
+    """Restricted mean days from t0 to payment: sum of S(t0 + j), j = 0..within_days-1. Returns (n,).
+
+    numpy adds a row by pairs, in an order that its length alone decides.
+    """
+    total: Floats = curves[:, :within_days].sum(axis=1)
+    return total

@@ -15,6 +15,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
+from struct import Struct
 from typing import NamedTuple
 
 import numpy as np
@@ -126,13 +127,22 @@ class _Totals(NamedTuple):
 
 def measures_of(book: Book, as_of_day: int) -> Measures:
     """The rows of all open invoices of a book, in its order."""
-    totals = _totals(book, as_of_day)
-    rows = [_row(book, invoice.terms, invoice, as_of_day, totals) for invoice in book.open]
-    measures = np.empty((len(rows), len(DEBTOR) + len(rows[0]) if rows else N_MEASURES))
-    measures[:, : len(DEBTOR)] = debtor_measures(book)
-    if rows:
-        measures[:, len(DEBTOR) :] = rows
-    return measures
+    if not book.open:
+        return np.empty((0, N_MEASURES))
+    totals, shared = _totals(book, as_of_day), debtor_measures(book)
+    numbers: list[float] = []
+    for invoice in book.open:
+        numbers += shared
+        numbers += _row(book, invoice.terms, invoice, as_of_day, totals)
+    # numpy takes three times as long to find out what is in a list.
+    packed = _packed(len(numbers)).pack(*numbers)
+    return np.frombuffer(packed, dtype=np.float64).reshape(len(book.open), -1)
+
+
+@lru_cache(maxsize=256)
+def _packed(numbers: int) -> Struct:
+    """So many float64, in the machine's own order of bytes."""
+    return Struct(f"={numbers}d")
 
 
 def invoice_measures(book: Book, terms: Terms, as_of_day: int) -> Measures:

@@ -33,25 +33,66 @@ class Outlook(NamedTuple):
     cash_minor: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
 
-def outlooks_of(plans: Sequence[Plan], hazards: Hazards) -> list[Outlook]:
-    """One outlook per plan. hazards: (sum of claims, 182), the plans' rows in order, from `step.hazards_of`."""
-    if not len(hazards):
-        return [Outlook() for _ in plans]
+# Plans whose figures become Python's numbers together: those of a whole batch would not stay in a processor's cache.
+_AT_ONCE = 16
+
+
+def outlooks_of(plans: Sequence[Plan], hazards: Hazards) -> Iterator[Outlook]:
+    """One outlook per plan. hazards: (sum of claims, 182), the plans' rows in order, from `asking.hazards_of`.
+
+    Curves are computed at once, at the first one asked for; the numbers of an outlook when it is asked for.
+    """
+    claims = [claim for plan in plans for claim in plan.claims]
+    figures = _figures(plans, claims, hazards)
+    stop = 0
+    for at in range(0, len(plans), _AT_ONCE):
+        some = plans[at : at + _AT_ONCE]
+        start, stop = stop, stop + sum([len(plan.claims) for plan in some])
+        yield from _outlooks(some, claims[start:stop], figures.part(start, stop))
+
+
+class _Figures(NamedTuple):
+    """Of n claims: scores (n, 6), the p_unpaid_k and the expected days; pay_days (n, 3); cash (n, 13)."""
+
+    scores: Floats
+    pay_days: Ints
+    cash: Ints
+
+    def part(self, start: int, stop: int) -> _Figures:
+        """Of some of them."""
+        return _Figures(self.scores[start:stop], self.pay_days[start:stop], self.cash[start:stop])
+
+
+def _figures(plans: Sequence[Plan], claims: Sequence[OpenInvoice], hazards: Hazards) -> _Figures:
+    if not claims:
+        return _Figures(np.empty((0, len(UNPAID_DAYS) + 1)), *(np.empty((0, n), dtype=np.int64) for n in (3, 13)))
     measures = stacked([plan.measures for plan in plans])
     as_of, due = (measures[:, COLUMN[name]].astype(np.int64) for name in ("as_of_day", "due_day"))
-    claims = [claim for plan in plans for claim in plan.claims]
     curves = survival(hazards)
+    scores = np.empty((len(claims), len(UNPAID_DAYS) + 1))
+    for column, k in enumerate(UNPAID_DAYS):
+        scores[:, column] = unpaid(curves, as_of, due, k)
+    scores[:, -1] = expected_days(curves)
+    pay_days = np.empty((len(claims), len(PAID_SHARES)), dtype=np.int64)
+    for column, share in enumerate(PAID_SHARES):
+        offset = pay_offset(curves, share)
+        pay_days[:, column] = np.where(offset < curves.shape[1], as_of + offset, 0)
     cash = cash_of_weeks(curves, np.array([claim.claimable_minor for claim in claims], dtype=np.int64))
-    invoices = _invoice_scores(claims, curves, as_of, due)
-    totals = iter(_cash_of_debtors(plans, cash))
-    outlooks, stop = [], 0
+    return _Figures(scores, pay_days, cash)
+
+
+def _outlooks(plans: Sequence[Plan], claims: Sequence[OpenInvoice], figures: _Figures) -> Iterator[Outlook]:
+    """Of some plans. claims, figures: theirs."""
+    rows = zip(claims, figures.scores.tolist(), figures.pay_days.tolist(), strict=True)
+    invoices = [InvoiceScore(claim.terms.invoice_id, *scores, *days) for claim, scores, days in rows]
+    totals = iter(_cash_of_debtors(plans, figures.cash))
+    stop = 0
     for plan in plans:
         start, stop = stop, stop + len(plan.claims)
         if start == stop:
-            outlooks.append(Outlook())
+            yield Outlook()
         else:
-            outlooks.append(_outlook(plan.claims, invoices[start:stop], next(totals), cash[start:stop]))
-    return outlooks
+            yield _outlook(plan.claims, invoices[start:stop], next(totals), figures.cash[start:stop])
 
 
 def cash_of_weeks(curves: Floats, claimable_minor: Ints) -> Ints:
@@ -65,19 +106,11 @@ def cash_of_weeks(curves: Floats, claimable_minor: Ints) -> Ints:
     return np.diff(cumulated, axis=1, prepend=0)
 
 
-def _invoice_scores(claims: Sequence[OpenInvoice], curves: Floats, as_of: Ints, due: Ints) -> list[InvoiceScore]:
-    columns = [unpaid(curves, as_of, due, k).tolist() for k in UNPAID_DAYS]
-    columns.append(expected_days(curves).tolist())
-    for share in PAID_SHARES:
-        offset = pay_offset(curves, share)
-        columns.append(np.where(offset < curves.shape[1], as_of + offset, 0).tolist())
-    ids = [claim.terms.invoice_id for claim in claims]
-    return list(map(InvoiceScore._make, zip(ids, *columns, strict=True)))
-
-
 def _cash_of_debtors(plans: Sequence[Plan], cash: Ints) -> Iterator[list[int]]:
     """The sum over all invoices of each plan that has any."""
     sizes = [len(plan.claims) for plan in plans if plan.claims]
+    if not sizes:
+        return iter(())
     starts = np.cumsum([0, *sizes[:-1]])
     return iter(np.add.reduceat(cash, starts, axis=0).tolist())
 

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from duly_contracts.keys import debtor_key, split_key
 from duly_risk.batch import BatchResult, Item, apply_batch
@@ -18,6 +18,7 @@ from duly_risk.degraded import waits_for
 from duly_risk.facts import Position
 from duly_risk.features import features_of
 from duly_risk.plan import plan_of
+from duly_risk.score import ScoreUpdated
 from duly_risk.state import DebtorState
 from duly_risk.step import degrade, fold, has_open_invoices
 from duly_runtime.log import Record
@@ -84,7 +85,17 @@ class Work(NamedTuple):
 class Oversize(ValueError):
     """A blob or an output is larger than a record may be."""
 
-    code = "oversize"
+    code: ClassVar[str] = "oversize"
+
+
+class NotTold(ValueError):
+    """A score that cannot be written. fault: why; the debtor's data are to blame, not the model."""
+
+    code: ClassVar[str] = "not_told"
+
+    def __init__(self, fault: Exception) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
 
 
 class Scorer:
@@ -213,10 +224,16 @@ class Scorer:
             for work in works:
                 self._apply_alone(work, models, outcome)
 
-    def _run(self, works: Sequence[Work], models: Models) -> BatchResult:
+    def _run(self, works: Sequence[Work], models: Models) -> BatchResult[list[Output]]:
         states = {work.item.key: self._states.load(work.item.position.partition, work.item.key) for work in works}
         items = [work.item for work in works]
-        return apply_batch(states, items, lambda key, day: models.serving(split_key(key)[0], day), score_id_of)
+        return apply_batch(
+            states,
+            items,
+            lambda key, day: models.serving(split_key(key)[0], day),
+            score_id_of,
+            lambda index, score: _told(works[index], score),
+        )
 
     def _apply_alone(self, work: Work, models: Models, outcome: BatchOutcome) -> None:
         item = work.item
@@ -230,20 +247,26 @@ class Scorer:
             self._put_aside(_culprit(work, error), outcome)
             return
         # The model's own faults are not the event's: they leave this method and end the process.
-        result = self._run([work], models)
+        try:
+            result = self._run([work], models)
+        except NotTold as error:
+            self._put_aside(_culprit(work, error.fault), outcome)
+            return
         try:
             self._accept([work], result, models, outcome)
         except DATA_FAULTS as error:
             self._put_aside(_culprit(work, error), outcome)
 
-    def _accept(self, works: Sequence[Work], result: BatchResult, models: Models, outcome: BatchOutcome) -> None:
+    def _accept(
+        self, works: Sequence[Work], result: BatchResult[list[Output]], models: Models, outcome: BatchOutcome
+    ) -> None:
         """Take over states and outputs. Raises one of DATA_FAULTS before anything was taken."""
         blobs = {}
         for work in works:
             partition, key = work.item.position.partition, work.item.key
             if (partition, key) not in blobs:
                 blobs[partition, key] = self._encode(partition, key, result.states[key])
-        shadows = shadow_scores([work.item for work in works], result, models)
+        shadows = shadow_scores([work.item for work in works], result.plans, models)
         outputs = _outputs(works, result, shadows)
         for output in outputs:
             # Headers are small: only what comes near the limit is counted to the byte.
@@ -252,7 +275,7 @@ class Scorer:
         for (partition, key), blob in blobs.items():
             self._put(partition, key, result.states[key], blob, outcome)
         outcome.send(*outputs)
-        outcome.scores += len(result.scores)
+        outcome.scores += len(result.told)
         outcome.shadow_faults += shadows.faults
         outcome.facts += sum(folded.changed for folded in result.folded)
 
@@ -297,6 +320,13 @@ class Scorer:
         self._put(partition, key, after, blob, outcome)
 
 
+def _told(work: Work, score: ScoreUpdated) -> list[Output]:
+    try:
+        return score_outputs(work.cause, work.item.key, score)
+    except DATA_FAULTS as error:
+        raise NotTold(error) from error
+
+
 def _culprit(work: Work, error: Exception) -> Poison:
     """The event of which the fold, or what follows from it, has raised."""
     reason, detail = getattr(error, "code", "fold_failed"), f"{type(error).__name__}: {error}"
@@ -315,15 +345,13 @@ def _is_news(state: DebtorState, tick: Usable) -> bool:
     return replay or waits or state.tick_day < tick.event.body.day  # type: ignore[union-attr]  # a tick's body is a Tick
 
 
-def _outputs(works: Sequence[Work], result: BatchResult, shadows: Shadows) -> list[Output]:
-    scores = dict(result.scores)
+def _outputs(works: Sequence[Work], result: BatchResult[list[Output]], shadows: Shadows) -> list[Output]:
     outputs = []
     for index, work in enumerate(works):
         key = work.item.key
         if result.folded[index].restored:
             outputs.append(restored_output(work.cause, key, work.item.debtor_id, result.folded[index].state))
-        if index in scores:
-            outputs += score_outputs(work.cause, key, scores[index])
+        outputs += result.told.get(index, ())
         if index in shadows.scores:
             shadow = score_output(work.cause, key, shadows.scores[index])
             if shadow.size <= RECORD_BYTES_MAX:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from duly_contracts.keys import split_key
-from duly_risk.batch import BatchResult, Item, outlooks_by
+from duly_risk.batch import Item, outlooks_by
 from duly_risk.model import HazardModel
 from duly_risk.outlook import Outlook
 from duly_risk.plan import Plan
@@ -31,18 +31,21 @@ class Shadows:
     faults: list[str] = field(default_factory=list)
 
 
-def shadow_scores(items: Sequence[Item], result: BatchResult, models: Models) -> Shadows:
-    """The challengers' scores of what was scored. One call per challenger; after a fault, one per debtor."""
+def shadow_scores(items: Sequence[Item], plans: Sequence[tuple[int, Plan]], models: Models) -> Shadows:
+    """The challengers' scores of what was scored. One call per challenger; after a fault, one per debtor.
+
+    plans: (index of the item, what its score was computed from).
+    """
     shadows = Shadows()
     asked: list[tuple[int, Plan, HazardModel]] = []
-    for index, plan in result.plans:
+    for index, plan in plans:
         challenger = models.shadow(split_key(items[index].key)[0], plan.as_of_day)
         if challenger is not None:
             asked.append((index, plan, challenger))
     if not asked:
         return shadows
     try:
-        outlooks = outlooks_by([plan for _, plan, _ in asked], [model for _, _, model in asked])
+        outlooks = list(outlooks_by([plan for _, plan, _ in asked], [model for _, _, model in asked]))
     except DATA_FAULTS:
         for index, plan, model in asked:
             _alone(shadows, items[index], index, plan, model)
@@ -69,6 +72,6 @@ def _shadow_score(item: Item, plan: Plan, outlook: Outlook, challenger: HazardMo
 
 def _alone(shadows: Shadows, item: Item, index: int, plan: Plan, model: HazardModel) -> None:
     try:
-        shadows.scores[index] = _shadow_score(item, plan, outlooks_by([plan], [model])[0], model)
+        shadows.scores[index] = _shadow_score(item, plan, next(outlooks_by([plan], [model])), model)
     except DATA_FAULTS as error:
         shadows.faults.append(f"version {model.info.version}: {type(error).__name__}: {error}")
