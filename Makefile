@@ -119,7 +119,7 @@ $(STAMP): requirements/dev.txt requirements/bootstrap.txt requirements/compiler.
 
 $(COMPILED): $(STAMP) $(wildcard $(addsuffix /*.py,libs/contracts/src/duly_contracts libs/risk/src/duly_risk libs/compiled/src/duly_compiled \
              services/scoring/src/scoring/application services/scoring/src/scoring/domain))
-	@echo "the step of scoring: compiled by mypyc, a minute"
+	@echo "the step of scoring: compiled by mypyc, a minute where it has changed"
 	@$(BIN)/python -m duly_compiled.build
 	@touch $@
 

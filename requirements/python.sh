@@ -3,7 +3,7 @@
 # managers do by default; scoring is then some 8 % slower) and the system's own will do.
 will_do() {
   "$1" -c 'import ensurepip, os, sys, sysconfig
-headers = os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h"))  # to compile the fold
+headers = os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h"))  # to compile the step
 sys.exit(sys.version_info < (3, 11) or not headers)' 2>/dev/null
 }
 optimised='import sys, sysconfig as s; sys.exit("--enable-optimizations" not in (s.get_config_var("CONFIG_ARGS") or ""))'

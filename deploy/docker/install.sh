@@ -38,7 +38,7 @@ members() {
   if [ "$service" = scoring ]; then # the base image has no C compiler, but pip has one; it stays in this stage, as mypy
     export CC="/opt/backend/bin/python -m ziglang cc -mcpu=baseline"
     /opt/venv/bin/python -m duly_booster.build --require
-    # Needs Python's headers, which official base images bring; without them the fold runs as source, and this says so.
+    # Needs Python's headers, which official base images bring; without them the step runs as source, and this says so.
     PYTHONPATH=$(/opt/backend/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
       /opt/venv/bin/python -m duly_compiled.build
   fi

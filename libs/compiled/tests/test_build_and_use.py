@@ -12,6 +12,10 @@ import pytest
 from duly_compiled import build, place
 
 WORK = Path(__file__).with_name("fold_a_ledger.py")
+ROOT = Path(__file__).parents[3]
+BUILT = pytest.mark.skipif(
+    not place.folder().is_dir(), reason="the step is not compiled here: make test, with a C compiler"
+)
 
 
 def folded(compiled: str) -> tuple[str, str]:
@@ -22,23 +26,47 @@ def folded(compiled: str) -> tuple[str, str]:
     return by, digest
 
 
-@pytest.mark.skipif(not place.folder().is_dir(), reason="the fold is not compiled here: make test, with a C compiler")
+@BUILT
 def test_the_compiled_fold_gives_every_byte_of_the_source() -> None:
     (first, compiled), (second, source) = folded("1"), folded("0")
     assert (first, second) == ("compiled", "source")
     assert compiled == source
 
 
+@BUILT
+def test_what_was_built_is_every_module_and_what_they_share() -> None:
+    assert len([*place.folder().glob(f"*{place.SUFFIX}")]) == len(place.sources()) + 1
+
+
+@BUILT
+def test_the_steps_own_tests_hold_for_what_is_compiled() -> None:
+    folders = [str(ROOT / folder) for folder in ("libs/risk/tests", "services/scoring/tests/unit")]
+    chosen = ["-p", "compiled_step", "-m", "not patches_the_step"]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    env |= {"PYTHONPATH": os.pathsep.join([str(WORK.parent), *filter(None, [env.get("PYTHONPATH")])])}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *chosen, *folders],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-8_000:]
+
+
 def test_another_source_has_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = place.folder(tmp_path)
-    edited = {name: tmp_path / f"{name}.py" for name in place.sources()}
-    for name, file in place.sources().items():
-        shutil.copy(file, edited[name])
-    monkeypatch.setattr(place, "sources", lambda: edited)
+    for package in place.MODULES:
+        shutil.copytree(place.folder_of(package), tmp_path / package)
+    monkeypatch.setattr(place, "folder_of", lambda package: tmp_path / package)
     assert place.folder(tmp_path) == before
-    step = edited["duly_risk.step"]
-    step.write_text(step.read_text() + "\n")
-    assert place.folder(tmp_path) != before
+    for edited in ("duly_risk/step.py", "scoring.application/decode_record.py"):
+        text = (tmp_path / edited).read_text()
+        (tmp_path / edited).write_text(text + "\n")
+        assert place.folder(tmp_path) != before
+        (tmp_path / edited).write_text(text)
 
 
 def test_without_mypy_everything_works_and_says_so(

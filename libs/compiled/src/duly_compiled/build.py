@@ -24,8 +24,6 @@ _BUILT_BY = "built-by"
 _DIGEST = re.compile(r"[0-9a-f]{16}")
 # A native class has slots anyway, and mypyc takes no other class in its place.
 _SLOTTED, _NATIVE = "@dataclass(frozen=True, slots=True)", "@dataclass(frozen=True)"
-# Not compiled, but the step speaks of their types: generated messages, records.
-_TYPES = {"duly", "duly_runtime"}
 _CONFIG = "[mypy]\nignore_missing_imports = True\nfollow_imports = silent\n"
 
 
@@ -65,7 +63,7 @@ def build(into: Path | None = None) -> tuple[Path, bool]:
 
 
 def _remove_older(newest: Path) -> None:
-    """Every edit of the step leaves four megabytes: the newest few stay, for branches that are changed to and fro."""
+    """Every edit of the step leaves five megabytes: the newest few stay, for branches that are changed to and fro."""
     others = [folder for folder in newest.parent.iterdir() if folder.is_dir() and _DIGEST.fullmatch(folder.name)]
     for folder in sorted(others, key=lambda one: one.stat().st_mtime)[:-_KEPT]:
         shutil.rmtree(folder, ignore_errors=True)
@@ -73,7 +71,7 @@ def _remove_older(newest: Path) -> None:
 
 def _copy(work: Path) -> None:
     """The packages as they are installed, whole: what is not compiled says what types it has."""
-    for package in {name.partition(".")[0] for name in place.sources()} | _TYPES:
+    for package in {name.partition(".")[0] for name in place.sources()} | place.TYPES:
         shutil.copytree(place.folder_of(package), work / package, ignore=shutil.ignore_patterns("__pycache__"))
     for file in _files(work):
         text = file.read_text().replace(_SLOTTED, _NATIVE).replace("@dataclass(slots=True)", "@dataclass")
@@ -125,9 +123,9 @@ def _gathered(work: Path) -> Path:
     """All libraries in one folder, named as the modules they are."""
     made = work / "made"
     made.mkdir()
-    for file in [*work.rglob(f"*{place.SUFFIX}")]:
-        if made not in file.parents:
-            file.replace(made / ".".join(file.relative_to(work).parts))
+    own = [file.with_suffix(place.SUFFIX) for file in _files(work)]
+    for library in [*work.glob(f"*{place.SUFFIX}"), *own]:
+        library.replace(made / ".".join(library.relative_to(work).parts))
     return made
 
 
@@ -151,7 +149,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     try:
         folder, new = build()
     except (NotCompiled, OSError) as error:
-        print(f"not compiled: the step runs as Python source, a quarter slower ({error}).", file=sys.stderr)
+        print(f"not compiled: the step runs as Python source, a third slower ({error}).", file=sys.stderr)
         print("once mended: python -m duly_compiled.build", file=sys.stderr)
         return int("--require" in arguments)
     print(f"step: {len(place.sources())} modules, {'compiled' if new else 'already there'} ({folder.name})")

@@ -1,4 +1,10 @@
-"""Where the compiled step of this very source lies; which modules it holds."""
+"""Where the compiled step of this very source lies; which modules it holds.
+
+What compiled source has to mind, beside the types that mypy checks: a constant of a class is a `ClassVar`; fields that
+do not compare stand last, with defaults; a generator is never unpacked (`a, b = (f(x) for x in pair)`), as mypyc puts
+"ValueError: not enough values to unpack" in place of its error; whole numbers beyond 2^53 become `float` before they
+are divided, as mypyc rounds each and Python their quotient alone.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +14,9 @@ import sysconfig
 from importlib.util import find_spec
 from pathlib import Path
 
-# By package, all that an event passes through in the worker. None: every module but those of SOURCE_ONLY.
+# By package, what is compiled of an event's way through the worker. None: every module but those of SOURCE_ONLY.
+# Source on purpose: `decode_record` and `duly_contracts.events`, in whose place faults are put (calls between compiled
+# modules cannot be intercepted); `ports` (mypyc checks annotations, and whatever fits a protocol must pass).
 MODULES: dict[str, tuple[str, ...] | None] = {
     "duly_contracts": ("envelope", "ids", "keys"),
     "duly_risk": None,
@@ -17,8 +25,10 @@ MODULES: dict[str, tuple[str, ...] | None] = {
 }
 # `fallback` is read as a class.
 SOURCE_ONLY = frozenset({"__init__", "fallback"})
+# Not compiled, but the step speaks of their types: generated messages, records.
+TYPES = frozenset({"duly", "duly_runtime"})
 # Another way to compile is another library: raise it with any change of `build`.
-BUILD = "5"
+BUILD = "6"
 SUFFIX: str = sysconfig.get_config_var("EXT_SUFFIX")
 
 
@@ -41,8 +51,12 @@ def sources() -> dict[str, Path]:
 
 
 def folder(into: Path | None = None) -> Path:
-    """Where the compiled modules lie; it need not exist. Any other source, Python or platform has another folder."""
+    """Where the compiled modules lie; it need not exist. Any other source, Python or platform has another folder.
+
+    Also of what stays source beside them: compiled code reads the fields of its named tuples by their place.
+    """
     digest = hashlib.sha256("\0".join((BUILD, SUFFIX, sysconfig.get_platform())).encode())
-    for name, file in sources().items():
-        digest.update(name.encode() + b"\0" + file.read_bytes())
+    for package in MODULES:
+        for file in sorted(folder_of(package).glob("*.py")):
+            digest.update(f"{package}.{file.stem}\0".encode() + file.read_bytes())
     return (into or Path(sys.prefix) / "lib" / "duly_compiled") / digest.hexdigest()[:16]

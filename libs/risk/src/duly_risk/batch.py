@@ -32,8 +32,9 @@ class Item(NamedTuple):
 
 
 class BatchResult(NamedTuple, Generic[Told]):
-    """states: after the batch, for every key of its items. folded: one per item. told: of each score, by its item.
+    """states: after the batch, for every key of its items. folded: one per item.
 
+    told: what `tell` made of each score, by the index of its item, in their order.
     plans: (index of the item, what its score was computed from), in the order of `told`.
     """
 
@@ -52,19 +53,11 @@ def apply_batch(
 ) -> BatchResult[Told]:
     """Fold all items in order, call each model once, conclude in order. A key absent from `states` starts empty.
 
-    tell: what is kept of the score of an item, asked as soon as there is one: hundreds fill a processor's cache.
+    tell: given (index of the item, its score) as soon as there is one; what it returns is kept in place of the score,
+    as hundreds of scores do not stay in a processor's cache. What it raises leaves this function.
     Where a batch ends has no influence: the same items cut differently give the same states and scores, byte for byte.
     """
-    after: dict[bytes, DebtorState] = {}
-    folded: list[Folded] = []
-    plans: list[tuple[int, Plan]] = []
-    for index, item in enumerate(items):
-        state = after.get(item.key) or states.get(item.key) or DebtorState()
-        step = fold(state, item.event, item.position)
-        after[item.key] = step.state
-        folded.append(step)
-        if step.rescore:
-            plans.append((index, plan_of(step.state)))
+    after, folded, plans = _folded(states, items)
     told: dict[int, Told] = {}
     standings: dict[bytes, Standing] = {}
     models = [model_of(items[index].key, plan.as_of_day) for index, plan in plans]
@@ -88,15 +81,35 @@ def apply_batch(
     return BatchResult(after, tuple(folded), told, tuple(plans))
 
 
+def _folded(
+    states: Mapping[bytes, DebtorState], items: Sequence[Item]
+) -> tuple[dict[bytes, DebtorState], list[Folded], list[tuple[int, Plan]]]:
+    """The newest states, what became of each item, and by its index the plan of each score that is due."""
+    after: dict[bytes, DebtorState] = {}
+    folded: list[Folded] = []
+    plans: list[tuple[int, Plan]] = []
+    for index, item in enumerate(items):
+        state = after.get(item.key) or states.get(item.key) or DebtorState()
+        step = fold(state, item.event, item.position)
+        after[item.key] = step.state
+        folded.append(step)
+        if step.rescore:
+            plans.append((index, plan_of(step.state)))
+    return after, folded, plans
+
+
 def outlooks_by(plans: Sequence[Plan], models: Sequence[HazardModel]) -> Iterator[Outlook]:
-    """One outlook per plan. models: one per plan; each is called once, with the rows of all its plans."""
-    asked: dict[int, list[Plan]] = {}
+    """One outlook per plan, in their order, made as asked for.
+
+    models: one per plan; all are asked at the first outlook, each once, with the rows of all its plans. Raises
+    HazardInvalid then.
+    """
+    asked: dict[int, tuple[HazardModel, list[Plan]]] = {}
     for plan, model in zip(plans, models, strict=True):
-        asked.setdefault(id(model), []).append(plan)
-    by_id = {id(model): model for model in models}
+        asked.setdefault(id(model), (model, []))[1].append(plan)
     outlooks = {
-        key: outlooks_of(mine, hazards_of(by_id[key], stacked([plan.measures for plan in mine])))
-        for key, mine in asked.items()
+        key: outlooks_of(mine, hazards_of(model, stacked([plan.measures for plan in mine])))
+        for key, (model, mine) in asked.items()
     }
     for model in models:
         yield next(outlooks[id(model)])

@@ -58,7 +58,7 @@ def pay_offset(curves: Floats, paid_share: float) -> Ints:
 def expected_days(curves: Floats, within_days: int = EXPECTED_WITHIN_DAYS) -> Floats:
     """Restricted mean days from t0 to payment: sum of S(t0 + j), j = 0..within_days-1. Returns (n,).
 
-    numpy adds a row by pairs, in an order that its length alone decides.
+    numpy adds a row that lies in one piece by pairs, in an order that its length alone decides.
     """
     total: Floats = curves[:, :within_days].sum(axis=1)
     return total

@@ -283,7 +283,7 @@ def curve_matrix(static: Rows, days: CurveDays) -> Rows:
     rows = np.empty((len(static), HORIZON_DAYS, N_FEATURES), dtype=np.float32)
     rows[:, :, :N_STATIC] = static[:, np.newaxis, :]
     flat = rows.reshape(-1, N_FEATURES)
-    as_of, issue, due = (np.repeat(day, HORIZON_DAYS) for day in (days.as_of, days.issue, days.due))
+    as_of, issue, due = [np.repeat(day, HORIZON_DAYS) for day in (days.as_of, days.issue, days.due)]
     flat[:, N_STATIC:] = day_features(as_of + np.tile(_LAGS, len(static)), as_of, issue, due)
     return flat
 

@@ -126,7 +126,7 @@ class _Totals(NamedTuple):
 
 
 def measures_of(book: Book, as_of_day: int) -> Measures:
-    """The rows of all open invoices of a book, in its order."""
+    """The rows of all open invoices of a book, in its order; read-only."""
     if not book.open:
         return np.empty((0, N_MEASURES))
     totals, shared = _totals(book, as_of_day), debtor_measures(book)
@@ -134,7 +134,7 @@ def measures_of(book: Book, as_of_day: int) -> Measures:
     for invoice in book.open:
         numbers += shared
         numbers += _row(book, invoice.terms, invoice, as_of_day, totals)
-    # numpy takes three times as long to find out what is in a list.
+    # numpy takes three times as long over a list: it looks at each number for its type.
     packed = _packed(len(numbers)).pack(*numbers)
     return np.frombuffer(packed, dtype=np.float64).reshape(len(book.open), -1)
 
@@ -206,7 +206,7 @@ def curve_days(measures: Measures, frame: FeatureFrame) -> CurveDays:
 
     Due moves past weekends and the days that the frame closes.
     """
-    as_of, issue, due = (measures[:, COLUMN[f"{name}_day"]].astype(np.int64) for name in ("as_of", "issue", "due"))
+    as_of, issue, due = [measures[:, COLUMN[f"{name}_day"]].astype(np.int64) for name in ("as_of", "issue", "due")]
     landmarks = due[:, np.newaxis] + _LANDMARKS
     begin = np.where(landmarks <= as_of[:, np.newaxis], landmarks, _NEVER).max(axis=1)
     return CurveDays(np.maximum(begin, np.minimum(issue, as_of)), issue, closed_days(frame.closed_rules).open_day(due))

@@ -1,4 +1,4 @@
-"""What the curves of many debtors say, computed for a whole batch at once: per invoice, per debtor, per week."""
+"""What the curves of many debtors say, computed for a batch at once, told debtor by debtor: per invoice, per week."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from duly_risk.score import InvoiceScore
 
 UNPAID_DAYS = (1, 5, 30, 60, 90)
 PAID_SHARES = (0.1, 0.5, 0.9)
+# Plans whose figures become Python's numbers together: those of a whole batch would not stay in a processor's cache.
+_AT_ONCE = 16
 
 
 class Outlook(NamedTuple):
@@ -33,14 +35,10 @@ class Outlook(NamedTuple):
     cash_minor: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
 
-# Plans whose figures become Python's numbers together: those of a whole batch would not stay in a processor's cache.
-_AT_ONCE = 16
-
-
 def outlooks_of(plans: Sequence[Plan], hazards: Hazards) -> Iterator[Outlook]:
-    """One outlook per plan. hazards: (sum of claims, 182), the plans' rows in order, from `asking.hazards_of`.
+    """One outlook per plan, in their order. hazards: (sum of claims, 182), the plans' rows, from `asking.hazards_of`.
 
-    Curves are computed at once, at the first one asked for; the numbers of an outlook when it is asked for.
+    Curves and figures of all are computed when the first is asked for, and become Python's numbers 16 plans at a time.
     """
     claims = [claim for plan in plans for claim in plan.claims]
     figures = _figures(plans, claims, hazards)
@@ -64,10 +62,8 @@ class _Figures(NamedTuple):
 
 
 def _figures(plans: Sequence[Plan], claims: Sequence[OpenInvoice], hazards: Hazards) -> _Figures:
-    if not claims:
-        return _Figures(np.empty((0, len(UNPAID_DAYS) + 1)), *(np.empty((0, n), dtype=np.int64) for n in (3, 13)))
     measures = stacked([plan.measures for plan in plans])
-    as_of, due = (measures[:, COLUMN[name]].astype(np.int64) for name in ("as_of_day", "due_day"))
+    as_of, due = [measures[:, COLUMN[name]].astype(np.int64) for name in ("as_of_day", "due_day")]
     curves = survival(hazards)
     scores = np.empty((len(claims), len(UNPAID_DAYS) + 1))
     for column, k in enumerate(UNPAID_DAYS):
@@ -106,13 +102,14 @@ def cash_of_weeks(curves: Floats, claimable_minor: Ints) -> Ints:
     return np.diff(cumulated, axis=1, prepend=0)
 
 
-def _cash_of_debtors(plans: Sequence[Plan], cash: Ints) -> Iterator[list[int]]:
+def _cash_of_debtors(plans: Sequence[Plan], cash: Ints) -> list[list[int]]:
     """The sum over all invoices of each plan that has any."""
     sizes = [len(plan.claims) for plan in plans if plan.claims]
     if not sizes:
-        return iter(())
+        return []
     starts = np.cumsum([0, *sizes[:-1]])
-    return iter(np.add.reduceat(cash, starts, axis=0).tolist())
+    totals: list[list[int]] = np.add.reduceat(cash, starts, axis=0).tolist()
+    return totals
 
 
 def _outlook(

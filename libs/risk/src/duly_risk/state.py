@@ -3,7 +3,7 @@
 No fact changes a sum that a reversal would have to undo: what is packed is unpacked first (`packing`), delays, rates
 and balances are derived from the records again, so the same set of facts gives the same answers in any order. Dicts
 are never changed in place. Fields that do not compare (`encoded`, `memo`) are no part of a value: what was once
-computed from it. They stand last, with defaults, and a class constant is a `ClassVar`: the compiled fold needs it.
+computed from it. They stand last, with defaults, and a class constant is a `ClassVar`: see `duly_compiled.place`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any
 
 from duly_compiled.use import is_compiled, use_compiled
 
-if __name__ == "__main__":  # before anything of the fold is imported
+if __name__ == "__main__":  # before anything of the step is imported
     use_compiled()
 
 import faust

@@ -95,14 +95,14 @@ def fold_raises(event_id: str) -> None:
 
     decode_record = score_batch.decode_record
 
-    def unbearable(record: Any) -> Any:
+    def with_a_broken_id(record: Any) -> Any:
         found = decode_record(record)
         if isinstance(found, Usable) and found.event.event_id == event_id:
-            # Half a character: no digest can be made of it.
+            # Half a character: the fold raises where it makes a digest of the id. `fold` itself may be compiled.
             return found._replace(event=found.event._replace(event_id="\ud800"))
         return found
 
-    score_batch.decode_record = unbearable
+    score_batch.decode_record = with_a_broken_id
 
 
 def unknown_enum(number: str) -> None:

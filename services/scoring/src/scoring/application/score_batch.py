@@ -89,9 +89,11 @@ class Oversize(ValueError):
 
 
 class NotTold(ValueError):
-    """A score that cannot be written. fault: why; the debtor's data are to blame, not the model."""
+    """A score that cannot be written. fault: why.
 
-    code: ClassVar[str] = "not_told"
+    A ValueError, so that `_apply` takes it for one of DATA_FAULTS; its own, so that `_apply_alone` tells it from the
+    model's faults.
+    """
 
     def __init__(self, fault: Exception) -> None:
         super().__init__(str(fault))
@@ -128,7 +130,7 @@ class Scorer:
 
     def score(self, records: Sequence[Record], models: Models) -> BatchOutcome:
         """Records of any partitions, in offset order within each. Raises what makes the process untrustworthy."""
-        # Not unpacked: where that finds an error in place of an item, mypyc tells of a missing item alone.
+        # Not unpacked: where the generator raises, mypyc would put another error in place of its own.
         return next(self.portions(records, models, debtors_max=None))
 
     def portions(

@@ -66,6 +66,7 @@ def test_the_repaired_event_restores_the_debtor(new_bench: NewBench, book: Any, 
     assert decode_state(bench.blobs()[KEY]).degraded_event_ids == ()
 
 
+@pytest.mark.patches_the_step
 def test_a_fold_that_raises_costs_one_event_only(
     new_bench: NewBench, book: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +157,7 @@ def test_a_long_run_of_poison_ends_the_process(new_bench: NewBench, book: Any) -
         new_bench().feed(book.records)
 
 
+@pytest.mark.patches_the_step
 def test_fold_faults_in_a_row_are_counted_over_batches(
     new_bench: NewBench, book: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
