@@ -67,14 +67,14 @@ class Envelope(NamedTuple):
         return [("ce_specversion", b"1.0"), *[(name, value.encode()) for name, value in attributes if value]]
 
     @staticmethod
-    def from_headers(headers: Iterable[tuple[str, bytes]]) -> Envelope:
-        """The envelope in a record's headers. Raises EnvelopeInvalid, naming what is missing or malformed."""
+    def from_headers(headers: Iterable[tuple[str, bytes | None]]) -> Envelope:
+        """The envelope in a record's headers; a null one is empty. Raises EnvelopeInvalid, naming what is wrong."""
         try:
             values = {}
             for name, raw in headers:
                 if raw and len(raw) > _SHORTEST_LIMIT:
                     _check_length(name, len(raw))
-                values[name] = raw.decode()
+                values[name] = raw.decode() if raw else ""
             missing = [name for name in _REQUIRED if not values.get(name)]
             if missing:
                 raise EnvelopeInvalid(f"header {', '.join(missing)} missing")
@@ -100,7 +100,7 @@ class Envelope(NamedTuple):
             raise EnvelopeInvalid(f"header value malformed: {error}") from error
 
     @staticmethod
-    def of_record(key: bytes, headers: Iterable[tuple[str, bytes]]) -> Envelope:
+    def of_record(key: bytes, headers: Iterable[tuple[str, bytes | None]]) -> Envelope:
         """The envelope of a record whose key begins with its tenant. Raises EnvelopeInvalid, also for two tenants."""
         envelope = Envelope.from_headers(headers)
         if tenant_of(key) != envelope.tenant.encode():

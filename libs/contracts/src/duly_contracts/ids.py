@@ -26,7 +26,7 @@ def named_id(kind: str, *parts: str) -> str:
     return _uuid5(kind, *parts)
 
 
-def record_id(headers: Iterable[tuple[str, bytes]], topic: str, partition: int, offset: int) -> str:
+def record_id(headers: Iterable[tuple[str, bytes | None]], topic: str, partition: int, offset: int) -> str:
     """Id by which a record that could not be used is waited for: the one it names, else one made of its place.
 
     Of several `ce_id` the last names it, as in an envelope. One that is null, no text, or longer than any id of ours,

@@ -12,7 +12,7 @@ from operator import mul
 from typing import NamedTuple
 
 from duly_risk.balances import disputed_minor, settle, unapplied_minor
-from duly_risk.state import Archive, Closed, DebtorState, Invoice, Source
+from duly_risk.state import Archive, Closed, DebtorState, Invoice, Source, StateUnreadable
 
 LATE_DAYS = 5
 VERY_LATE_DAYS = 15
@@ -216,7 +216,8 @@ def book_of(state: DebtorState) -> Book:
 def _line(invoice: Invoice, sources: Mapping[str, Source]) -> OpenInvoice:
     """As the book holds it while no cash is unapplied."""
     settlement = settle(invoice, sources)
-    assert settlement.closing is None, "a closed invoice is not packed"
+    if settlement.closing is not None:
+        raise StateUnreadable(f"invoice {invoice.invoice_id} is closed and not packed")
     known = invoice.memo
     if isinstance(known, tuple) and known[0] is settlement:
         line: OpenInvoice = known[1]

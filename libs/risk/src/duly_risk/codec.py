@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from duly_contracts.dates import LAST_DATE
 from google.protobuf.message import DecodeError
 
 from duly.risk.v1 import state_pb2 as pb
+from duly_risk.days import day_of
 from duly_risk.degraded import waiting_for
 from duly_risk.facts import Position
 from duly_risk.packing import packed
@@ -52,6 +54,7 @@ def encode_state(state: DebtorState) -> bytes:
     return frame.SerializeToString(deterministic=True)
 
 
+_LAST_DAY = day_of(LAST_DATE)
 # Versions that each could not read the one before them, one around the other; more than that nobody has written.
 _NESTED_MAX = 8
 
@@ -93,6 +96,8 @@ def _read_after_all(beside: DebtorState, nested_max: int) -> DebtorState:
 
 
 def _state(frame: pb.DebtorStateFrame) -> DebtorState:
+    if not (0 <= frame.business_day <= _LAST_DAY and 0 <= frame.tick_day <= _LAST_DAY):
+        raise StateUnreadable(f"days {frame.business_day} and {frame.tick_day} are not in 0..{_LAST_DAY}")
     invoices = map(invoice_from, frame.invoices)
     sources = map(source_from, frame.sources)
     return DebtorState(

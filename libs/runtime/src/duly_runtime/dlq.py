@@ -56,14 +56,14 @@ def dead_letter_of(record: Record, service: str, reason: str, detail: str, debto
     if debtor_id and not record.key.endswith(b"|" + debtor_id.encode()):
         notes["dlq_debtor"] = debtor_id
     added = [(name, value.encode()) for name, value in notes.items()]
-    own = [pair for pair in record.headers if not pair[0].startswith(NOTES)]
+    own = [(name, value or b"") for name, value in record.headers if not name.startswith(NOTES)]
     letter = DeadLetter(record.key, record.value, [*own, *added])
     return letter if _fits(letter) else _cut(record, own, added)
 
 
 def _cut(record: Record, own: Headers, added: Headers) -> DeadLetter:
     """As much of the record as fits, and always the id that it is waited for by."""
-    sizes = f"key {len(record.key)}, value {len(record.value)}, headers {_bytes_of(record.headers)} bytes"
+    sizes = f"key {len(record.key)}, value {len(record.value)}, headers {_bytes_of(own)} bytes"
     notes = [*added, ("dlq_cut", sizes.encode())]
     last = [pair for pair in own if pair[0] == "ce_id"][-1:]
     named = [pair for pair in last if len(pair[1]) <= ID_BYTES_MAX]  # a longer one names nothing

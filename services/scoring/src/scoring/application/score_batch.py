@@ -6,7 +6,7 @@ Pure but for reading the store; nothing in it depends on where a batch begins or
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import ClassVar, NamedTuple
@@ -135,12 +135,13 @@ class Scorer:
 
     def portions(
         self, records: Sequence[Record], models: Models, debtors_max: int | None = PORTION_DEBTORS
-    ) -> Iterator[BatchOutcome]:
+    ) -> Generator[BatchOutcome, None, bool]:
         """The same in outcomes of few debtors each, so that a tick over many does not hold everything up.
 
         Facts go first, and out, where no tick of their partition comes before them; ticks follow one by one. The store
         must hold the blobs of one outcome before the next is asked for. debtors_max: where an outcome ends, give or
-        take one model call; None = one outcome.
+        take one model call; None = one outcome. Returns True at its end: a StopIteration out of anything called here
+        would end a compiled generator without a word.
         """
         self._aside.clear()
         self._aside_again.clear()
@@ -173,6 +174,7 @@ class Scorer:
                 outcome = BatchOutcome()
         self._states.keep(outcome.blobs)
         yield outcome
+        return True
 
     def _next_run(self, queue: deque[Usable | Poison], ticks: list[Usable], outcome: BatchOutcome) -> Iterable[Work]:
         """What can fold together: facts up to the next tick, or one tick, as whom it visits depends on them."""

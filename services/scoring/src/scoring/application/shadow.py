@@ -45,13 +45,12 @@ def shadow_scores(items: Sequence[Item], plans: Sequence[tuple[int, Plan]], mode
     if not asked:
         return shadows
     try:
-        outlooks = list(outlooks_by([plan for _, plan, _ in asked], [model for _, _, model in asked]))
+        outlooks = outlooks_by([plan for _, plan, _ in asked], [model for _, _, model in asked])
+        for (index, plan, model), outlook in zip(asked, outlooks, strict=True):
+            shadows.scores[index] = _shadow_score(items[index], plan, outlook, model)
     except DATA_FAULTS:
         for index, plan, model in asked:
             _alone(shadows, items[index], index, plan, model)
-        return shadows
-    for (index, plan, model), outlook in zip(asked, outlooks, strict=True):
-        shadows.scores[index] = _shadow_score(items[index], plan, outlook, model)
     return shadows
 
 

@@ -27,7 +27,9 @@ class ScoringStep:
         self._models = models
 
     def portions(self, records: Sequence[Record]) -> Iterator[BatchOutcome]:
-        yield from self._scorer.portions(records, self._models.current())
+        ended = yield from self._scorer.portions(records, self._models.current())
+        if ended is not True:
+            raise RuntimeError("the step ended early: records of this batch may not have been applied")
 
     def recovered(self, states: StateStore) -> int:
         return self._scorer.rebuild(states.places())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -17,10 +18,12 @@ from duly_risk.state import DebtorState
 from duly_risk.step import fold
 from duly_runtime.dlq import LETTER_BYTES_MAX
 from duly_runtime.poison_meter import TooMuchPoison
-from scoring.adapters.memory import OneModel
+from scoring.adapters.memory import MemoryStates, OneModel
 from scoring.application import score_batch
 from scoring.application.outputs import Output
 from scoring.application.pure_fold import pure_fold
+from scoring.application.score_batch import Scorer
+from scoring.entrypoints.scoring_step import ScoringStep
 
 from duly.risk.v1 import events_pb2 as risk
 
@@ -55,6 +58,29 @@ def test_an_undecodable_event_goes_to_the_dead_letters_and_the_next_is_scored(
     assert decode_state(bench.blobs()[KEY]).degraded_event_ids == (event_id,)
     assert list(risk.RiskDebtorDegraded.FromString(outputs[2].value).event_ids) == [event_id]
     assert bench.restarted().feed(book.records) == []  # a restart does not lose it, and does not send it again
+
+
+def test_a_header_without_a_value_is_an_empty_one(new_bench: NewBench, book: Any, corrupted: Any) -> None:
+    good = book.invoice("D-1", "INV-1", DAY)
+    for record in (good, corrupted(good)):
+        null, empty = (replace(record, headers=(*record.headers, ("x-note", value))) for value in (None, b""))
+        outputs = new_bench().feed([null])
+        assert outputs == new_bench().feed([empty])
+        assert outputs
+
+
+def test_a_step_that_ends_early_is_an_error_and_no_batch_that_is_done(book: Any) -> None:
+    class Ended(OneModel):
+        def serving(self, tenant: str, day: int) -> Any:
+            raise StopIteration
+
+    class Source:
+        def current(self) -> Any:
+            return Ended(RulesModel())
+
+    step = ScoringStep(Scorer(MemoryStates(), 12), Source())
+    with pytest.raises(RuntimeError):
+        list(step.portions([book.invoice("D-1", "INV-1", DAY)]))
 
 
 def test_the_repaired_event_restores_the_debtor(new_bench: NewBench, book: Any, corrupted: Any) -> None:
@@ -197,10 +223,15 @@ def test_a_tick_that_many_debtors_cannot_bear_is_one_unusable_record(new_bench: 
     assert types(outputs).count("ledger-events-dlq") == 150
 
 
-DAMAGED = [b"\xff\xff\xff", encode_state(DebtorState()) + b"\x08\x63", b"\x08\x02\x52\x02\x08\x63"]
+DAMAGED = [
+    b"\xff\xff\xff",
+    encode_state(DebtorState()) + b"\x08\x63",
+    b"\x08\x02\x52\x02\x08\x63",
+    encode_state(DebtorState(business_day=4_000_000)),
+]
 
 
-@pytest.mark.parametrize("blob", DAMAGED, ids=["garbage", "another format", "unknown band"])
+@pytest.mark.parametrize("blob", DAMAGED, ids=["garbage", "another format", "unknown band", "a day on no calendar"])
 def test_a_state_nobody_can_read_costs_its_debtor_alone_and_its_bytes_stay(
     new_bench: NewBench, blob: bytes, book: Any, rules: Any
 ) -> None:
