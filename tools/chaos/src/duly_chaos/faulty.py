@@ -204,15 +204,15 @@ def send_timeout(seconds: str) -> None:
 
 
 def slow_step(seconds: str) -> None:
-    from scoring.application.score_batch import Scorer
+    from scoring.entrypoints.scoring_step import ScoringStep
 
-    portions = Scorer.portions
+    portions = ScoringStep.portions
 
-    def slow(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def slow(self: Any, records: Any) -> Any:
         time.sleep(float(seconds))
-        yield from portions(self, *args, **kwargs)
+        yield from portions(self, records)
 
-    Scorer.portions = slow
+    ScoringStep.portions = slow
 
 
 FAULTS: dict[str, Callable[..., None]] = {
