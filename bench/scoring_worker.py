@@ -118,8 +118,8 @@ class ScoringWorker:
         return (at[1] - at[0]).total_seconds()
 
     @property
-    def fold(self) -> str:
-        """What folds in this life, by its own word."""
+    def step(self) -> str:
+        """How the step of this life runs, by its own word."""
         return "compiled" if '"compiled": true' in self.log.read_text("utf-8") else "source"
 
     def _has_said(self, event: str) -> bool:

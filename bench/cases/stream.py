@@ -58,7 +58,7 @@ def run(bench: Bench) -> Result:
         "kind": "new invoices, and payments with their allocations, of debtors drawn at random; a backlog",
         "trees": trees,
         "store": STORE,
-        "fold": worker.fold,
+        "step": worker.step,
         "segments": f"{SEGMENTS} of equal count after the first {WARM_UP_SHARE:.0%}",
         "cores": "worker one, broker and bench the other",
     }

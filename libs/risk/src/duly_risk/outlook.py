@@ -10,7 +10,6 @@ import numpy as np
 
 from duly_risk.book import OpenInvoice
 from duly_risk.curves import CASH_WEEKS, WEEK, Floats, Ints, expected_days, pay_offset, survival, unpaid
-from duly_risk.measures import COLUMN, stacked
 from duly_risk.model import Hazards
 from duly_risk.plan import Plan
 from duly_risk.score import InvoiceScore
@@ -38,7 +37,7 @@ class Outlook(NamedTuple):
 def outlooks_of(plans: Sequence[Plan], hazards: Hazards) -> Iterator[Outlook]:
     """One outlook per plan, in their order. hazards: (sum of claims, 182), the plans' rows, from `asking.hazards_of`.
 
-    Curves and figures of all are computed when the first is asked for, and become Python's numbers 16 plans at a time.
+    Curves and figures of all are computed when the first is asked for, and become Python numbers some plans at a time.
     """
     claims = [claim for plan in plans for claim in plan.claims]
     figures = _figures(plans, claims, hazards)
@@ -62,8 +61,8 @@ class _Figures(NamedTuple):
 
 
 def _figures(plans: Sequence[Plan], claims: Sequence[OpenInvoice], hazards: Hazards) -> _Figures:
-    measures = stacked([plan.measures for plan in plans])
-    as_of, due = [measures[:, COLUMN[name]].astype(np.int64) for name in ("as_of_day", "due_day")]
+    as_of = np.array([plan.as_of_day for plan in plans for _ in plan.claims], dtype=np.int64)
+    due = np.array([claim.terms.due_day for claim in claims], dtype=np.int64)
     curves = survival(hazards)
     scores = np.empty((len(claims), len(UNPAID_DAYS) + 1))
     for column, k in enumerate(UNPAID_DAYS):

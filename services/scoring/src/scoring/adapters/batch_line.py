@@ -211,10 +211,11 @@ class BatchLine:
         source = await self._partitions(self._app.source_topic)
         counts = {topic: await self._partitions(topic) for topic in {output.topic for output in outcome.outputs}}
         rows: dict[tuple[str, int], list[Row]] = defaultdict(list)
-        for _, topic, key, value, headers in outcome.outputs:
-            at = home.get(key) if counts[topic] == source else None
-            at = partition_of(key, counts[topic]) if at is None else at
-            rows[topic, at].append((key, value, list(headers)))
+        for output in outcome.outputs:
+            count = counts[output.topic]
+            at = home.get(output.key) if count == source else None
+            at = partition_of(output.key, count) if at is None else at
+            rows[output.topic, at].append((output.key, output.value, list(output.headers)))
         return rows
 
     async def _partitions(self, topic: str) -> int:
