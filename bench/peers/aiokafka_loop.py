@@ -152,7 +152,9 @@ def main() -> None:
     job = Job.read()
 
     async def run() -> None:
-        await Loop(job).run()
+        loop = Loop(job)
+        job.calm_collector()
+        await loop.run()
 
     uvloop.run(run())
 

@@ -20,7 +20,7 @@ from scoring.adapters.guards import ZombieGuard
 from scoring.adapters.local_state import state_folder
 from scoring.application.ports import StateStore
 from scoring.application.score_batch import BatchOutcome
-from scoring.bootstrap import Worker, app_of, make_shell
+from scoring.bootstrap import Worker, app_of, calm_collector, make_shell
 from scoring.config import Settings
 from scoring.entrypoints.positions import Positions
 from scoring.entrypoints.stream import Stream
@@ -56,6 +56,7 @@ def main() -> None:
     step = Portions(ToyStep(shell.states, job.booster(), job.scores))
     guard, thread = ZombieGuard(clock), ThreadPoolExecutor(max_workers=1, thread_name_prefix="step")
     Stream(app, table, shell, step, Positions(), guard, thread, clock, Metrics()).attach()
+    calm_collector()
     Worker(app, asyncio.new_event_loop()).execute_from_commandline()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from collections.abc import Mapping
@@ -40,6 +41,13 @@ class Job:
 
     def write(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self)), "utf-8")
+
+    @staticmethod
+    def calm_collector() -> None:
+        """As scoring's worker does it: for every engine that is not stock, once it is set up."""
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(300_000, 20, 100)
 
     def booster(self) -> Any:
         """What answers `inplace_predict(rows, predict_type="margin")`; one thread."""

@@ -2,8 +2,8 @@
 
 Stock settings, but for two without which it cannot run here: raw serializers (with the types alone every record is
 dropped as undecodable) and no web server (its port would be taken). Option `tuned`: quiet loggers (Faust and aiokafka
-build debug records for every send, also where nobody reads them), uvloop, a lingering producer, and the commit interval
-of the others.
+build debug records for every send, also where nobody reads them), uvloop, a lingering producer, a calm cycle collector,
+and the commit interval of the others.
 """
 
 from __future__ import annotations
@@ -55,7 +55,10 @@ def main() -> None:
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
         for name in ("faust", "mode", "aiokafka", "asyncio"):
             logging.getLogger(name).setLevel(logging.WARNING)
-    faust.Worker(make_app(job), loglevel="warn").execute_from_commandline()
+    worker = faust.Worker(make_app(job), loglevel="warn")
+    if job.options.get("tuned"):
+        job.calm_collector()
+    worker.execute_from_commandline()
 
 
 if __name__ == "__main__":

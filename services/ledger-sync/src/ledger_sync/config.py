@@ -44,7 +44,7 @@ class Settings(ServiceSettings):
         100, ge=1, description="debtors that one record of a tick moves; facts come through between two of them"
     )
     slice_pause_seconds: float = Field(
-        0.1, ge=0, le=10, description="real time: pause between two records of a tick that has several slices"
+        0.055, ge=0, le=10, description="real time: pause between two records of a tick that has several slices"
     )
 
     @field_validator("tenants", mode="before")

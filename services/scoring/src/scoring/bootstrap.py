@@ -162,11 +162,12 @@ def make_shell(settings: Settings, app: ScoringApp, table: AckedTable) -> Shell:
 def calm_collector() -> None:
     """Fewer passes of the cycle collector: the fold makes no cycles, yet took a third of its time to be told so.
 
-    What is there by now stays for good. A full pass comes after some hundred million objects, not every second.
+    What is there by now stays for good. A pass comes after more new objects than the fetches of all partitions make at
+    once (some ten a record), else every fetch would start one; a full pass after some hundred million.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(300_000, 20, 100)
 
 
 def run_worker(settings: Settings, partitions: int, models: ServingModels, clock: Clock, metrics: Metrics) -> None:
