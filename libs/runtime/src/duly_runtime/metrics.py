@@ -32,7 +32,7 @@ INGRESS_DELIVERIES = MetricSpec("counter", "duly_ingress_deliveries_total", "Del
 INGRESS_SECONDS = MetricSpec("histogram", "duly_ingress_answer_seconds", "Delivery received to answered")
 QUARANTINE_EVENTS = MetricSpec("counter", "duly_quarantine_events_total", "Facts put aside", ("reason",))
 STATE_DEBTORS = MetricSpec("gauge", "duly_state_debtors", "Debtors in the state store")
-STATE_BLOB_BYTES = MetricSpec("histogram", "duly_state_blob_bytes", "Size of a written state blob")
+STATE_BLOB_BYTES = MetricSpec("histogram", "duly_state_blob_bytes", "Size of the largest state blob that a batch wrote")
 MODEL_INFO = MetricSpec("gauge", "duly_model_info", "1 for the model that serves", ("version", "role"))
 MODEL_SWAPS = MetricSpec(
     "counter", "duly_model_swaps_total", "Promotions by outcome: ready, refused, unreachable", ("role", "outcome")

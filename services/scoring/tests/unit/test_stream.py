@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
@@ -17,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from scoring.adapters.batch_line import BatchLine, PendingStates
 from scoring.adapters.guards import ZombieGuard
 from scoring.adapters.take_shell import TakeShell
-from scoring.application.score_batch import Scorer
+from scoring.application.score_batch import BatchOutcome, Scorer
 from scoring.entrypoints.positions import Positions
 from scoring.entrypoints.scoring_step import ScoringStep
 from scoring.entrypoints.stream import Stream
@@ -29,6 +30,10 @@ _TURNS = 50  # of the event loop, more than any await between two steps of a she
 
 class Ended(BaseException):
     """Instead of the end of the process."""
+
+
+class Watched(dict[Any, Any]):
+    """A dict that can be referred to weakly."""
 
 
 class Blobs:
@@ -392,6 +397,33 @@ def test_what_does_not_fit_one_batch_goes_in_several_in_order(line: BatchBench, 
     assert [sent for sent in line.producer.sent if sent[0] == "risk-scores"] == [
         ("risk-scores", PARTITION, count) for count in (2, 2, 1)
     ]
+
+
+def test_what_a_large_tick_has_written_is_let_go_before_its_end(
+    line: BatchBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[weakref.ref[Watched]] = []
+    kept: list[int] = []
+
+    async def work() -> None:
+        await line.line.start(line.finished)
+        handler: Any = line.line._handler
+
+        async def outcome(_: Any) -> BatchOutcome | None:
+            if len(written) == 20:
+                kept.append(sum(blobs() is not None for blobs in written))
+                return None
+            blobs = Watched({(PARTITION, debtor_key("acme", "D-1")): b"state"})
+            written.append(weakref.ref(blobs))
+            return BatchOutcome(blobs=blobs)
+
+        monkeypatch.setattr(handler, "next_outcome", outcome)
+        await line.take([])
+        await line.line.empty()
+        await line.line.close()
+
+    asyncio.run(work())
+    assert 0 < kept[0] <= 7  # four in flight, and what each of three stages has in its hands
 
 
 def test_a_tick_stops_between_portions_when_partitions_move_and_is_not_acknowledged(

@@ -39,7 +39,6 @@ class _ChunkEnd:
 
     batch: Batch
     ends: Mapping[int, int]
-    outcomes: Sequence[BatchOutcome]
 
 
 _Item = _Portion | _ChunkEnd
@@ -154,18 +153,18 @@ class BatchLine:
 
     async def _step(self, chunk: Sequence[Record], ends: Mapping[int, int]) -> None:
         batch = self._handler.begin(chunk)
-        outcomes: list[BatchOutcome] = []
-        while not (self._emptying and len(outcomes) > 1):
+        portions = 0
+        while not (self._emptying and portions > 1):
             outcome = await self._handler.next_outcome(batch)
             if outcome is None:
-                self._sent.put_nowait(_ChunkEnd(batch, ends, outcomes))
+                self._sent.put_nowait(_ChunkEnd(batch, ends))
                 return
             await self._slots.acquire()
             self._handler.checkpoint()
             for (partition, key), blob in outcome.blobs.items():
                 self._states.put(partition, key, blob)
             acks = await self._hand_over(self._app.producer._ensure_producer(), await self._by_place(outcome))
-            outcomes.append(outcome)
+            portions += 1
             self._sent.put_nowait(_Portion(outcome, acks))
 
     async def _write(self) -> None:
@@ -197,7 +196,7 @@ class BatchLine:
                 self._slots.release()
             else:
                 self._finished(item.ends)
-                self._handler.done(item.batch, item.ends, item.outcomes)
+                self._handler.done(item.batch, item.ends)
             self._written.task_done()
 
     async def _hand_over(self, producer: Any, rows: Mapping[tuple[str, int], Sequence[Row]]) -> list[Ack]:

@@ -7,13 +7,36 @@ order: outputs acknowledged, then states written, states acknowledged, then the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
 
 from duly_runtime.log import Record
 
+from scoring.application.decode_record import Poison
 from scoring.application.ports import StateStore
 from scoring.application.score_batch import BatchOutcome
+
+
+@dataclass(slots=True)
+class Tally:
+    """What is told of a batch at its end. Its outcomes are let go one by one: those of a large tick do not fit beside
+    each other."""
+
+    facts: int = 0
+    scores: int = 0
+    largest_blob_bytes: int = 0
+    poison: list[Poison] = field(default_factory=list)
+    shadow_faults: int = 0
+    first_shadow_fault: str = ""
+
+    def add(self, outcome: BatchOutcome) -> None:
+        self.facts += outcome.facts
+        self.scores += outcome.scores
+        self.largest_blob_bytes = max(self.largest_blob_bytes, *map(len, outcome.blobs.values()), 0)
+        self.poison += outcome.poison
+        if outcome.shadow_faults and not self.shadow_faults:
+            self.first_shadow_fault = outcome.shadow_faults[0]
+        self.shadow_faults += len(outcome.shadow_faults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +46,7 @@ class Batch:
     records: Sequence[Record]
     began: float
     portions: Iterator[BatchOutcome]
+    tally: Tally = field(default_factory=Tally)
 
 
 class Handler(Protocol):
@@ -32,12 +56,12 @@ class Handler(Protocol):
         """Records are in work; the step is not yet begun."""
 
     async def next_outcome(self, batch: Batch) -> BatchOutcome | None:
-        """The next outcome, to be written before another is asked for; None at the end."""
+        """The next outcome, to be written before another is asked for, and not to be kept; None at the end."""
 
     def checkpoint(self) -> None:
         """To be called before anything leaves the process. Does not return in a zombie."""
 
-    def done(self, batch: Batch, ends: Mapping[int, int], outcomes: Sequence[BatchOutcome]) -> None:
+    def done(self, batch: Batch, ends: Mapping[int, int]) -> None:
         """Everything that follows from the batch is acknowledged. ends: next offset by partition."""
 
     def failed(self, event: str) -> NoReturn:

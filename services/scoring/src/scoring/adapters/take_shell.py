@@ -19,7 +19,6 @@ from scoring.adapters.faust_producer import acknowledged
 from scoring.adapters.shell import Handler
 from scoring.application.outputs import Output
 from scoring.application.ports import StateStore
-from scoring.application.score_batch import BatchOutcome
 
 
 class TakeShell:
@@ -58,7 +57,6 @@ class TakeShell:
         batch = self._handler.begin([record_of(event.message) for event in events])
         self._handler.checkpoint()
         self._states.open_batch(events)
-        outcomes: list[BatchOutcome] = []
         while (outcome := await self._handler.next_outcome(batch)) is not None:
             self._handler.checkpoint()
             await self._send(outcome.outputs)
@@ -66,8 +64,7 @@ class TakeShell:
             for (partition, key), blob in outcome.blobs.items():
                 self._states.put(partition, key, blob)
             await self._acked(self._table.take_unacked())
-            outcomes.append(outcome)
-        self._handler.done(batch, {record.partition: record.offset + 1 for record in batch.records}, outcomes)
+        self._handler.done(batch, {record.partition: record.offset + 1 for record in batch.records})
 
     async def _send(self, outputs: Sequence[Output]) -> None:
         futures = [

@@ -90,26 +90,24 @@ class Stream:
     async def next_outcome(self, batch: Batch) -> BatchOutcome | None:
         # A thread of its own: the event loop keeps its heartbeats however long a tick takes.
         outcome: BatchOutcome | None = await self._on_step_thread(lambda: next(batch.portions, None))
+        if outcome is not None:
+            batch.tally.add(outcome)
         return outcome
 
     def checkpoint(self) -> None:
         self._guard.checkpoint()
 
-    def done(self, batch: Batch, ends: Mapping[int, int], outcomes: Sequence[BatchOutcome]) -> None:
-        records = len(batch.records)
-        facts, scores = sum(outcome.facts for outcome in outcomes), sum(outcome.scores for outcome in outcomes)
-        self._positions.done(ends, records, facts, scores)
-        topic, poison = self._app.source_topic, [poison for outcome in outcomes for poison in outcome.poison]
+    def done(self, batch: Batch, ends: Mapping[int, int]) -> None:
+        records, tally, topic = len(batch.records), batch.tally, self._app.source_topic
+        self._positions.done(ends, records, tally.facts, tally.scores)
         self._metrics.observe(STREAM_BATCH, self._clock.monotonic() - batch.began, topic=topic)
-        unusable = len({record.position for record in poison})  # a tick may be unusable for many debtors
+        unusable = len({record.position for record in tally.poison})  # a tick may be unusable for many debtors
         self._metrics.count(STREAM_EVENTS, records - unusable, topic=topic, outcome="handled")
-        for outcome in outcomes:
-            self._metrics.observe(STATE_BLOB_BYTES, max(map(len, outcome.blobs.values()), default=0))
-            if outcome.shadow_faults:
-                faults = outcome.shadow_faults
-                self._metrics.count(SHADOW_FAILURES, len(faults))
-                _log.warning("scoring.shadow_failed", scores=len(faults), first=faults[0])
-        for record in poison:
+        self._metrics.observe(STATE_BLOB_BYTES, tally.largest_blob_bytes)
+        if tally.shadow_faults:
+            self._metrics.count(SHADOW_FAILURES, tally.shadow_faults)
+            _log.warning("scoring.shadow_failed", scores=tally.shadow_faults, first=tally.first_shadow_fault)
+        for record in tally.poison:
             at = record.position
             self._metrics.count(DLQ_RECORDS, topic=topic, reason=record.reason)
             _log.warning("scoring.record_unusable", partition=at.partition, offset=at.offset, reason=record.reason)
