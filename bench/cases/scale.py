@@ -17,6 +17,8 @@ from duly_contracts.keys import partition_of
 from duly_contracts.topics import topics
 from duly_runtime.log import Record
 from duly_simulator.edge import wait
+from ledger_sync.application.advance_business_date import slices_of
+from ledger_sync.config import Settings
 from scoring.application.outputs import SCORE_UPDATED
 
 from bench.books import LargeTenant
@@ -34,7 +36,8 @@ OPEN_VARIABLE = "DULY_BENCH_OPEN_INVOICES"
 OPEN_INVOICES, CLOSED_INVOICES = 10, 20
 FACTS_PER_SECOND = 50
 # As ledger-sync cuts and paces a tick.
-DEBTORS_PER_SLICE, SLICE_PAUSE_SECONDS = 100, 0.055
+DEBTORS_PER_SLICE = Settings.model_fields["debtors_per_slice"].default
+SLICE_PAUSE_SECONDS = Settings.model_fields["slice_pause_seconds"].default
 PACED_TICKS = 1
 _FACTS_MAX = 1_000_000
 _BACKLOG_FACTS = 20_000
@@ -98,7 +101,7 @@ def _recoveries(worker: ScoringWorker, reader: Topics, tenant: LargeTenant, figu
 def _ticks(worker: ScoringWorker, reader: Topics, tenant: LargeTenant, bench: Bench, figures: Figures) -> list[float]:
     """A day's tick all at once, then paced ones with facts meanwhile; seconds from append to append for each fact."""
     days: list[tuple[str, list[Place], list[Place]]] = []
-    slices = max(1, round(tenant.debtors / tenant.partitions / DEBTORS_PER_SLICE))
+    slices = slices_of(tenant.debtors, tenant.partitions, DEBTORS_PER_SLICE)
     for number in range(1 + PACED_TICKS):
         name, paced = ("tick_paced", True) if number else ("tick_at_once", False)
         day = TODAY + timedelta(days=1 + number)

@@ -19,7 +19,7 @@ import numpy as np
 import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from bench.peers.job import COMMIT_SECONDS, Job
+from bench.peers.job import COMMIT_SECONDS, Job, calm_collector
 from bench.toy import EVENT, NEW_STATE, SCORE, STATE, fold
 
 CHUNK_RECORDS = 512
@@ -153,7 +153,7 @@ def main() -> None:
 
     async def run() -> None:
         loop = Loop(job)
-        job.calm_collector()
+        calm_collector()
         await loop.run()
 
     uvloop.run(run())

@@ -42,13 +42,6 @@ class Job:
     def write(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self)), "utf-8")
 
-    @staticmethod
-    def calm_collector() -> None:
-        """As scoring's worker does it: for every engine that is not stock, once it is set up."""
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(300_000, 20, 100)
-
     def booster(self) -> Any:
         """What answers `inplace_predict(rows, predict_type="margin")`; one thread."""
         if self.predictor == "walk":
@@ -60,3 +53,11 @@ class Job:
         booster = xgboost.Booster(model_file=self.model)
         booster.set_param({"nthread": 1})
         return booster
+
+
+def calm_collector() -> None:
+    """`scoring.bootstrap.calm_collector` once more, for environments without scoring. Every engine that is not stock
+    calls it once it is set up."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(300_000, 20, 100)

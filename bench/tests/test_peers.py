@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from scoring import bootstrap
 
 from bench import toy
 from bench.engine_job import Expected, ToyStep, events, expected, mismatches
 from bench.peers import tree_walk
 from bench.peers.broker import Stored
 from bench.peers.engines import ENGINES
+from bench.peers.job import calm_collector
 from bench.peers.latency import FIRST, Pace, waits_of
 from bench.peers.report import EngineResult, ratios, tables
 from bench.peers.run import Check, Round, Sample, rated
@@ -156,3 +159,16 @@ def test_no_two_lives_share_a_group_or_a_changelog() -> None:
     assert len({engine.name for engine in ENGINES}) == len(ENGINES)
     by_life = [{name.changelog for name in names[: len(ENGINES)]}, {name.changelog for name in names[len(ENGINES) :]}]
     assert not by_life[0] & by_life[1]
+
+
+def test_peers_have_the_cycle_collector_that_scoring_has() -> None:
+    before, set_to = gc.get_threshold(), []
+    try:
+        for calm in (bootstrap.calm_collector, calm_collector):
+            gc.set_threshold(*before)
+            calm()
+            set_to.append((gc.get_threshold(), gc.get_freeze_count() > 0))
+            gc.unfreeze()
+    finally:
+        gc.set_threshold(*before)
+    assert set_to[0] == set_to[1] != (before, False)

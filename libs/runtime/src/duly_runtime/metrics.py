@@ -9,17 +9,20 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-_LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_BLOB_BYTES = (1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18, 1 << 19)  # up to the largest that scoring writes
 
 
 @dataclass(frozen=True, slots=True)
 class MetricSpec:
-    """One metric: its kind (`counter`, `gauge`, `histogram`), name, help and bounded labels."""
+    """One metric: its kind (`counter`, `gauge`, `histogram`), name, help and bounded labels; of a histogram the upper
+    bounds of its buckets."""
 
     kind: str
     name: str
     help: str
     labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = _SECONDS
 
 
 STREAM_EVENTS = MetricSpec("counter", "duly_stream_events_total", "Records by outcome", ("topic", "outcome"))
@@ -32,7 +35,9 @@ INGRESS_DELIVERIES = MetricSpec("counter", "duly_ingress_deliveries_total", "Del
 INGRESS_SECONDS = MetricSpec("histogram", "duly_ingress_answer_seconds", "Delivery received to answered")
 QUARANTINE_EVENTS = MetricSpec("counter", "duly_quarantine_events_total", "Facts put aside", ("reason",))
 STATE_DEBTORS = MetricSpec("gauge", "duly_state_debtors", "Debtors in the state store")
-STATE_BLOB_BYTES = MetricSpec("histogram", "duly_state_blob_bytes", "Size of the largest state blob that a batch wrote")
+STATE_BLOB_BYTES = MetricSpec(
+    "histogram", "duly_state_blob_bytes", "Size of the largest state blob that a batch wrote", buckets=_BLOB_BYTES
+)
 MODEL_INFO = MetricSpec("gauge", "duly_model_info", "1 for the model that serves", ("version", "role"))
 MODEL_SWAPS = MetricSpec(
     "counter", "duly_model_swaps_total", "Promotions by outcome: ready, refused, unreachable", ("role", "outcome")
@@ -118,4 +123,4 @@ class Metrics:
             case "gauge":
                 return Gauge(spec.name, spec.help, spec.labels, registry=self.registry)
             case _:
-                return Histogram(spec.name, spec.help, spec.labels, registry=self.registry, buckets=_LATENCY_BUCKETS)
+                return Histogram(spec.name, spec.help, spec.labels, registry=self.registry, buckets=spec.buckets)

@@ -163,7 +163,7 @@ def calm_collector() -> None:
     """Fewer passes of the cycle collector: the fold makes no cycles, yet took a third of its time to be told so.
 
     What is there by now stays for good. A pass comes after more new objects than the fetches of all partitions make at
-    once (some ten a record), else every fetch would start one; a full pass after some hundred million.
+    once (some ten a record), else every fetch would start one; a full pass after some 600 million. Measured: ADR 14.
     """
     gc.collect()
     gc.freeze()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from types import SimpleNamespace
@@ -17,6 +17,7 @@ from duly_runtime.metrics import Metrics
 from prometheus_client import CollectorRegistry
 from scoring.adapters.batch_line import BatchLine, PendingStates
 from scoring.adapters.guards import ZombieGuard
+from scoring.adapters.shell import Tally
 from scoring.adapters.take_shell import TakeShell
 from scoring.application.score_batch import BatchOutcome, Scorer
 from scoring.entrypoints.positions import Positions
@@ -405,25 +406,29 @@ def test_what_a_large_tick_has_written_is_let_go_before_its_end(
     written: list[weakref.ref[Watched]] = []
     kept: list[int] = []
 
-    async def work() -> None:
-        await line.line.start(line.finished)
-        handler: Any = line.line._handler
-
-        async def outcome(_: Any) -> BatchOutcome | None:
-            if len(written) == 20:
-                kept.append(sum(blobs() is not None for blobs in written))
-                return None
+    def portions(_: Any) -> Iterator[BatchOutcome]:
+        for _ in range(20):
             blobs = Watched({(PARTITION, debtor_key("acme", "D-1")): b"state"})
             written.append(weakref.ref(blobs))
-            return BatchOutcome(blobs=blobs)
+            yield BatchOutcome(blobs=blobs)
+        kept.append(sum(blobs() is not None for blobs in written))
 
-        monkeypatch.setattr(handler, "next_outcome", outcome)
-        await line.take([])
-        await line.line.empty()
-        await line.line.close()
-
-    asyncio.run(work())
+    handler: Any = line.line._handler
+    monkeypatch.setattr(handler._step, "portions", portions)
+    line.run([])
     assert 0 < kept[0] <= 7  # four in flight, and what each of three stages has in its hands
+
+
+def test_a_batch_of_several_portions_is_told_as_their_sum() -> None:
+    tally = Tally()
+    for outcome in (
+        BatchOutcome(facts=1, scores=2, blobs={(0, b"a"): b"123"}),
+        BatchOutcome(),
+        BatchOutcome(facts=3, blobs={(0, b"b"): b"1"}, shadow_faults=["first", "second"]),
+        BatchOutcome(shadow_faults=["third"]),
+    ):
+        tally.add(outcome)
+    assert tally == Tally(facts=4, scores=2, blob_bytes_max=3, shadow_faults=3, first_shadow_fault="first")
 
 
 def test_a_tick_stops_between_portions_when_partitions_move_and_is_not_acknowledged(

@@ -50,7 +50,7 @@ class TickerLoop:
         now = self._clock.monotonic()
         their_turn = [tenant for tenant, at in self._next_at.items() if at <= now]
         if not their_turn:
-            self._wake.wait(wait_seconds)
+            self._wake.wait(min([wait_seconds, *(at - now for at in self._next_at.values())]))
             return False
         moved = [self._turn(tenant, now) for tenant in their_turn]
         return any(moved)

@@ -27,9 +27,9 @@ Ack = tuple[asyncio.Future[Any], int]  # of a batch, and how many records it hol
 
 @dataclass(frozen=True, slots=True)
 class _Portion:
-    """acks: of its outputs, then of its states."""
+    """blobs: to be written; none once they are. acks: of its outputs, then of its states."""
 
-    outcome: BatchOutcome
+    blobs: Mapping[tuple[int, bytes], bytes]
     acks: Sequence[Ack]
 
 
@@ -165,7 +165,7 @@ class BatchLine:
                 self._states.put(partition, key, blob)
             acks = await self._hand_over(self._app.producer._ensure_producer(), await self._by_place(outcome))
             portions += 1
-            self._sent.put_nowait(_Portion(outcome, acks))
+            self._sent.put_nowait(_Portion(outcome.blobs, acks))
 
     async def _write(self) -> None:
         while True:
@@ -173,15 +173,15 @@ class BatchLine:
             if isinstance(item, _Portion):
                 await self._acked(item.acks)
                 self._handler.checkpoint()
-                item = _Portion(item.outcome, await self._write_states(item.outcome))
+                item = _Portion({}, await self._write_states(item.blobs))
             self._written.put_nowait(item)
             self._sent.task_done()
 
-    async def _write_states(self, outcome: BatchOutcome) -> Sequence[Ack]:
+    async def _write_states(self, blobs: Mapping[tuple[int, bytes], bytes]) -> Sequence[Ack]:
         changelog = self._table.changelog_topic_name
         rows: dict[tuple[str, int], list[Row]] = {
-            (changelog, partition): [(key, blob, []) for key, blob in blobs.items()]
-            for partition, blobs in self._states.store(outcome.blobs).items()
+            (changelog, partition): [(key, blob, []) for key, blob in written.items()]
+            for partition, written in self._states.store(blobs).items()
         }
         return await self._hand_over(self._changelog, rows)
 

@@ -19,12 +19,15 @@ from scoring.application.score_batch import BatchOutcome
 
 @dataclass(slots=True)
 class Tally:
-    """What is told of a batch at its end. Its outcomes are let go one by one: those of a large tick do not fit beside
-    each other."""
+    """What is told of a batch at its end, summed up so that each outcome can be let go once it is written: those of a
+    large tick do not fit beside each other.
+
+    facts, scores, shadow_faults: how many. blob_bytes_max: of one state; 0 where none was written.
+    """
 
     facts: int = 0
     scores: int = 0
-    largest_blob_bytes: int = 0
+    blob_bytes_max: int = 0
     poison: list[Poison] = field(default_factory=list)
     shadow_faults: int = 0
     first_shadow_fault: str = ""
@@ -32,7 +35,7 @@ class Tally:
     def add(self, outcome: BatchOutcome) -> None:
         self.facts += outcome.facts
         self.scores += outcome.scores
-        self.largest_blob_bytes = max(self.largest_blob_bytes, *map(len, outcome.blobs.values()), 0)
+        self.blob_bytes_max = max([self.blob_bytes_max, *map(len, outcome.blobs.values())])
         self.poison += outcome.poison
         if outcome.shadow_faults and not self.shadow_faults:
             self.first_shadow_fault = outcome.shadow_faults[0]
@@ -41,7 +44,8 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Records in work. began: monotonic second. portions: what follows, to be made on the step thread."""
+    """Records in work. began: monotonic second. portions: what follows, to be made on the step thread. tally: of those
+    made so far."""
 
     records: Sequence[Record]
     began: float
@@ -56,7 +60,7 @@ class Handler(Protocol):
         """Records are in work; the step is not yet begun."""
 
     async def next_outcome(self, batch: Batch) -> BatchOutcome | None:
-        """The next outcome, to be written before another is asked for, and not to be kept; None at the end."""
+        """The next outcome, to be written before another is asked for and then let go (`Tally`); None at the end."""
 
     def checkpoint(self) -> None:
         """To be called before anything leaves the process. Does not return in a zombie."""

@@ -103,7 +103,8 @@ class Stream:
         self._metrics.observe(STREAM_BATCH, self._clock.monotonic() - batch.began, topic=topic)
         unusable = len({record.position for record in tally.poison})  # a tick may be unusable for many debtors
         self._metrics.count(STREAM_EVENTS, records - unusable, topic=topic, outcome="handled")
-        self._metrics.observe(STATE_BLOB_BYTES, tally.largest_blob_bytes)
+        if tally.blob_bytes_max:
+            self._metrics.observe(STATE_BLOB_BYTES, tally.blob_bytes_max)
         if tally.shadow_faults:
             self._metrics.count(SHADOW_FAILURES, tally.shadow_faults)
             _log.warning("scoring.shadow_failed", scores=tally.shadow_faults, first=tally.first_shadow_fault)
