@@ -12,9 +12,13 @@ from ledger_sync.entrypoints.ticker import TickerLoop
 
 
 class Paced:
-    """A calendar whose tick has many slices left."""
+    """A calendar whose ticks have many slices left."""
+
+    def __init__(self) -> None:
+        self.written: list[str] = []
 
     def go_on(self, tenant: str) -> bool:
+        self.written.append(tenant)
         return True
 
 
@@ -32,20 +36,33 @@ class Waited(Wake):
         return False
 
 
+def ticker(calendar: Any, clock: FakeClock, wake: Wake, *tenants: str) -> TickerLoop:
+    unused: Any = None
+    return TickerLoop(calendar, unused, {tenant: ZoneInfo("UTC") for tenant in tenants}, 0.055, clock, wake)
+
+
 def test_slices_follow_each_other_at_the_pause_however_long_an_idle_loop_waits() -> None:
     clock = FakeClock()
     wake, calendar = Waited(clock), Paced()
-    unused: Any = None
-    loop = TickerLoop(calendar, unused, {"demo": ZoneInfo("UTC")}, 0.055, clock, wake)  # type: ignore[arg-type]
-    written = sum(loop.step(0.2) for _ in range(20))
-    assert written == 10
+    loop = ticker(calendar, clock, wake, "demo")
+    for _ in range(20):
+        loop.step(0.2)
+    assert len(calendar.written) == 11  # one was found when the ticker first looked
+    assert wake.seconds == [pytest.approx(0.055)] * 10
+
+
+def test_tenants_take_turns_and_share_the_pace() -> None:
+    clock = FakeClock()
+    wake, calendar = Waited(clock), Paced()
+    loop = ticker(calendar, clock, wake, "a", "b", "c")
+    for _ in range(20):
+        loop.step(0.2)
+    assert "".join(calendar.written) == "abc" + "abcabcabca"
     assert wake.seconds == [pytest.approx(0.055)] * 10
 
 
 def test_an_idle_ticker_waits_no_longer_than_its_loop_may() -> None:
     clock = FakeClock()
     wake = Waited(clock)
-    unused: Any = None
-    loop = TickerLoop(unused, unused, {}, 0.055, clock, wake)
-    assert not loop.step(0.2)
+    assert not ticker(Paced(), clock, wake).step(0.2)
     assert wake.seconds == [0.2]

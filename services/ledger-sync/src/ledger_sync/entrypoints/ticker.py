@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -23,8 +24,10 @@ _HOUSEKEEPING_EVERY_SECONDS = 3600.0
 class TickerLoop:
     """Writes a tick at each tenant's local midnight, hourly in between, and missed days in order.
 
-    A tick of several slices takes its time: one record, a pause, the next; a later tick waits for its end. Replicas
-    may run it side by side: the calendar's lock lets one through, the others find the tick done.
+    A tick of several slices takes its time: one record, a pause, the next; a later tick of its tenant waits for its
+    end. Tenants take turns, one record a pause for all of them together: what scoring can do does not grow with their
+    number. A tick of one slice is written whole, whoever else is under way. Replicas may run it side by side: the
+    calendar's lock lets one through, the others find the tick done.
     """
 
     name = "ticker"
@@ -44,28 +47,45 @@ class TickerLoop:
         self._slice_pause_seconds = slice_pause_seconds
         self._clock = clock
         self._wake = wake
-        self._next_at = dict.fromkeys(zones, clock.monotonic())
+        # Each tenant is in one of the two: to be looked at, or with a tick under way.
+        self._look_at = dict.fromkeys(zones, clock.monotonic())
+        self._moving: deque[str] = deque()
+        self._slice_at = clock.monotonic()
 
     def step(self, wait_seconds: float) -> bool:
         now = self._clock.monotonic()
-        their_turn = [tenant for tenant, at in self._next_at.items() if at <= now]
-        if not their_turn:
-            self._wake.wait(min([wait_seconds, *(at - now for at in self._next_at.values())]))
-            return False
-        moved = [self._turn(tenant, now) for tenant in their_turn]
-        return any(moved)
+        due = [tenant for tenant, at in self._look_at.items() if at <= now]
+        moved = [self._look(tenant, now) for tenant in due]
+        if self._move(now) or any(moved):
+            return True
+        ends = [*self._look_at.values(), *([self._slice_at] if self._moving else [])]
+        self._wake.wait(min([wait_seconds, *(at - now for at in ends)]))
+        return False
 
     def close(self) -> None:
         """Holds nothing."""
 
-    def _turn(self, tenant: str, now: float) -> bool:
-        """One tenant's tick moves at its own pace: a long one holds up nobody else's."""
-        if self._tried(tenant, self._calendar.go_on):
-            self._next_at[tenant] = now + self._slice_pause_seconds
-            return True
-        moved = self._tried(tenant, self._advance)
-        self._next_at[tenant] = now if moved else now + _TICKER_EVERY_SECONDS
+    def _look(self, tenant: str, now: float) -> bool:
+        """Go on where a process before this one stopped, or begin what has become due."""
+        moved = self._tried(tenant, self._calendar.go_on) or self._tried(tenant, self._advance)
+        if moved:
+            del self._look_at[tenant]
+            self._moving.append(tenant)
+        else:
+            self._look_at[tenant] = now + _TICKER_EVERY_SECONDS
         return moved
+
+    def _move(self, now: float) -> bool:
+        """The next record of the tenant whose turn it is; one whose tick has ended is looked at again at once."""
+        if not self._moving or now < self._slice_at:
+            return False
+        tenant = self._moving.popleft()
+        if self._tried(tenant, self._calendar.go_on):
+            self._moving.append(tenant)
+            self._slice_at = now + self._slice_pause_seconds
+        else:
+            self._look_at[tenant] = now
+        return True
 
     def _advance(self, tenant: str) -> bool:
         """The next tick that is due, or the beginning of it."""
