@@ -36,7 +36,7 @@ def peers_python(state: Path) -> Path:
 def missing(engine: Engine, state: Path) -> str:
     """What keeps an engine from being measured here; empty if nothing does."""
     if engine.quix and not peers_python(state).exists():
-        return f"{peers_python(state)} is not there: make bench-peers makes it"
+        return f'{peers_python(state)} is not there: make bench-peers ARGS="the same options" makes it'
     if engine.predictor == WALK and tree_walk.compiler() is None:
         return "no C compiler (cc, or CC) to build the cheap predictor with"
     return ""

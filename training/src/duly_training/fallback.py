@@ -49,9 +49,9 @@ class RateModel:
 
 
 def rate_model(timeline: Timeline, window: Window, settings: FitSettings, on_step: OnStep) -> RateModel:
-    """window: of the refused model. Raises TooFewSettledInvoices."""
-    final = fit_before(timeline, timeline.cut_day, settings, Kind.RATE, on_step)
-    before = fit_before(timeline, window.from_day, settings, Kind.RATE, on_step)
+    """window: of the refused model. on_step: rounds of both fits. Raises TooFewSettledInvoices."""
+    final = fit_before(timeline, timeline.cut_day, settings, Kind.RATE, lambda done, of: on_step(done, 2 * of))
+    before = fit_before(timeline, window.from_day, settings, Kind.RATE, lambda done, of: on_step(of + done, 2 * of))
     judged = window.judged
     said = hazard_predictions(before.model, judged)
     metrics = {**window.metrics, RATE_CURVE: metrics_of(said, judged)} if len(judged) else window.metrics

@@ -8,6 +8,7 @@ from enum import StrEnum
 import numpy as np
 import xgboost as xgb
 from duly_booster.model import BoosterHazards
+from duly_risk.days import date_of
 from duly_risk.features import NAMES
 from duly_risk.measures import Measures
 from duly_risk.model import FeatureFrame
@@ -106,7 +107,8 @@ def fit_before(
     begin = begin_before(timeline, day)
     validation_from = day - min(_VALIDATION_DAYS_MAX, int((day - begin) * _VALIDATION_SHARE))
     if known.outcomes.settled < settled_min:
-        raise TooFewSettledInvoices(f"{known.outcomes.settled} invoices were settled, {settled_min} are needed")
+        settled = f"{known.outcomes.settled} invoices were settled before {date_of(day)}"
+        raise TooFewSettledInvoices(f"{settled}, {settled_min} are needed")
     source = source_before(timeline, known, settings, kind)
     tuning = source.every(-(-source.count() // settings.tuning_rows))
     earlier, later = replace(tuning, until_day=validation_from), replace(tuning, from_day=validation_from)

@@ -24,6 +24,7 @@ from duly_training.monitor.report import (
     AGREEMENT,
     CALIBRATION,
     DRIFT,
+    ECE_WARN,
     PAYMENTS,
     RIPE_MIN,
     Level,
@@ -109,7 +110,7 @@ def _payment_line(one: SegmentPayments) -> str:
 
 
 def _calibration_line(one: RipeCalibration) -> str:
-    if one.ece is None:
+    if one.ece is None or one.ece_limit_by_chance is None:
         return (
             f"  k = {one.k:<3} {one.ripe} ripe invoices ({one.ripe_share:.0%}): too few to tell, {RIPE_MIN} are needed"
         )
@@ -117,7 +118,8 @@ def _calibration_line(one: RipeCalibration) -> str:
     return (
         f"  k = {one.k:<3} {one.ripe} ripe ({one.ripe_share:.0%}) of {one.debtors} debtors: "
         f"{one.observed:.3f} observed, {one.expected:.3f} expected, "
-        f"ECE {one.ece:.3f} (by chance up to {one.ece_limit_by_chance:.3f}), slope {slope}  {one.level.name}"
+        f"ECE {one.ece:.3f} (by chance up to {one.ece_limit_by_chance:.3f}, "
+        f"WARN above {one.ece_limit_by_chance + ECE_WARN:.3f}), slope {slope}  {one.level.name}"
     )
 
 
