@@ -48,8 +48,8 @@ class Settings(ServiceSettings):
         0.055,
         ge=0,
         le=10,
-        description="real time: pause between two records of ticks that have several slices, of all tenants together; "
-        "longer than scoring takes for one, else facts wait behind the tick",
+        description="real time: pause of a replica between two records of ticks that have several slices, of all "
+        "tenants together; divided by the replicas longer than scoring takes for one, else facts wait behind the tick",
     )
 
     @field_validator("tenants", mode="before")

@@ -1,4 +1,4 @@
-"""The ticker's pace: how long it waits for its next turn."""
+"""The ticker's pace: whose turn it is, and how long it waits for the next one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from duly_runtime.loops import Wake
 from duly_testing.clock import FakeClock
+from ledger_sync.domain.calendar import Tick
 from ledger_sync.entrypoints.ticker import TickerLoop
 
 
@@ -16,6 +17,9 @@ class Paced:
 
     def __init__(self) -> None:
         self.written: list[str] = []
+
+    def under_way(self, tenant: str) -> bool:
+        return True
 
     def go_on(self, tenant: str) -> bool:
         self.written.append(tenant)
@@ -37,8 +41,8 @@ class Waited(Wake):
 
 
 def ticker(calendar: Any, clock: FakeClock, wake: Wake, *tenants: str) -> TickerLoop:
-    unused: Any = None
-    return TickerLoop(calendar, unused, {tenant: ZoneInfo("UTC") for tenant in tenants}, 0.055, clock, wake)
+    newest, zones = Tick(clock.now().date(), clock.now()), {tenant: ZoneInfo("UTC") for tenant in tenants}
+    return TickerLoop(calendar, lambda _: newest, zones, 0.055, clock, wake)
 
 
 def test_slices_follow_each_other_at_the_pause_however_long_an_idle_loop_waits() -> None:
@@ -47,7 +51,7 @@ def test_slices_follow_each_other_at_the_pause_however_long_an_idle_loop_waits()
     loop = ticker(calendar, clock, wake, "demo")
     for _ in range(20):
         loop.step(0.2)
-    assert len(calendar.written) == 11  # one was found when the ticker first looked
+    assert len(calendar.written) == 10
     assert wake.seconds == [pytest.approx(0.055)] * 10
 
 
@@ -57,7 +61,7 @@ def test_tenants_take_turns_and_share_the_pace() -> None:
     loop = ticker(calendar, clock, wake, "a", "b", "c")
     for _ in range(20):
         loop.step(0.2)
-    assert "".join(calendar.written) == "abc" + "abcabcabca"
+    assert "".join(calendar.written) == "abcabcabca"
     assert wake.seconds == [pytest.approx(0.055)] * 10
 
 
@@ -66,3 +70,15 @@ def test_an_idle_ticker_waits_no_longer_than_its_loop_may() -> None:
     wake = Waited(clock)
     assert not ticker(Paced(), clock, wake).step(0.2)
     assert wake.seconds == [0.2]
+
+
+def test_a_tenant_whose_step_failed_keeps_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock()
+    calendar = Paced()
+    loop = ticker(calendar, clock, Waited(clock), "a", "b")
+    with monkeypatch.context() as broken, pytest.raises(ZeroDivisionError):
+        broken.setattr(calendar, "go_on", lambda _: 1 // 0)
+        loop.step(0.2)
+    for _ in range(8):
+        loop.step(0.2)
+    assert "".join(calendar.written) == "abab"

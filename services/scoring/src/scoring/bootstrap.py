@@ -164,7 +164,7 @@ def calm_collector() -> None:
 
     What is there by now stays for good. A pass comes after more new objects than the fetches of all partitions make at
     once (some ten a record), else every fetch would start one; a full pass after some 600 million. Measured: ADR 14.
-    Where XGBoost itself predicts it leaves 25 small objects in cycles each call: 50 MiB between two passes.
+    Where XGBoost itself predicts, each call leaves 25 small objects in cycles: 50 MiB between two passes.
     """
     gc.collect()
     gc.freeze()

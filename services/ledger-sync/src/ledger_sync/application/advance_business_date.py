@@ -67,7 +67,8 @@ class Calendar:
     def advance(
         self, tenant: str, tick: Tick, backfill: bool = False, paced: bool = False, bounded: bool = False
     ) -> Advance:
-        """Write a tick, or nothing when it is not new. paced: of several slices the first record only; then `go_on`.
+        """Write a tick, or nothing when it is not new. paced: one of several slices is only begun, `go_on` writes its
+        records; and nothing while the tick before is under way.
 
         bounded: not far ahead of the one before. Raises TickBackwards, TickTooFar.
         """
@@ -79,15 +80,23 @@ class Calendar:
                     return Advance(False, last)
                 if bounded:
                     require_near(last, tick)
-                _write(store, _Move(tenant, last), store.left(tenant), partitions, sys.maxsize)
+                left = store.left(tenant)
+                if paced and left.records:
+                    return Advance(False, last)
+                _write(store, _Move(tenant, last), left, partitions, sys.maxsize)
             slices = slices_of(store.debtors(tenant), partitions, self._debtors_per_slice)
             left = TickLeft(slices, slices * partitions)
-            at_once = 1 if paced and slices > 1 else sys.maxsize
+            at_once = 0 if paced and slices > 1 else sys.maxsize
             move = _Move(tenant, tick, backfill)
             _write(store, move, left, partitions, at_once)
             if last is not None and tick.business_date > last.business_date:
                 _doubt_waiting(store, move)
         return Advance(True, tick)
+
+    def under_way(self, tenant: str) -> bool:
+        """Whether a paced tick has records left for `go_on`."""
+        with self._unit() as store:
+            return store.left(tenant).records > 0
 
     def go_on(self, tenant: str) -> bool:
         """Write the next record of a paced tick; False when nothing is left of it."""

@@ -25,9 +25,9 @@ class TickerLoop:
     """Writes a tick at each tenant's local midnight, hourly in between, and missed days in order.
 
     A tick of several slices takes its time: one record, a pause, the next; a later tick of its tenant waits for its
-    end. Tenants take turns, one record a pause for all of them together: what scoring can do does not grow with their
-    number. A tick of one slice is written whole, whoever else is under way. Replicas may run it side by side: the
-    calendar's lock lets one through, the others find the tick done.
+    end. Tenants take turns, one record of a long tick a pause for all of them together: what scoring can do does not
+    grow with their number. A tick of one slice is written whole, whoever else is under way. Replicas may run it side by
+    side, each at the pace: the calendar's lock lets one write at a time, no record comes twice.
     """
 
     name = "ticker"
@@ -66,38 +66,42 @@ class TickerLoop:
         """Holds nothing."""
 
     def _look(self, tenant: str, now: float) -> bool:
-        """Go on where a process before this one stopped, or begin what has become due."""
-        moved = self._tried(tenant, self._calendar.go_on) or self._tried(tenant, self._advance)
-        if moved:
+        """Begin what has become due; a tick under way, of a process before this one too, moves on in its turns."""
+        began = self._tried(tenant, self._begin)
+        under_way = began is not None and self._tried(tenant, self._calendar.under_way)
+        if under_way:
             del self._look_at[tenant]
             self._moving.append(tenant)
         else:
-            self._look_at[tenant] = now + _TICKER_EVERY_SECONDS
-        return moved
+            self._look_at[tenant] = now if began else now + _TICKER_EVERY_SECONDS
+        return bool(began or under_way)
 
     def _move(self, now: float) -> bool:
         """The next record of the tenant whose turn it is; one whose tick has ended is looked at again at once."""
         if not self._moving or now < self._slice_at:
             return False
-        tenant = self._moving.popleft()
-        if self._tried(tenant, self._calendar.go_on):
-            self._moving.append(tenant)
+        tenant = self._moving[0]
+        wrote = self._tried(tenant, self._calendar.go_on)
+        if wrote:
+            self._moving.rotate(-1)
             self._slice_at = now + self._slice_pause_seconds
         else:
-            self._look_at[tenant] = now
+            self._moving.popleft()
+            self._look_at[tenant] = now + _TICKER_EVERY_SECONDS if wrote is None else now
         return True
 
-    def _advance(self, tenant: str) -> bool:
-        """The next tick that is due, or the beginning of it."""
+    def _begin(self, tenant: str) -> bool:
+        """The next tick that is due: whole if it has one slice, else only begun."""
         due = due_ticks(self._last_tick(tenant), self._clock.now(), self._zones[tenant])
         return bool(due) and self._calendar.advance(tenant, due[0], paced=True).moved
 
-    def _tried(self, tenant: str, write: Callable[[str], bool]) -> bool:
+    def _tried(self, tenant: str, work: Callable[[str], bool]) -> bool | None:
+        """None: it failed, and may succeed later."""
         try:
-            return write(tenant)
+            return work(tenant)
         except (*TRANSIENT_ERRORS, SendFailed) as error:
             _log.warning("ledger_sync.tick_postponed", tenant=tenant, error=str(error))
-            return False
+            return None
 
 
 class HousekeepingLoop:

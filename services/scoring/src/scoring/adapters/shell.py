@@ -60,7 +60,8 @@ class Handler(Protocol):
         """Records are in work; the step is not yet begun."""
 
     async def next_outcome(self, batch: Batch) -> BatchOutcome | None:
-        """The next outcome, to be written before another is asked for and then let go (`Tally`); None at the end."""
+        """The next outcome, None at the end. Asked for once the one before is handed over, which is let go when it is
+        written: see `Tally`."""
 
     def checkpoint(self) -> None:
         """To be called before anything leaves the process. Does not return in a zombie."""
